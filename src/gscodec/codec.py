@@ -1,0 +1,108 @@
+"""The whole pipeline, both directions, on one screen.
+
+    encode   scene -> method -> Payload -> pack -> bytes, decoded once and compared
+    decode   bytes -> unpack -> Payload -> method -> scene, digest compared
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gscodec import extras, methods
+from gscodec._version import __version__
+from gscodec.container import Inspection, inspect, pack, unpack
+from gscodec.errors import FormatError, UsageError, VerifyError
+
+if TYPE_CHECKING:
+    from gscodec.methods import Progress
+    from gscodec.scene import GaussianScene
+
+__all__ = ["Encoded", "Inspection", "decode", "encode", "encode_with_report", "inspect"]
+
+
+def _silent(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The bytes of a file, and what there is to say about them.
+
+    Attributes:
+        data: The file.
+        reconstruction: The scene that decoding ``data`` gives.
+        notes: One line for each thing that was changed, merged, clamped or reordered.
+        report: JSON values: settings, position error, and what else the method measured.
+    """
+
+    data: bytes
+    reconstruction: GaussianScene
+    notes: tuple[str, ...]
+    report: dict[str, object]
+
+
+def encode(scene: GaussianScene, method: str = "hac", **options: object) -> bytes:
+    """Encodes ``scene`` and returns the bytes of a .gsz file.
+
+    Args:
+        scene: What to encode.
+        method: One of `gscodec.methods.names`.
+        options: Fields of the method's ``Options`` (for hac: lam, position_bits, seed, ...).
+
+    Raises:
+        UsageError: Unknown method or option.
+        SceneError: The scene holds values that cannot be coded.
+        VerifyError: The file does not decode to what was meant.
+    """
+    return encode_with_report(scene, method, **options).data
+
+
+def encode_with_report(
+    scene: GaussianScene,
+    method: str = "hac",
+    *,
+    verify: bool = True,
+    meta: dict[str, object] | None = None,
+    progress: Progress = _silent,
+    **options: object,
+) -> Encoded:
+    """As `encode`, with the report; ``meta`` is stored for people (source, conventions)."""
+    module = methods.by_name(method)
+    known = module.Options.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise UsageError(
+                f"option {name}: method {method} has {', '.join(known) or 'no options'}"
+            )
+    coded = module.encode(scene, module.Options(**options), progress)
+    payload = replace(
+        coded.payload,
+        streams=coded.payload.streams + extras.encode(coded.reconstruction.extras),
+        meta={"encoder": f"gscodec {__version__}", **(meta or {}), **coded.payload.meta},
+    )
+    data = pack(payload)
+    if verify:
+        progress("verify", 0.0)
+        decoded = decode(data)
+        if decoded.digest() != coded.reconstruction.digest():
+            raise VerifyError("the file just made does not decode to what was encoded")
+        progress("verify", 1.0)
+    return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
+
+
+def decode(data: bytes, progress: Progress = _silent) -> GaussianScene:
+    """Decodes the bytes of a .gsz file.
+
+    Raises:
+        FormatError: The bytes are damaged.
+        UnsupportedError: The file needs something that this version lacks.
+    """
+    payload = unpack(data)
+    scene = methods.by_id(payload.header.method).decode(payload, progress)
+    if scene.digest() != payload.header.scene_sha256:
+        raise FormatError(
+            f"decoded scene: SHA-256 {scene.digest().hex()[:16]}..., "
+            f"expected {payload.header.scene_sha256.hex()[:16]}... from the header"
+        )
+    return replace(scene, extras=extras.decode(payload))

@@ -1,0 +1,152 @@
+"""Symbols <-> bytes through constriction's range coder, driven by integer frequencies only.
+
+Strategy: a `Model` is a frozen table of integer frequencies that sum to 2**24. constriction
+turns probabilities into integers by adding one to each of them, so a table passed as f - 1
+with ``perfect=False`` is reproduced exactly (reference decoder in tests/, integers only).
+Symbols are coded in runs that share a table: exact, and far faster than a table per symbol.
+
+Rule to remember: nothing here may depend on a float that is not an exact integer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import constriction
+import numpy as np
+
+from gscodec.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FREQUENCY_BITS = 24
+_TOTAL = 1 << FREQUENCY_BITS
+_WORD_BYTES = 4
+
+
+class Model:
+    """A frequency table over the symbols 0 .. S-1.
+
+    Args:
+        frequencies: (S,) integers, S >= 2, each >= 1, summing to 2**24.
+
+    Raises:
+        FormatError: If the frequencies break these rules (tables can come from a file).
+    """
+
+    __slots__ = ("_categorical", "frequencies")
+
+    def __init__(self, frequencies: NDArray[np.integer]) -> None:
+        f = np.asarray(frequencies, dtype=np.int64)
+        # Invariant: every frequency >= 1, so every symbol stays encodable.
+        if f.ndim != 1 or f.size < 2 or int(f.min()) < 1 or int(f.sum()) != _TOTAL:
+            raise FormatError(
+                f"frequency table: found {f.size} entries summing to {int(f.sum())}, "
+                f"expected at least 2 entries, each at least 1, summing to {_TOTAL}"
+            )
+        self.frequencies = f
+        self._categorical = constriction.stream.model.Categorical(
+            (f - 1).astype(np.float64), perfect=False
+        )
+
+    def __len__(self) -> int:
+        return int(self.frequencies.size)
+
+    @classmethod
+    def from_counts(cls, counts: NDArray[np.integer]) -> Model:
+        """The table nearest to ``counts`` (S,), by integer arithmetic alone.
+
+        Every symbol gets 1, the rest is shared in proportion (floor), and what rounding
+        leaves over goes to the first most frequent symbol.
+        """
+        c = np.asarray(counts, dtype=np.int64)
+        spare = _TOTAL - c.size
+        total = max(int(c.sum()), 1)
+        f = np.array([1 + int(x) * spare // total for x in c], dtype=np.int64)
+        f[int(np.argmax(c))] += _TOTAL - int(f.sum())
+        return cls(f)
+
+    @classmethod
+    def uniform(cls, size: int) -> Model:
+        """All symbols alike; ``size`` must be a power of two up to 2**16."""
+        return cls(np.full(size, _TOTAL // size, dtype=np.int64))
+
+
+def cost_in_bits(symbols: NDArray[np.integer], model: Model) -> float:
+    """Ideal code length of ``symbols`` (any shape) under ``model``, in bits."""
+    counts = np.bincount(np.ravel(symbols), minlength=len(model))
+    return float(counts @ (FREQUENCY_BITS - np.log2(model.frequencies)))
+
+
+class Encoder:
+    """Collects symbols and gives bytes. The decoder must ask for the same runs in order."""
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def encode(self, symbols: NDArray[np.integer], model: Model) -> None:
+        """Codes ``symbols`` (M,), each in 0 .. len(model)-1, with one table."""
+        if symbols.size:
+            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), model._categorical)  # noqa: SLF001
+
+    def encode_grouped(
+        self, symbols: NDArray[np.integer], tables: NDArray[np.integer], models: Sequence[Model]
+    ) -> None:
+        """Codes ``symbols`` (M,) with ``models[tables[i]]`` each, in runs by rising table."""
+        order = np.argsort(tables, kind="stable")
+        ends = np.cumsum(np.bincount(tables, minlength=len(models)))
+        ordered = np.ascontiguousarray(symbols[order], dtype=np.int32)
+        start = 0
+        for model, end in zip(models, ends.tolist(), strict=True):
+            self.encode(ordered[start:end], model)
+            start = end
+
+    def finish(self) -> bytes:
+        """All words so far, little-endian, without trailing padding."""
+        words: NDArray[np.uint32] = self._coder.get_compressed()
+        return words.astype("<u4").tobytes()
+
+
+class Decoder:
+    """Gives back the symbols that an `Encoder` was fed, run by run.
+
+    Raises:
+        FormatError: When the bytes cannot come from an encoder.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % _WORD_BYTES:
+            raise FormatError(
+                f"coded stream: found {len(data)} bytes, expected a multiple of {_WORD_BYTES}"
+            )
+        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        self._coder = constriction.stream.queue.RangeDecoder(words)
+
+    def decode(self, count: int, model: Model) -> NDArray[np.int32]:
+        """The next ``count`` symbols, (count,) int32, of a run coded with ``model``."""
+        if not count:
+            return np.zeros(0, dtype=np.int32)
+        try:
+            symbols: NDArray[np.int32] = self._coder.decode(model._categorical, count)  # noqa: SLF001
+        except AssertionError as error:
+            raise FormatError("coded stream: invalid data for the range decoder") from error
+        return symbols
+
+    def decode_grouped(
+        self, tables: NDArray[np.integer], models: Sequence[Model]
+    ) -> NDArray[np.int32]:
+        """Inverse of `Encoder.encode_grouped`: (M,) int32 for ``tables`` (M,)."""
+        order = np.argsort(tables, kind="stable")
+        counts = np.bincount(tables, minlength=len(models)).tolist()
+        runs = [self.decode(n, m) for n, m in zip(counts, models, strict=True)]
+        symbols = np.empty(len(tables), dtype=np.int32)
+        symbols[order] = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int32)
+        return symbols
+
+    def finish(self) -> None:
+        """Checks that nothing but the coder's own padding is left."""
+        if not self._coder.maybe_exhausted():
+            raise FormatError("coded stream: bytes left over after the last symbol")

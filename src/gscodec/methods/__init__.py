@@ -1,0 +1,83 @@
+"""Methods: one file each, Scene <-> streams.
+
+Contract of a method module (checked for every name by tests/test_every_method.py):
+
+* ``Options``: frozen dataclass of the encoder's settings; a decoder takes none.
+* ``encode(scene, options, progress) -> Coded``
+* ``decode(payload, progress) -> GaussianScene``, bit for bit ``Coded.reconstruction``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from gscodec.errors import UnsupportedError, UsageError
+from gscodec.payload import Method, Payload
+
+if TYPE_CHECKING:
+    from gscodec.scene import GaussianScene
+
+# Called with the name of the stage and the share of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+_MODULES = {Method.RAW: "raw", Method.HAC: "hac"}
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a method's encoder gives.
+
+    Attributes:
+        payload: Header and streams; ``payload.meta`` has the settings and the report.
+        reconstruction: The scene that the decoder must produce, bit for bit.
+        notes: One line for each thing that was changed, merged, clamped or reordered.
+    """
+
+    payload: Payload
+    reconstruction: GaussianScene
+    notes: tuple[str, ...] = field(default=())
+
+
+class MethodModule(Protocol):
+    """The shape of a module in this package."""
+
+    Options: type[Any]
+
+    def encode(self, scene: GaussianScene, options: Any, progress: Progress) -> Coded:
+        """Fits the model, chooses the symbols, codes them."""
+
+    def decode(self, payload: Payload, progress: Progress) -> GaussianScene:
+        """Gives back exactly the encoder's reconstruction."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of the methods, in the order of their wire numbers."""
+    return tuple(_MODULES[method] for method in sorted(_MODULES))
+
+
+def by_name(name: str) -> MethodModule:
+    """The module of method ``name``.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in names():
+        raise UsageError(f"method: found {name!r}, expected one of {', '.join(names())}")
+    return cast("MethodModule", import_module(f"gscodec.methods.{name}"))
+
+
+def by_id(method: Method) -> MethodModule:
+    """The module that decodes ``method``.
+
+    Raises:
+        UnsupportedError: If this version has none.
+    """
+    if method not in _MODULES:
+        raise UnsupportedError(
+            f"method {method.name.lower()}: not in this version of gscodec, which decodes "
+            f"{', '.join(names())}"
+        )
+    return by_name(_MODULES[method])

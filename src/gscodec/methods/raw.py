@@ -1,0 +1,122 @@
+"""Method `raw`: every float32 kept exactly, in the order of the source.
+
+Streams: one per attribute and block. The floats of an attribute are split into four byte
+planes, lowest byte first ("byte shuffle"); each plane is coded with one static table of its
+own byte frequencies. Exponents compress, mantissas do not: expect a saving of 10 to 30 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.coding import Decoder, Encoder, decode_table, encode_table
+from gscodec.errors import FormatError
+from gscodec.methods import Coded, Progress
+from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.scene import GaussianScene, sh_rest_count
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK_SIZE = 65_536
+# The sh_rest array travels whole, as the stream of the first degree.
+_STREAMS = {
+    Attribute.POSITION: "means",
+    Attribute.OPACITY: "opacity_logits",
+    Attribute.SCALE: "log_scales",
+    Attribute.ROTATION: "quats",
+    Attribute.SH_DC: "sh_dc",
+    Attribute.SH_1: "sh_rest",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The encoder of `raw` has nothing to choose."""
+
+
+def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:  # noqa: ARG001
+    """Codes ``scene`` without loss."""
+    arrays = scene.attributes()
+    starts = range(0, len(scene), BLOCK_SIZE)
+    streams = []
+    for block, start in enumerate(starts):
+        progress("code", block / len(starts))
+        for attribute, name in _STREAMS.items():
+            values = arrays[name][start : start + BLOCK_SIZE]
+            if values.size:
+                streams.append(Stream(attribute, block, encode_floats(values)))
+    finite = np.where(np.isfinite(scene.means), scene.means, 0)
+    low = finite.min(axis=0, initial=np.inf) if len(scene) else np.zeros(3)
+    high = finite.max(axis=0, initial=-np.inf) if len(scene) else np.zeros(3)
+    header = Header(
+        kind=SceneKind.GAUSSIANS,
+        method=Method.RAW,
+        count=len(scene),
+        sh_degree=scene.sh_degree,
+        has_normals=scene.has_normals,
+        block_size=BLOCK_SIZE,
+        position_bits=0,
+        lattice_origin=(0.0, 0.0, 0.0),
+        lattice_step=0.0,
+        bounds_min=(float(low[0]), float(low[1]), float(low[2])),
+        bounds_max=(float(high[0]), float(high[1]), float(high[2])),
+        scene_sha256=scene.digest(),
+    )
+    return Coded(Payload(header, tuple(streams)), scene)
+
+
+def decode(payload: Payload, progress: Progress) -> GaussianScene:
+    """Inverse of `encode`."""
+    header = payload.header
+    n, rest = header.count, sh_rest_count(header.sh_degree)
+    widths = {"means": 3, "opacity_logits": 1, "log_scales": 3, "quats": 4, "sh_dc": 3}
+    widths["sh_rest"] = 3 * rest
+    streams = {(s.attribute, s.block): s.data for s in payload.streams}
+    starts = range(0, n, BLOCK_SIZE)
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _STREAMS.values()}
+    for block, start in enumerate(starts):
+        progress("decode", block / len(starts))
+        rows = min(BLOCK_SIZE, n - start)
+        for attribute, name in _STREAMS.items():
+            if not widths[name]:
+                continue
+            if (attribute, block) not in streams:
+                raise FormatError(f"stream {attribute.name}, block {block}: missing")
+            parts[name].append(decode_floats(streams[attribute, block], rows * widths[name]))
+    arrays = {
+        name: np.concatenate(runs) if runs else np.zeros(0, np.float32)
+        for name, runs in parts.items()
+    }
+    return GaussianScene(
+        means=arrays["means"].reshape(n, 3),
+        opacity_logits=arrays["opacity_logits"],
+        log_scales=arrays["log_scales"].reshape(n, 3),
+        quats=arrays["quats"].reshape(n, 4),
+        sh_dc=arrays["sh_dc"].reshape(n, 3),
+        sh_rest=arrays["sh_rest"].reshape(n, rest, 3),
+        has_normals=header.has_normals,
+    )
+
+
+def encode_floats(values: NDArray[np.float32]) -> bytes:
+    """Codes float32 ``values`` (any shape) as four byte planes."""
+    planes = np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1, 4)
+    encoder = Encoder()
+    for plane in planes.T:
+        model = encode_table(encoder, np.bincount(plane, minlength=256))
+        encoder.encode(plane, model)
+    return encoder.finish()
+
+
+def decode_floats(data: bytes, count: int) -> NDArray[np.float32]:
+    """Inverse of `encode_floats`: (count,) float32."""
+    decoder = Decoder(data)
+    planes = np.empty((count, 4), dtype=np.uint8)
+    for column in range(4):
+        planes[:, column] = decoder.decode(count, decode_table(decoder, 256))
+    decoder.finish()
+    return planes.reshape(-1).view("<f4").astype(np.float32)

@@ -1,0 +1,121 @@
+"""Scenes as values: frozen arrays with their shapes, dtypes and spaces said at the field.
+
+A scene holds raw trained parameters, exactly as a 3DGS ``.ply`` stores them: opacity before
+the sigmoid, scales before the exponential, quaternions before normalisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.errors import SceneError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SH_DEGREES = (0, 1, 2, 3)
+
+
+def sh_rest_count(degree: int) -> int:
+    """Number of SH coefficients per colour channel above the constant one: 0, 3, 8, 15."""
+    return (degree + 1) ** 2 - 1
+
+
+@dataclass(frozen=True)
+class ExtraProperty:
+    """A vertex property that is not part of 3DGS, kept without loss.
+
+    Attributes:
+        name: The property's name in the source file.
+        values: (N,) in the dtype of the source, one of the eight PLY scalar types.
+    """
+
+    name: str
+    values: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class GaussianScene:
+    """A trained 3D Gaussian Splatting scene.
+
+    Attributes:
+        means: (N, 3) float32, positions in scene units.
+        opacity_logits: (N,) float32, sigmoid() gives opacity.
+        log_scales: (N, 3) float32, exp() gives standard deviations in scene units.
+        quats: (N, 4) float32, rotation as w, x, y, z; need not be unit length.
+        sh_dc: (N, 3) float32, constant SH coefficient of R, G, B.
+        sh_rest: (N, K, 3) float32, higher SH coefficients, K = 0, 3, 8 or 15.
+        extras: further vertex properties, kept without loss.
+        has_normals: whether the file has the customary columns nx, ny, nz, all zero.
+
+    Raises:
+        SceneError: If shapes or dtypes disagree.
+    """
+
+    means: NDArray[np.float32]
+    opacity_logits: NDArray[np.float32]
+    log_scales: NDArray[np.float32]
+    quats: NDArray[np.float32]
+    sh_dc: NDArray[np.float32]
+    sh_rest: NDArray[np.float32]
+    extras: tuple[ExtraProperty, ...] = field(default=())
+    has_normals: bool = False
+
+    def __post_init__(self) -> None:
+        n = len(self.means)
+        rest = self.sh_rest.shape[1] if self.sh_rest.ndim == 3 else -1
+        wanted = {
+            "means": (n, 3),
+            "opacity_logits": (n,),
+            "log_scales": (n, 3),
+            "quats": (n, 4),
+            "sh_dc": (n, 3),
+            "sh_rest": (n, rest, 3),
+        }
+        for name, shape in wanted.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.float32:
+                raise SceneError(
+                    f"scene.{name}: found {array.dtype} {array.shape}, expected float32 {shape}"
+                )
+        if rest not in {sh_rest_count(d) for d in SH_DEGREES}:
+            raise SceneError(
+                f"scene.sh_rest: found {rest} coefficients, expected 0, 3, 8 or 15"
+            )
+        for extra in self.extras:
+            if extra.values.shape != (n,):
+                raise SceneError(
+                    f"extra property {extra.name}: found shape {extra.values.shape}, expected ({n},)"
+                )
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        """SH degree of the colours, 0 to 3."""
+        return int((self.sh_rest.shape[1] + 1) ** 0.5) - 1
+
+    def attributes(self) -> dict[str, NDArray[np.float32]]:
+        """The six float32 arrays by field name, in the order of the fields."""
+        names = ("means", "opacity_logits", "log_scales", "quats", "sh_dc", "sh_rest")
+        return {name: getattr(self, name) for name in names}
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> GaussianScene:
+        """The Gaussians at ``index`` (int64 order or bool mask), as a new scene."""
+        return replace(
+            self,
+            **{name: array[index] for name, array in self.attributes().items()},
+            extras=tuple(ExtraProperty(e.name, e.values[index]) for e in self.extras),
+        )
+
+    def digest(self) -> bytes:
+        """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order."""
+        sha = hashlib.sha256()
+        for array in self.attributes().values():
+            sha.update(np.ascontiguousarray(array, dtype="<f4").data)
+        return sha.digest()
