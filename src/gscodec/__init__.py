@@ -7,4 +7,18 @@
 Importing this package costs numpy and constriction only; torch is loaded inside `encode`.
 """
 
-__version__ = "0.1.0"
+from gscodec._version import __version__
+from gscodec.codec import Encoded, Inspection, decode, encode, encode_with_report, inspect
+from gscodec.scene import ExtraProperty, GaussianScene
+
+__all__ = [
+    "Encoded",
+    "ExtraProperty",
+    "GaussianScene",
+    "Inspection",
+    "__version__",
+    "decode",
+    "encode",
+    "encode_with_report",
+    "inspect",
+]

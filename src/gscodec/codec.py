@@ -1,13 +1,13 @@
 """The whole pipeline, both directions, on one screen.
 
-    encode   scene -> method -> Payload -> pack -> bytes, decoded once and compared
-    decode   bytes -> unpack -> Payload -> method -> scene, digest compared
+encode   scene -> method -> Payload -> pack -> bytes, decoded once and compared
+decode   bytes -> unpack -> Payload -> method -> scene, digest compared
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gscodec import extras, methods
 from gscodec._version import __version__
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 __all__ = ["Encoded", "Inspection", "decode", "encode", "encode_with_report", "inspect"]
+
+
+_SMALL = 5000  # Gaussians below which raw may be smaller
 
 
 def _silent(stage: str, share: float) -> None:
@@ -42,7 +45,7 @@ class Encoded:
     report: dict[str, object]
 
 
-def encode(scene: GaussianScene, method: str = "hac", **options: object) -> bytes:
+def encode(scene: GaussianScene, method: str = "hac", **options: Any) -> bytes:
     """Encodes ``scene`` and returns the bytes of a .gsz file.
 
     Args:
@@ -65,7 +68,7 @@ def encode_with_report(
     verify: bool = True,
     meta: dict[str, object] | None = None,
     progress: Progress = _silent,
-    **options: object,
+    **options: Any,
 ) -> Encoded:
     """As `encode`, with the report; ``meta`` is stored for people (source, conventions)."""
     module = methods.by_name(method)
@@ -75,7 +78,7 @@ def encode_with_report(
             raise UsageError(
                 f"option {name}: method {method} has {', '.join(known) or 'no options'}"
             )
-    coded = module.encode(scene, module.Options(**options), progress)
+    coded = _encode_or_fall_back(scene, method, module.Options(**options), progress)
     payload = replace(
         coded.payload,
         streams=coded.payload.streams + extras.encode(coded.reconstruction.extras),
@@ -89,6 +92,30 @@ def encode_with_report(
             raise VerifyError("the file just made does not decode to what was encoded")
         progress("verify", 1.0)
     return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
+
+
+def _encode_or_fall_back(
+    scene: GaussianScene, method: str, options: object, progress: Progress
+) -> methods.Coded:
+    """Codes with ``method``, or with `raw` where that is the only way, or the smaller one."""
+    raw = methods.by_name("raw")
+    try:
+        coded = methods.by_name(method).encode(scene, options, progress)
+    except methods.CannotCode as reason:
+        coded = raw.encode(scene, raw.Options(), progress)
+        return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
+    if method == "raw" or len(scene) > _SMALL:
+        return coded
+    # The networks of a learned method can outweigh a tiny scene.
+    exact = raw.encode(scene, raw.Options(), progress)
+    if _size(exact) > _size(coded):
+        return coded
+    note = f"method raw instead of {method}: smaller for {len(scene)} Gaussians"
+    return replace(exact, notes=(note,))
+
+
+def _size(coded: methods.Coded) -> int:
+    return sum(len(stream.data) for stream in coded.payload.streams)
 
 
 def decode(data: bytes, progress: Progress = _silent) -> GaussianScene:

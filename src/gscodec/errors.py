@@ -38,6 +38,12 @@ class UnsupportedError(GscodecError):
     exit_code = 5
 
 
+class InputError(GscodecError):
+    """The input cannot be read: it is missing, a folder, or not ours to read."""
+
+    exit_code = 6
+
+
 class OutputError(GscodecError):
     """The result cannot be written: it exists already, the disk is full, no permission."""
 

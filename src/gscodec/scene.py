@@ -7,7 +7,7 @@ the sigmoid, scales before the exponential, quaternions before normalisation.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,10 +107,10 @@ class GaussianScene:
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> GaussianScene:
         """The Gaussians at ``index`` (int64 order or bool mask), as a new scene."""
-        return replace(
-            self,
+        return GaussianScene(
             **{name: array[index] for name, array in self.attributes().items()},
             extras=tuple(ExtraProperty(e.name, e.values[index]) for e in self.extras),
+            has_normals=self.has_normals,
         )
 
     def digest(self) -> bytes:

@@ -1,16 +1,39 @@
 """Entropy coding with integer frequencies. The only package that imports constriction."""
 
 from gscodec.coding.naturals import decode_naturals, decode_table, encode_naturals, encode_table
+from gscodec.coding.planes import decode_planes, encode_planes
 from gscodec.coding.range_coder import FREQUENCY_BITS, Decoder, Encoder, Model, cost_in_bits
+from gscodec.coding.residuals import (
+    LEVELS,
+    LEVELS_PER_OCTAVE,
+    UNIT_LEVEL,
+    Family,
+    bit_costs,
+    decode_fitted,
+    decode_residuals,
+    encode_fitted,
+    encode_residuals,
+)
 
 __all__ = [
     "FREQUENCY_BITS",
+    "LEVELS",
+    "LEVELS_PER_OCTAVE",
+    "UNIT_LEVEL",
     "Decoder",
     "Encoder",
+    "Family",
     "Model",
+    "bit_costs",
     "cost_in_bits",
+    "decode_fitted",
     "decode_naturals",
+    "decode_planes",
+    "decode_residuals",
     "decode_table",
+    "encode_fitted",
     "encode_naturals",
+    "encode_planes",
+    "encode_residuals",
     "encode_table",
 ]

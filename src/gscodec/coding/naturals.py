@@ -40,7 +40,9 @@ def decode_naturals(decoder: Decoder, count: int) -> NDArray[np.int64]:
     low = np.zeros(count, dtype=np.int64)
     for plane in range(_PLANES):
         present = lengths - 1 > 8 * plane
-        low[present] |= decoder.decode(int(present.sum()), _BYTES).astype(np.int64) << (8 * plane)
+        low[present] |= decoder.decode(int(present.sum()), _BYTES).astype(np.int64) << (
+            8 * plane
+        )
     leading = np.int64(1) << (lengths - 1)
     # "The bits above the leading one MUST be zero."
     if np.any(low >= leading):
@@ -48,9 +50,7 @@ def decode_naturals(decoder: Decoder, count: int) -> NDArray[np.int64]:
     return leading + low - 1
 
 
-def encode_table(
-    encoder: Encoder, counts: NDArray[np.integer], precision: int = 12
-) -> Model:
+def encode_table(encoder: Encoder, counts: NDArray[np.integer], precision: int = 12) -> Model:
     """Codes the frequencies of ``counts`` (S,) and returns the table the decoder will have.
 
     Counts are scaled so that the largest is below 2**precision; a symbol that occurred keeps

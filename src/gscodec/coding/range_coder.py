@@ -33,11 +33,15 @@ class Model:
     Args:
         frequencies: (S,) integers, S >= 2, each >= 1, summing to 2**24.
 
+    Attributes:
+        frequencies: The same, (S,) int64.
+        categorical: constriction's model of them.
+
     Raises:
         FormatError: If the frequencies break these rules (tables can come from a file).
     """
 
-    __slots__ = ("_categorical", "frequencies")
+    __slots__ = ("categorical", "frequencies")
 
     def __init__(self, frequencies: NDArray[np.integer]) -> None:
         f = np.asarray(frequencies, dtype=np.int64)
@@ -48,7 +52,7 @@ class Model:
                 f"expected at least 2 entries, each at least 1, summing to {_TOTAL}"
             )
         self.frequencies = f
-        self._categorical = constriction.stream.model.Categorical(
+        self.categorical = constriction.stream.model.Categorical(
             (f - 1).astype(np.float64), perfect=False
         )
 
@@ -90,7 +94,8 @@ class Encoder:
     def encode(self, symbols: NDArray[np.integer], model: Model) -> None:
         """Codes ``symbols`` (M,), each in 0 .. len(model)-1, with one table."""
         if symbols.size:
-            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), model._categorical)  # noqa: SLF001
+            run = np.ascontiguousarray(symbols, dtype=np.int32)
+            self._coder.encode(run, model.categorical)
 
     def encode_grouped(
         self, symbols: NDArray[np.integer], tables: NDArray[np.integer], models: Sequence[Model]
@@ -130,7 +135,7 @@ class Decoder:
         if not count:
             return np.zeros(0, dtype=np.int32)
         try:
-            symbols: NDArray[np.int32] = self._coder.decode(model._categorical, count)  # noqa: SLF001
+            symbols: NDArray[np.int32] = self._coder.decode(model.categorical, count)
         except AssertionError as error:
             raise FormatError("coded stream: invalid data for the range decoder") from error
         return symbols

@@ -41,6 +41,10 @@ class Coded:
     notes: tuple[str, ...] = field(default=())
 
 
+class CannotCode(Exception):  # noqa: N818
+    """A method cannot represent a scene; says why. The caller falls back to `raw`."""
+
+
 class MethodModule(Protocol):
     """The shape of a module in this package."""
 

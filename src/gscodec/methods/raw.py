@@ -1,8 +1,7 @@
 """Method `raw`: every float32 kept exactly, in the order of the source.
 
-Streams: one per attribute and block. The floats of an attribute are split into four byte
-planes, lowest byte first ("byte shuffle"); each plane is coded with one static table of its
-own byte frequencies. Exponents compress, mantissas do not: expect a saving of 10 to 30 %.
+Streams: one per attribute and block. The floats of an attribute are coded as byte planes
+(`gscodec.coding.planes`). Exponents compress, mantissas do not: expect a saving of 10 to 30 %.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding import Decoder, Encoder, decode_table, encode_table
+from gscodec.coding import decode_planes, encode_planes
 from gscodec.errors import FormatError
 from gscodec.methods import Coded, Progress
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_SIZE = 65_536
+_FLOAT32 = np.dtype(np.float32)
 # The sh_rest array travels whole, as the stream of the first degree.
 _STREAMS = {
     Attribute.POSITION: "means",
@@ -48,7 +48,7 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
         for attribute, name in _STREAMS.items():
             values = arrays[name][start : start + BLOCK_SIZE]
             if values.size:
-                streams.append(Stream(attribute, block, encode_floats(values)))
+                streams.append(Stream(attribute, block, encode_planes(values)))
     finite = np.where(np.isfinite(scene.means), scene.means, 0)
     low = finite.min(axis=0, initial=np.inf) if len(scene) else np.zeros(3)
     high = finite.max(axis=0, initial=-np.inf) if len(scene) else np.zeros(3)
@@ -76,17 +76,18 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
     widths = {"means": 3, "opacity_logits": 1, "log_scales": 3, "quats": 4, "sh_dc": 3}
     widths["sh_rest"] = 3 * rest
     streams = {(s.attribute, s.block): s.data for s in payload.streams}
-    starts = range(0, n, BLOCK_SIZE)
+    starts = range(0, n, header.block_size)
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _STREAMS.values()}
     for block, start in enumerate(starts):
         progress("decode", block / len(starts))
-        rows = min(BLOCK_SIZE, n - start)
+        rows = min(header.block_size, n - start)
         for attribute, name in _STREAMS.items():
             if not widths[name]:
                 continue
             if (attribute, block) not in streams:
                 raise FormatError(f"stream {attribute.name}, block {block}: missing")
-            parts[name].append(decode_floats(streams[attribute, block], rows * widths[name]))
+            data = streams[attribute, block]
+            parts[name].append(decode_planes(data, rows * widths[name], _FLOAT32))
     arrays = {
         name: np.concatenate(runs) if runs else np.zeros(0, np.float32)
         for name, runs in parts.items()
@@ -100,23 +101,3 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
         sh_rest=arrays["sh_rest"].reshape(n, rest, 3),
         has_normals=header.has_normals,
     )
-
-
-def encode_floats(values: NDArray[np.float32]) -> bytes:
-    """Codes float32 ``values`` (any shape) as four byte planes."""
-    planes = np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1, 4)
-    encoder = Encoder()
-    for plane in planes.T:
-        model = encode_table(encoder, np.bincount(plane, minlength=256))
-        encoder.encode(plane, model)
-    return encoder.finish()
-
-
-def decode_floats(data: bytes, count: int) -> NDArray[np.float32]:
-    """Inverse of `encode_floats`: (count,) float32."""
-    decoder = Decoder(data)
-    planes = np.empty((count, 4), dtype=np.uint8)
-    for column in range(4):
-        planes[:, column] = decoder.decode(count, decode_table(decoder, 256))
-    decoder.finish()
-    return planes.reshape(-1).view("<f4").astype(np.float32)

@@ -1,0 +1,5 @@
+"""``python -m gscodec``."""
+
+from gscodec.cli import main
+
+main()

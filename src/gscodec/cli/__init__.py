@@ -1,0 +1,5 @@
+"""The command line: the only place with paths, printing and exit codes."""
+
+from gscodec.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,398 @@
+"""Commands, their options, and the exit code for every way a run can end.
+
+Strategy: human text goes to stderr; stdout belongs to data, to ``--json`` and to the tables of
+``inspect``. Everything heavy is imported inside a command, after its arguments are checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
+
+import typer
+
+from gscodec._version import __version__
+from gscodec.cli.files import (
+    STDIO,
+    check_output,
+    output_path,
+    read_input,
+    write_output,
+    write_stdout,
+)
+from gscodec.cli.session import Session, peak_memory_bytes
+from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_EXIT_BUG = 1
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_MAX_SEED = 2**32 - 1
+_PIPE_WIDTH = 110  # columns of tables that go to no terminal
+_NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[encode]'"
+_FLAGS = {
+    "lam": "--lambda",
+    "position_bits": "--position-bits",
+    "device": "--device",
+    "seed": "--seed",
+}
+
+app = typer.Typer(
+    name="gscodec",
+    help="Small, exact, trustworthy files for trained 3D Gaussian Splatting scenes.",
+    epilog=(
+        "Exit codes: 0 done, 1 bug or out of memory, 2 usage, 3 scene, 4 damaged file, "
+        "5 unsupported, 6 input or output, 7 verification, 130 interrupted, 143 terminated."
+    ),
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="File to write, - for stdout; default: the input's name with the other suffix.",
+    ),
+]
+Overwrite: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="CPU threads; default: all."),
+]
+Quiet: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")
+]
+Json: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Report as JSON on stdout (on stderr where data goes to stdout)."
+    ),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        write_stdout(f"gscodec {__version__}\n".encode())
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def encode(
+    source: Annotated[str, typer.Argument(metavar="IN.ply", help="3DGS scene, - for stdin.")],
+    output: Output = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="hac|raw",
+            help="hac: small, quantised to what the eye sees. raw: every bit kept.",
+        ),
+    ] = "hac",
+    lam: Annotated[
+        float | None,
+        typer.Option(
+            "--lambda",
+            metavar="FLOAT",
+            help="Weight of bits against quality, 1e-5 to 1; larger is smaller and worse. "
+            "Default: 2e-3.",
+        ),
+    ] = None,
+    position_bits: Annotated[
+        str,
+        typer.Option(
+            "--position-bits",
+            metavar="auto|1..21",
+            help="Depth of the position lattice; auto chooses it from the scene.",
+        ),
+    ] = "auto",
+    keep_extra: Annotated[
+        bool, typer.Option("--keep-extra", help="Keep vertex properties unknown to 3DGS.")
+    ] = False,
+    drop_invalid: Annotated[
+        bool, typer.Option("--drop-invalid", help="Drop Gaussians with NaN or infinity.")
+    ] = False,
+    overwrite: Overwrite = False,
+    no_verify: Annotated[
+        bool,
+        typer.Option("--no-verify", help="Do not decode the result once and compare."),
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="auto|cpu|cuda", help="Where to train. Default: auto."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, max=_MAX_SEED, help="Of the training. Default: 0."
+        ),
+    ] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make a .ply scene small: IN.ply -> OUT.gsz."""
+    _limit_threads(threads)
+    target = output_path(source, output, ".ply", ".gsz")
+    options = {
+        "lam": lam,
+        "position_bits": _position_bits(position_bits),
+        "device": device,
+        "seed": seed,
+        "threads": threads,
+    }
+    given = _checked_options(method, options)
+    check_output(source, target, overwrite=overwrite)
+
+    from gscodec.codec import encode_with_report
+    from gscodec.sceneio import read_ply
+
+    with Session(quiet=quiet) as session:
+        session.progress("read")
+        data = read_input(source)
+        with redirect_stdout(sys.stderr):
+            read = read_ply(data, drop_invalid=drop_invalid, keep_extra=keep_extra, name=source)
+            encoded = encode_with_report(
+                read.scene,
+                method,
+                verify=not no_verify,
+                meta={"source": _describe(source, data), "conventions": read.conventions},
+                progress=session.progress,
+                **given,
+            )
+        session.progress("write")
+        write_output(target, encoded.data)
+    run = _Run("encode", source, target, session, quiet=quiet, as_json=as_json)
+    run.finish(data, encoded.data, encoded.data, read.notes + encoded.notes, encoded.report)
+
+
+@app.command()
+def decode(
+    source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
+    output: Output = None,
+    overwrite: Overwrite = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Give a scene back: IN.gsz -> OUT.ply."""
+    _limit_threads(threads)
+    target = output_path(source, output, ".gsz", ".ply")
+    check_output(source, target, overwrite=overwrite)
+
+    from gscodec.codec import decode as decode_bytes
+    from gscodec.sceneio import write_ply
+
+    with Session(quiet=quiet) as session:
+        session.progress("read")
+        data = read_input(source)
+        with redirect_stdout(sys.stderr), _named(source):
+            session.progress("decode")
+            ply = write_ply(decode_bytes(data, session.progress))
+        session.progress("write")
+        write_output(target, ply)
+    run = _Run("decode", source, target, session, quiet=quiet, as_json=as_json)
+    run.finish(data, ply, data, (), {})
+
+
+@app.command()
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Show what is in a file and what each part of it costs; checks every checksum."""
+    from gscodec.container import inspect as inspect_bytes
+
+    data = read_input(source)
+    with _named(source):
+        inspection = inspect_bytes(data)
+    if as_json:
+        write_stdout(_json(inspection.to_json()))
+        return
+
+    from rich.console import Console
+
+    from gscodec.report.inspection import inspection_tables
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    with console.capture() as capture:
+        for table in inspection_tables(source, inspection):
+            console.print(table)
+            console.print()
+    text = "".join(f"{line.rstrip()}\n" for line in capture.get().rstrip().splitlines())
+    write_stdout(text.encode(sys.stdout.encoding, "backslashreplace"))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all reports on a run share."""
+
+    command: str
+    source: str
+    target: str
+    session: Session
+    quiet: bool = field(kw_only=True)
+    as_json: bool = field(kw_only=True)
+
+    def finish(
+        self,
+        read: bytes,
+        written: bytes,
+        coded: bytes,
+        notes: tuple[str, ...],
+        report: dict[str, object],
+    ) -> None:
+        """Tells the user; ``coded`` is that of ``read`` and ``written`` which is a .gsz."""
+        from gscodec.container import inspect as inspect_bytes
+        from gscodec.report.summary import Summary
+
+        header = inspect_bytes(coded).header
+        summary = Summary(
+            command=self.command,
+            input=self.source,
+            output=self.target,
+            input_bytes=len(read),
+            output_bytes=len(written),
+            coded_bytes=len(coded),
+            gaussians=header.count,
+            method=header.method.name.lower(),
+            notes=notes,
+            report=report,
+            stages=self.session.stages,
+            seconds=self.session.seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        if not self.quiet:
+            sys.stderr.writelines(f"{line}\n" for line in summary.lines())
+        if self.as_json and self.target == STDIO:
+            sys.stderr.write(_json(summary.to_json()).decode())
+        elif self.as_json:
+            write_stdout(_json(summary.to_json()))
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with a code of `gscodec.errors`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
+    if not _debug():
+        warnings.simplefilter("ignore")
+    try:
+        app(prog_name="gscodec")
+    except GscodecError as error:
+        _fail(error.exit_code, str(error))
+    except MemoryError:
+        _fail(_EXIT_BUG, "out of memory; use a machine with more, or a smaller scene")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            _bug(error)
+        _fail(UsageError.exit_code, _NO_TORCH)
+    except Exception as error:  # noqa: BLE001
+        _bug(error)
+    sys.exit(0)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise SystemExit(128 + number)
+
+
+def _bug(error: Exception) -> NoReturn:
+    hint = "" if _debug() else "; set GSCODEC_DEBUG=1 for the traceback, and please report it"
+    _fail(_EXIT_BUG, f"unexpected {type(error).__name__}: {error}{hint}")
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    """Ends with ``code``; to be called where an exception is being handled."""
+    if _debug():
+        traceback.print_exc()
+    sys.stderr.write(f"gscodec: error: {printable(message)}\n")
+    sys.exit(code)
+
+
+def _debug() -> bool:
+    return os.environ.get("GSCODEC_DEBUG", "0") not in {"", "0"}
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def _limit_threads(threads: int | None) -> None:
+    """Must be called before numpy is imported, which starts its threads then."""
+    if threads is not None:
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+
+
+def _position_bits(text: str) -> int | None:
+    """``auto`` is None; the range is the method's to check."""
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise UsageError(f"--position-bits: found {text!r}, expected auto or 1 to 21")
+
+
+def _checked_options(method: str, options: dict[str, object]) -> dict[str, object]:
+    """The options that were given; refuses bad ones before any work is done."""
+    from gscodec import methods
+
+    module = methods.by_name(method)
+    known = module.Options.__dataclass_fields__
+    given = {name: value for name, value in options.items() if value is not None}
+    if "threads" not in known:  # holds for every method through the environment
+        given.pop("threads", None)
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{_FLAGS[name]}: method {method} has no such option")
+    module.Options(**given)
+    return given
+
+
+def _describe(source: str, data: bytes) -> dict[str, object]:
+    """The source as it is remembered in the file: no folders, they are nobody's business."""
+    name = {} if source == STDIO else {"name": printable(Path(source).name)}
+    return {**name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Errors about the bytes of a file say which file."""
+    try:
+        yield
+    except (FormatError, UnsupportedError) as error:
+        raise type(error)(f"{source}: {error}") from error

@@ -1,0 +1,147 @@
+"""One run as the user sees it: stages on stderr while it lasts, seconds and memory after."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress
+
+
+class View(Protocol):
+    """Shows stages; `Session` decides when."""
+
+    def show(self, stage: str, share: float) -> None:
+        """Stage ``stage`` is done to ``share``, 0 to 1."""
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+class Nothing:
+    """The view of ``--quiet``."""
+
+    def show(self, stage: str, share: float) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class Lines:
+    """One line per stage, without escape codes: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def show(self, stage: str, share: float) -> None:  # noqa: ARG002
+        """Prints a stage when it is new."""
+        if stage not in self._seen:
+            self._seen.add(stage)
+            sys.stderr.write(f"gscodec: {printable(stage)}\n")
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class Bar:
+    """A bar that is gone when the work is done: for terminals."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=1.0)
+        progress.start()
+
+    def show(self, stage: str, share: float) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, description=f"{stage:8}", completed=share)
+
+    def close(self) -> None:
+        """Removes the bar and shows the cursor again."""
+        self._progress.stop()
+
+
+def _view(*, quiet: bool) -> View:
+    if quiet:
+        return Nothing()
+    if not sys.stderr.isatty():
+        return Lines()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        return Lines()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %", markup=False),
+        TimeElapsedColumn(),
+    )
+    return Bar(Progress(*columns, console=console, transient=True))
+
+
+class Session:
+    """Shows and times the stages of one command; pass `progress` to the codec."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.stages: dict[str, float] = {}
+        self._start = self._since = time.perf_counter()
+        self._stage = ""
+        self._view = _view(quiet=quiet)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._count()
+        self._view.close()
+
+    def progress(self, stage: str, share: float = 0.0) -> None:
+        """Called by whoever works: ``stage`` is done to ``share``, 0 to 1."""
+        self._count()
+        self._stage = stage
+        self._view.show(stage, share)
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock since the start."""
+        return time.perf_counter() - self._start
+
+    def _count(self) -> None:
+        now = time.perf_counter()
+        if self._stage:
+            self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
+        self._since = now
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident size of this process so far; None where the system does not tell."""
+    # Linux first: getrusage() there may report the size of the program that started this one.
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        return _peak_by_getrusage()
+
+
+def _peak_by_getrusage() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,0 +1,11 @@
+"""The .gsz container, format-spec.md section "File": Payload <-> bytes.
+
+``pack`` and ``unpack`` are inverses; ``inspect`` says what is in a file and what each part
+of it costs. Nothing here knows what a stream means.
+"""
+
+from gscodec.container.inspection import Inspection, Row, inspect
+from gscodec.container.reader import unpack
+from gscodec.container.writer import pack
+
+__all__ = ["Inspection", "Row", "inspect", "pack", "unpack"]

@@ -1,0 +1,127 @@
+"""What is in a file, and what each part of it costs, without decoding a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gscodec.container import layout
+from gscodec.container.chunks import read_chunks
+from gscodec.container.reader import read_payload
+from gscodec.payload import Attribute
+
+if TYPE_CHECKING:
+    from gscodec.container.chunks import Chunk
+    from gscodec.payload import Header, Payload
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the account of a file's bytes.
+
+    Attributes:
+        name: Lower-case name of the attribute, or ``header``, ``meta``, ``container``.
+        attribute: None for the last three.
+        chunks: Number of chunks that hold it.
+        bytes: Coded bytes, without envelopes and sub-headers (those are ``container``).
+        bits_per_primitive: 8 x bytes / count; 0 in an empty scene.
+        share: Of the file, 0 to 1.
+    """
+
+    name: str
+    attribute: Attribute | None
+    chunks: int
+    bytes: int
+    bits_per_primitive: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found. The bytes of ``rows`` add up to ``total_bytes`` exactly.
+
+    Attributes:
+        header: What a reader needs before the first stream.
+        meta: Notes for people.
+        version: Of the format.
+        total_bytes: Size of the file.
+        rows: Attributes present, by number, then header, meta and container.
+    """
+
+    header: Header
+    meta: dict[str, object]
+    version: int
+    total_bytes: int
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain JSON values: numbers, strings, lists, dicts."""
+        header = self.header
+        return {
+            "version": self.version,
+            "total_bytes": self.total_bytes,
+            "header": {
+                "kind": header.kind.name.lower(),
+                "method": header.method.name.lower(),
+                "count": header.count,
+                "sh_degree": header.sh_degree,
+                "has_normals": header.has_normals,
+                "block_size": header.block_size,
+                "position_bits": header.position_bits,
+                "lattice_origin": list(header.lattice_origin),
+                "lattice_step": header.lattice_step,
+                "bounds_min": list(header.bounds_min),
+                "bounds_max": list(header.bounds_max),
+                "scene_sha256": header.scene_sha256.hex(),
+            },
+            "meta": self.meta,
+            "rows": [
+                {
+                    "name": row.name,
+                    "chunks": row.chunks,
+                    "bytes": row.bytes,
+                    "bits_per_primitive": row.bits_per_primitive,
+                    "share": row.share,
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def inspect(data: bytes) -> Inspection:
+    """Reads and checks everything in a file except what the streams mean.
+
+    Raises:
+        FormatError: The bytes are damaged.
+        UnsupportedError: The file needs something that this version lacks.
+    """
+    chunks = read_chunks(data)
+    payload = read_payload(chunks, len(data))
+    return Inspection(
+        header=payload.header,
+        meta=payload.meta,
+        version=layout.VERSION,
+        total_bytes=len(data),
+        rows=_rows(payload, chunks, len(data)),
+    )
+
+
+def _rows(payload: Payload, chunks: list[Chunk], total: int) -> tuple[Row, ...]:
+    """The account; what no other row claims is the container's."""
+
+    def row(name: str, attribute: Attribute | None, count: int, size: int) -> Row:
+        bits = 8 * size / payload.header.count if payload.header.count else 0.0
+        return Row(name, attribute, count, size, bits, size / total)
+
+    rows = []
+    for attribute in Attribute:
+        sizes = [len(s.data) for s in payload.streams if s.attribute == attribute]
+        if sizes:
+            rows.append(row(attribute.name.lower(), attribute, len(sizes), sum(sizes)))
+    for name, tag in (("header", layout.HEAD), ("meta", layout.META)):
+        sizes = [len(chunk.payload) for chunk in chunks if chunk.tag == tag]
+        rows.append(row(name, None, len(sizes), sum(sizes)))
+    overhead = total - sum(r.bytes for r in rows)
+    others = sum(chunk.tag in {layout.FILL, layout.INDEX, layout.DONE} for chunk in chunks)
+    rows.append(row("container", None, others, overhead))
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""Integer networks, hash grids and context models: exact on any machine."""

@@ -1,0 +1,175 @@
+"""From what is decoded to how the next group is coded: context models in integers.
+
+A group is a few columns of one attribute (say, the three log-scales). All its numbers are
+integers in units of a quantum, 2**-fraction_bits. For each primitive a network looks at the
+context (position, hash grid, every group decoded before) and gives, per column,
+
+    step    index into the table of steps: step = STEPS[index] quanta
+    centre  the value expected, in quanta
+    spread  expected deviation from it, as a level of log2 standard deviation
+
+and the value is centre + k * step with a coded integer k, whose table is chosen by
+spread / step. Steps stay inside (0, 2 Q0) as in HAC, eq. 5, Q0 being the group's base step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.coding import (
+    LEVELS,
+    LEVELS_PER_OCTAVE,
+    UNIT_LEVEL,
+    Decoder,
+    Encoder,
+    Family,
+    decode_naturals,
+    encode_naturals,
+)
+from gscodec.errors import FormatError
+from gscodec.intnet.network import INPUT_MAX, Network, decode_network, encode_network
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Steps in quanta: 8 * 2**(i / 8), rounded. Integers, hence the same everywhere; the rounding
+# of the generating float is far from any half (tests compare with exact arithmetic).
+STEP_COUNT = 128
+_SMALLEST_STEP_LOG2 = 3
+STEPS = np.array(
+    [round(2.0 ** (_SMALLEST_STEP_LOG2 + i / LEVELS_PER_OCTAVE)) for i in range(STEP_COUNT)],
+    dtype=np.int64,
+)
+Q0_INDEX = 80  # the step index of Q0 in every group: 2**13 quanta
+MAX_STEP_INDEX = Q0_INDEX + LEVELS_PER_OCTAVE - 1  # steps stay below 2 * Q0
+OUTPUT_BITS = 5  # activations are in units of 2**-5
+FINE_SHIFT = 3  # the second, finer feature of a column: eight times the first
+
+
+@dataclass(frozen=True)
+class Group:
+    """What every file agrees on about a group (format-spec.md, registry of groups).
+
+    Attributes:
+        columns: Values per primitive.
+        step_of: For each column, which of the group's step outputs it uses.
+        step_offset: For each column, added to that step index.
+        fine: Whether later groups also see its values eight times magnified.
+    """
+
+    columns: int
+    step_of: tuple[int, ...]
+    step_offset: tuple[int, ...]
+    fine: bool
+
+    @property
+    def steps(self) -> int:
+        """Step outputs of the network."""
+        return max(self.step_of) + 1
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network: steps, then centres, then spreads."""
+        return self.steps + 2 * self.columns
+
+    @property
+    def features(self) -> int:
+        """Columns that the group adds to the context of later groups."""
+        return self.columns * (2 if self.fine else 1)
+
+
+@dataclass(frozen=True)
+class GroupModel:
+    """What one file says about a group.
+
+    Attributes:
+        family: Shape of the likelihood.
+        fraction_bits: A quantum is 2**-fraction_bits.
+        mean: Typical value, quanta.
+        log2_unit: A unit of the network's inputs and outputs is 2**log2_unit quanta.
+        step_bias: Added to the network's step index.
+        network: The context model.
+    """
+
+    family: Family
+    fraction_bits: int
+    mean: int
+    log2_unit: int
+    step_bias: int
+    network: Network
+
+    def predict(
+        self, group: Group, context: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+        """Centres (M, columns) quanta, steps (M, columns) quanta, table levels (M, columns)."""
+        out = self.network(np.ascontiguousarray(context)).astype(np.int64)
+        one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
+        index = (out[:, : group.steps] >> (one - 3)) + self.step_bias
+        index = index[:, group.step_of] + np.array(group.step_offset)
+        index = np.clip(index, 0, MAX_STEP_INDEX)
+        centre, spread = np.split(out[:, group.steps :], 2, axis=1)
+        centre = self.mean + (centre << self.log2_unit >> one)
+        # Levels are eighths of an octave: spread in units, step in quanta of 2**3 and up.
+        level = (spread >> (one - 3)) + LEVELS_PER_OCTAVE * (
+            self.log2_unit - _SMALLEST_STEP_LOG2
+        )
+        level = np.clip(level - index + UNIT_LEVEL, 0, LEVELS - 1)
+        return centre, STEPS[index], level.astype(np.uint8)
+
+    def features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What later groups see of ``values`` (M, columns): (M, features), -127 .. 127."""
+        offset = (values - self.mean) << OUTPUT_BITS
+        seen = [offset >> self.log2_unit]
+        if group.fine:
+            seen.append(offset << FINE_SHIFT >> self.log2_unit)
+        return np.clip(np.concatenate(seen, axis=1), -INPUT_MAX, INPUT_MAX)
+
+
+_RANGES = {"fraction_bits": 60, "log2_unit": 30, "step_bias": 2 * STEP_COUNT}
+MAX_VALUE = 1 << 40  # |mean| and |value| in quanta that a decoder accepts
+
+
+def encode_group_model(encoder: Encoder, model: GroupModel) -> None:
+    """Codes the fields in order; signed ones as zigzag naturals, the mean in two halves."""
+    mean = _zigzag(model.mean)
+    fields = [
+        int(model.family),
+        model.fraction_bits,
+        model.log2_unit,
+        _zigzag(model.step_bias),
+        mean & 0xFFFFF,
+        mean >> 20,
+    ]
+    encode_naturals(encoder, np.array(fields))
+    encode_network(encoder, model.network)
+
+
+def decode_group_model(decoder: Decoder, group: Group, inputs: int) -> GroupModel:
+    """Inverse of `encode_group_model` for a network of ``inputs`` inputs.
+
+    Raises:
+        FormatError: A field is out of range.
+    """
+    family, fraction, unit, bias, low, high = decode_naturals(decoder, 6).tolist()
+    found = {"fraction_bits": fraction, "log2_unit": unit, "step_bias": bias}
+    for name, limit in _RANGES.items():
+        if found[name] > limit:
+            raise FormatError(f"group model: {name} {found[name]}, expected at most {limit}")
+    if family not in set(Family):
+        raise FormatError(f"group model: table family {family}, expected 0 or 1")
+    mean = _unzigzag(low | high << 20)
+    if low >> 20 or abs(mean) > MAX_VALUE:
+        raise FormatError(f"group model: mean {mean}, expected at most {MAX_VALUE} quanta")
+    network = decode_network(decoder, inputs, group.outputs)
+    return GroupModel(Family(family), fraction, mean, unit, _unzigzag(bias), network)
+
+
+def _zigzag(value: int) -> int:
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def _unzigzag(natural: int) -> int:
+    return -(natural + 1) // 2 if natural & 1 else natural // 2

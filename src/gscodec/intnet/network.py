@@ -1,0 +1,142 @@
+"""Multilayer perceptrons with integer weights and activations, exact on any machine.
+
+A layer computes floor((x @ W + b) / 2**shift). Hidden layers clamp the result to
+0 .. ACTIVATION_MAX (a clipped ReLU); the last layer does not rescale at all: its consumer
+takes the bits that it needs.
+
+Invariant: for every neuron max|x| * sum|W| + |b| < 2**24, proved when a network is built and
+when it is read. Then every partial sum is an integer that float32 holds exactly, so a float32
+matrix product gives the same result in any order, blocking, thread count or instruction set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.coding import (
+    Decoder,
+    Encoder,
+    decode_fitted,
+    decode_naturals,
+    encode_fitted,
+    encode_naturals,
+)
+from gscodec.errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT_MAX = 127  # |input| of a network
+ACTIVATION_MAX = 255  # largest hidden activation
+EXACT = 1 << 24  # below this float32 holds every integer
+MAX_WIDTH = 1024  # neurons of a layer that a decoder accepts
+MAX_SHIFT = 15
+_ROWS = 4096  # rows evaluated at once: the working set stays in the cache
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One affine map.
+
+    Attributes:
+        weights: (inputs, outputs) float32 holding integers.
+        bias: (outputs,) float32 holding integers.
+    """
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Integer perceptron with clipped ReLU between its layers.
+
+    Attributes:
+        layers: First to last; widths must chain.
+        shift: Bits dropped after each hidden layer; weights are in units of 2**-shift.
+
+    Raises:
+        FormatError: If some sum could leave the exact range of float32.
+    """
+
+    layers: tuple[Layer, ...]
+    shift: int
+
+    def __post_init__(self) -> None:
+        bound = INPUT_MAX
+        for number, layer in enumerate(self.layers):
+            sums = bound * np.abs(layer.weights.astype(np.float64)).sum(axis=0)
+            largest = float((sums + np.abs(layer.bias.astype(np.float64))).max())
+            if not largest < EXACT:
+                raise FormatError(
+                    f"network layer {number}: sums reach {largest:.0f}, "
+                    f"expected below {EXACT} so that float32 is exact"
+                )
+            bound = ACTIVATION_MAX
+
+    @property
+    def inputs(self) -> int:
+        """Width of the input."""
+        return int(self.layers[0].weights.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Width of the output."""
+        return int(self.layers[-1].weights.shape[1])
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Evaluates ``features`` (M, inputs), integers in -127 .. 127; (M, outputs) int32."""
+        out = np.empty((len(features), self.outputs), dtype=np.int32)
+        scale = np.float32(2.0**-self.shift)  # a power of two: exact
+        for start in range(0, len(features), _ROWS):
+            x = features[start : start + _ROWS]
+            for layer in self.layers[:-1]:
+                x = x @ layer.weights
+                x += layer.bias
+                x *= scale
+                np.floor(x, out=x)
+                np.clip(x, 0, ACTIVATION_MAX, out=x)
+            x = x @ self.layers[-1].weights
+            x += self.layers[-1].bias
+            out[start : start + _ROWS] = x
+        return out
+
+
+def encode_network(encoder: Encoder, network: Network) -> None:
+    """Codes shift, hidden widths, then each layer's weights (row by row) and biases."""
+    hidden = [layer.weights.shape[1] for layer in network.layers[:-1]]
+    encode_naturals(encoder, np.array([network.shift, len(hidden)]))
+    encode_naturals(encoder, np.array(hidden))
+    for layer in network.layers:
+        encode_fitted(encoder, layer.weights.astype(np.int64).ravel())
+        encode_fitted(encoder, layer.bias.astype(np.int64))
+
+
+def decode_network(decoder: Decoder, inputs: int, outputs: int) -> Network:
+    """Inverse of `encode_network` for the given widths of input and output.
+
+    Raises:
+        FormatError: Widths, shift or weights out of range.
+    """
+    shift, depth = decode_naturals(decoder, 2).tolist()
+    if shift > MAX_SHIFT or depth > 4:
+        raise FormatError(
+            f"network: found shift {shift} and {depth} hidden layers, "
+            f"expected at most {MAX_SHIFT} and 4"
+        )
+    hidden = decode_naturals(decoder, depth).tolist()
+    if any(not 1 <= width <= MAX_WIDTH for width in hidden):
+        raise FormatError(f"network: hidden widths {hidden}, expected 1 to {MAX_WIDTH}")
+    widths = [inputs, *hidden, outputs]
+    layers = []
+    for rows, columns in pairwise(widths):
+        weights = decode_fitted(decoder, rows * columns).reshape(rows, columns)
+        bias = decode_fitted(decoder, columns)
+        if max(np.abs(weights).max(), np.abs(bias).max()) >= EXACT:
+            raise FormatError(f"network: a weight or bias is not below {EXACT}")
+        layers.append(Layer(weights.astype(np.float32), bias.astype(np.float32)))
+    return Network(tuple(layers), shift)

@@ -1,0 +1,109 @@
+"""An inspected file -> tables: facts, notes, and where the bytes are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from gscodec.report.text import label, printable, shown, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gscodec.payload import Header
+
+
+class Row(Protocol):
+    """One line of the account of a file's bytes, as container.Row."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def chunks(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def bits_per_primitive(self) -> float: ...
+    @property
+    def share(self) -> float: ...
+
+
+class Inspected(Protocol):
+    """What is shown of a file, as container.Inspection."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def meta(self) -> dict[str, object]: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def total_bytes(self) -> int: ...
+    @property
+    def rows(self) -> Sequence[Row]: ...
+
+
+def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
+    """Facts about the file ``name``, one table per note, and the account of its bytes."""
+    yield _facts(printable(name), _header_facts(inspected))
+    loose = {k: v for k, v in inspected.meta.items() if not isinstance(v, dict)}
+    if loose:
+        yield _facts("notes", loose)
+    for key, value in inspected.meta.items():
+        if isinstance(value, dict) and value:
+            yield _facts(label(key), value)
+    yield _account(inspected)
+
+
+def _header_facts(inspected: Inspected) -> dict[str, object]:
+    header = inspected.header
+    lattice = f"{header.position_bits} bits, step {header.lattice_step:.6g}"
+    return {
+        "format": f"gsz version {inspected.version}, {size(inspected.total_bytes)}",
+        "method": header.method.name.lower(),
+        "kind": header.kind.name.lower(),
+        "count": f"{header.count:,}",
+        "SH degree": header.sh_degree,
+        "normals": header.has_normals,
+        "block size": f"{header.block_size:,}",
+        "lattice": lattice if header.position_bits else "none, positions are exact",
+        "bounds from": header.bounds_min,
+        "bounds to": header.bounds_max,
+        "scene SHA-256": header.scene_sha256.hex(),
+    }
+
+
+def _facts(title: str, facts: dict[str, object]) -> Table:
+    table = Table(
+        title=Text(title, style="bold"), title_justify="left", box=None, show_header=False
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in facts.items():
+        table.add_row(Text(label(key)), Text(shown(value)))
+    return table
+
+
+def _account(inspected: Inspected) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False)
+    per_primitive = 8 * inspected.total_bytes / max(inspected.header.count, 1)
+    table.add_column("part", footer="file")
+    for heading, footer in (
+        ("chunks", str(sum(row.chunks for row in inspected.rows))),
+        ("bytes", f"{inspected.total_bytes:,}"),
+        ("bits per Gaussian", f"{per_primitive:.2f}"),
+        ("share", "100.0 %"),
+    ):
+        table.add_column(heading, footer=footer, justify="right")
+    for row in inspected.rows:
+        table.add_row(
+            Text(label(row.name)),
+            str(row.chunks),
+            f"{row.bytes:,}",
+            f"{row.bits_per_primitive:.2f}",
+            f"{row.share:.1%}".replace("%", " %"),
+        )
+    return table

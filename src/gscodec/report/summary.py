@@ -1,0 +1,73 @@
+"""What encoding or decoding one file did: JSON for programs, some lines for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gscodec.report.text import label, printable, shown, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The account of one run.
+
+    Attributes:
+        command: ``encode`` or ``decode``.
+        input: Name of the file read, ``-`` for stdin.
+        output: Name of the file written, ``-`` for stdout.
+        input_bytes: Bytes read.
+        output_bytes: Bytes written.
+        coded_bytes: Bytes of the .gsz, which is the input or the output.
+        gaussians: Number of Gaussians in the output.
+        method: How the .gsz is coded.
+        notes: One line for each thing that was changed.
+        report: JSON values: what the encoder chose and measured.
+        stages: Seconds by stage.
+        seconds: From start to end, wall clock.
+        peak_memory_bytes: Largest resident size of the process; None where unknown.
+    """
+
+    command: str
+    input: str
+    output: str
+    input_bytes: int
+    output_bytes: int
+    coded_bytes: int
+    gaussians: int
+    method: str
+    notes: tuple[str, ...]
+    report: dict[str, object]
+    stages: dict[str, float]
+    seconds: float
+    peak_memory_bytes: int | None
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """What a person wants to know after the run."""
+        yield f"{printable(self.input)} -> {printable(self.output)}"
+        yield f"  size      {self._size()}"
+        position = self.report.get("position_error")
+        if isinstance(position, dict):
+            yield f"  position  error {shown(position)}"
+        for note in self.notes:
+            yield f"  changed   {printable(note)}"
+        stages = ", ".join(f"{label(name)} {s:.1f}" for name, s in self.stages.items())
+        yield f"  time      {self.seconds:.1f} s ({stages})"
+        if self.peak_memory_bytes is not None:
+            yield f"  memory    {self.peak_memory_bytes / 1e6:,.0f} MB at the peak"
+
+    def _size(self) -> str:
+        small, large = sorted((self.input_bytes, self.output_bytes))
+        line = (
+            f"{size(self.input_bytes)} -> {size(self.output_bytes)} ({large / small:.1f} : 1)"
+        )
+        if self.gaussians:
+            line += f", {self.coded_bytes / self.gaussians:.2f} bytes per Gaussian"
+        return f"{line}, method {self.method}"

@@ -1,0 +1,10 @@
+"""Scene files <-> `gscodec.scene.GaussianScene`: ``read_ply`` and ``write_ply``.
+
+Bytes in, bytes out. Rule to remember: any input gives a scene or a `SceneError`, and nothing
+is dropped, rounded or ignored without a note.
+"""
+
+from gscodec.sceneio.reader import ReadResult, read_ply
+from gscodec.sceneio.writer import write_ply
+
+__all__ = ["ReadResult", "read_ply", "write_ply"]

@@ -1,0 +1,33 @@
+"""What every test file may ask for by name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+import scenes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gscodec.scene import GaussianScene
+
+# CI must not fail at random; a developer's machine may find something new.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("wide", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "wide")
+
+
+@pytest.fixture(scope="session")
+def make_scene() -> Callable[..., GaussianScene]:
+    """`scenes.make_scene`: (n, degree, seed) -> a scene."""
+    return scenes.make_scene
+
+
+@pytest.fixture(scope="session", params=list(scenes.hard_scenes()))
+def hard_scene(request: pytest.FixtureRequest) -> GaussianScene:
+    """Each of `scenes.hard_scenes` in turn."""
+    return scenes.hard_scenes()[request.param]

@@ -1,0 +1,184 @@
+"""The contract of `gscodec.methods`, for every method by name: a method is tested by existing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import gscodec
+from gscodec import methods
+from gscodec.errors import FormatError, SceneError, UsageError
+from gscodec.payload import Attribute, Header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gscodec.scene import GaussianScene
+
+
+def silent(stage: str, share: float) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture(autouse=True)
+def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contracts hold for a badly trained model too."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 12)
+
+
+@pytest.fixture(params=methods.names())
+def module(request: pytest.FixtureRequest) -> Any:
+    """Each method in turn."""
+    return methods.by_name(request.param)
+
+
+def coded(module: Any, scene: GaussianScene) -> methods.Coded:
+    """``scene`` through ``module``, or a skip with the method's own reason."""
+    try:
+        result: methods.Coded = module.encode(scene, module.Options(), silent)
+    except methods.CannotCode as reason:
+        pytest.skip(str(reason))
+    return result
+
+
+def test_decoding_gives_the_encoders_reconstruction_bit_for_bit(
+    module: Any, hard_scene: GaussianScene
+) -> None:
+    result = coded(module, hard_scene)
+    decoded = module.decode(result.payload, silent)
+    assert decoded.digest() == result.reconstruction.digest()
+    assert decoded.digest() == result.payload.header.scene_sha256
+    assert decoded.has_normals == hard_scene.has_normals
+
+
+def test_every_scene_goes_through_the_whole_codec(
+    hard_scene: GaussianScene, module: Any
+) -> None:
+    name = module.__name__.rsplit(".", 1)[-1]
+    result = gscodec.encode_with_report(hard_scene, name)
+    decoded = gscodec.decode(result.data)
+    assert len(decoded) == len(hard_scene)
+    assert decoded.digest() == result.reconstruction.digest()
+    assert [e.name for e in decoded.extras] == [e.name for e in hard_scene.extras]
+    for ours, theirs in zip(decoded.extras, result.reconstruction.extras, strict=True):
+        assert ours.values.tobytes() == theirs.values.tobytes()
+
+
+def test_a_missing_stream_is_named(module: Any, make_scene: Callable[..., GaussianScene]) -> None:
+    result = coded(module, make_scene(40, degree=1))
+    for number, stream in enumerate(result.payload.streams):
+        streams = result.payload.streams[:number] + result.payload.streams[number + 1 :]
+        with pytest.raises(FormatError, match=f"{stream.attribute.name}, block 0: missing"):
+            module.decode(dataclasses.replace(result.payload, streams=streams), silent)
+
+
+def test_a_foreign_stream_is_refused(
+    module: Any, make_scene: Callable[..., GaussianScene]
+) -> None:
+    payload = coded(module, make_scene(40, degree=0)).payload
+    extra = dataclasses.replace(payload.streams[-1], attribute=Attribute.SH_3, block=7)
+    with pytest.raises(FormatError, match="SH_3, block 7"):
+        module.decode(
+            dataclasses.replace(payload, streams=(*payload.streams, extra)), silent
+        )
+
+
+def test_nothing_of_the_callers_scene_changes(
+    module: Any, make_scene: Callable[..., GaussianScene]
+) -> None:
+    scene = make_scene(30, degree=2)
+    before = scene.digest()
+    coded(module, scene)
+    assert scene.digest() == before
+
+
+def test_the_header_describes_the_scene(
+    module: Any, make_scene: Callable[..., GaussianScene]
+) -> None:
+    scene = make_scene(50, degree=2)
+    result = coded(module, scene)
+    header: Header = result.payload.header
+    means = result.reconstruction.means
+    assert (header.count, header.sh_degree) == (50, 2)
+    assert np.array_equal(np.float32(header.bounds_min), means.min(axis=0))
+    assert np.array_equal(np.float32(header.bounds_max), means.max(axis=0))
+
+
+def test_the_same_seed_gives_the_same_file(make_scene: Callable[..., GaussianScene]) -> None:
+    scene = make_scene(300, degree=1)
+    hac = methods.by_name("hac")
+    files = [hac.encode(scene, hac.Options(seed=s), silent).payload for s in (3, 3, 4)]
+    assert files[0].streams == files[1].streams
+    assert files[0].streams != files[2].streams
+
+
+def test_a_smaller_lambda_is_nearer_to_the_source(
+    make_scene: Callable[..., GaussianScene],
+) -> None:
+    scene = make_scene(400, degree=1)
+    hac = methods.by_name("hac")
+    errors, sizes = [], []
+    for lam in (1e-1, 1e-3, 1e-5):
+        result = hac.encode(scene, hac.Options(lam=lam), silent)
+        # Opacity is not relabelled by the canonical form, so it can be compared row by row.
+        order = np.lexsort(np.round(result.reconstruction.means, 1).T)
+        errors.append(
+            np.abs(
+                np.sort(result.reconstruction.opacity_logits[order])
+                - np.sort(scene.opacity_logits)
+            ).mean()
+        )
+        sizes.append(sum(len(s.data) for s in result.payload.streams))
+    assert errors[0] > errors[1] > errors[2]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lam": 0.0}, "lambda: found 0"),
+        ({"lam": 2.0}, "lambda: found 2"),
+        ({"position_bits": 22}, "position bits: found 22"),
+        ({"device": "tpu"}, "device: found 'tpu'"),
+        ({"threads": 0}, "threads: found 0"),
+        ({"speed": 9}, "option speed"),
+    ],
+)
+def test_senseless_options_are_refused(
+    options: dict[str, Any], message: str, make_scene: Callable[..., GaussianScene]
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        gscodec.encode(make_scene(5), method="hac", **options)
+
+
+def test_an_unknown_method_lists_the_known_ones(
+    make_scene: Callable[..., GaussianScene],
+) -> None:
+    with pytest.raises(UsageError, match="expected one of raw, hac"):
+        gscodec.encode(make_scene(5), method="zip")
+
+
+def test_hac_refuses_values_that_are_not_finite(
+    make_scene: Callable[..., GaussianScene],
+) -> None:
+    scene = make_scene(20)
+    means = scene.means.copy()
+    means[7, 1] = np.nan
+    with pytest.raises(SceneError, match="scene.means: 1 Gaussians .* index 7"):
+        gscodec.encode(dataclasses.replace(scene, means=means), method="hac")
+
+
+def test_clamped_values_are_counted(make_scene: Callable[..., GaussianScene]) -> None:
+    scene = make_scene(200, degree=0)
+    opacity, quats = scene.opacity_logits.copy(), scene.quats.copy()
+    opacity[:3], quats[4] = 90, 0
+    hac = methods.by_name("hac")
+    changed = dataclasses.replace(scene, opacity_logits=opacity, quats=quats)
+    notes = "\n".join(hac.encode(changed, hac.Options(), silent).notes)
+    assert "clamped 3 opacity logits to +-16" in notes
+    assert "replaced 1 zero quaternions" in notes
+    assert "reordered 200 Gaussians" in notes
