@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Two pools of spinning threads on two cores are slower than one thread; results do not change.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 from typing import TYPE_CHECKING
 
 import pytest

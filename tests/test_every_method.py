@@ -68,7 +68,9 @@ def test_every_scene_goes_through_the_whole_codec(
         assert ours.values.tobytes() == theirs.values.tobytes()
 
 
-def test_a_missing_stream_is_named(module: Any, make_scene: Callable[..., GaussianScene]) -> None:
+def test_a_missing_stream_is_named(
+    module: Any, make_scene: Callable[..., GaussianScene]
+) -> None:
     result = coded(module, make_scene(40, degree=1))
     for number, stream in enumerate(result.payload.streams):
         streams = result.payload.streams[:number] + result.payload.streams[number + 1 :]
@@ -82,9 +84,7 @@ def test_a_foreign_stream_is_refused(
     payload = coded(module, make_scene(40, degree=0)).payload
     extra = dataclasses.replace(payload.streams[-1], attribute=Attribute.SH_3, block=7)
     with pytest.raises(FormatError, match="SH_3, block 7"):
-        module.decode(
-            dataclasses.replace(payload, streams=(*payload.streams, extra)), silent
-        )
+        module.decode(dataclasses.replace(payload, streams=(*payload.streams, extra)), silent)
 
 
 def test_nothing_of_the_callers_scene_changes(
@@ -168,7 +168,7 @@ def test_hac_refuses_values_that_are_not_finite(
     scene = make_scene(20)
     means = scene.means.copy()
     means[7, 1] = np.nan
-    with pytest.raises(SceneError, match="scene.means: 1 Gaussians .* index 7"):
+    with pytest.raises(SceneError, match=r"scene\.means: 1 Gaussians .* index 7"):
         gscodec.encode(dataclasses.replace(scene, means=means), method="hac")
 
 

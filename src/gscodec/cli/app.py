@@ -34,7 +34,7 @@ from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageErr
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
 _EXIT_BUG = 1
@@ -97,7 +97,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool,
         typer.Option(
             "--version",
@@ -367,7 +367,7 @@ def _position_bits(text: str) -> int | None:
     raise UsageError(f"--position-bits: found {text!r}, expected auto or 1 to 21")
 
 
-def _checked_options(method: str, options: dict[str, object]) -> dict[str, object]:
+def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, object]:
     """The options that were given; refuses bad ones before any work is done."""
     from gscodec import methods
 

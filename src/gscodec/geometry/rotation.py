@@ -20,7 +20,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Quaternions (w, x, y, z) of the turns that relabel axes; see `_relabel`.
 _HALF = 0.5**0.5
 
 

@@ -35,16 +35,15 @@ from gscodec.intnet.network import INPUT_MAX, Network, decode_network, encode_ne
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Q0_INDEX = 80  # the step index of Q0 in every group: 2**13 quanta
+STEP_COUNT = Q0_INDEX + LEVELS_PER_OCTAVE  # steps stay below 2 * Q0
+_SMALLEST_STEP_LOG2 = 3
 # Steps in quanta: 8 * 2**(i / 8), rounded. Integers, hence the same everywhere; the rounding
 # of the generating float is far from any half (tests compare with exact arithmetic).
-STEP_COUNT = 128
-_SMALLEST_STEP_LOG2 = 3
 STEPS = np.array(
     [round(2.0 ** (_SMALLEST_STEP_LOG2 + i / LEVELS_PER_OCTAVE)) for i in range(STEP_COUNT)],
     dtype=np.int64,
 )
-Q0_INDEX = 80  # the step index of Q0 in every group: 2**13 quanta
-MAX_STEP_INDEX = Q0_INDEX + LEVELS_PER_OCTAVE - 1  # steps stay below 2 * Q0
 OUTPUT_BITS = 5  # activations are in units of 2**-5
 FINE_SHIFT = 3  # the second, finer feature of a column: eight times the first
 
@@ -109,7 +108,7 @@ class GroupModel:
         one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
         index = (out[:, : group.steps] >> (one - 3)) + self.step_bias
         index = index[:, group.step_of] + np.array(group.step_offset)
-        index = np.clip(index, 0, MAX_STEP_INDEX)
+        index = np.clip(index, 0, STEP_COUNT - 1)
         centre, spread = np.split(out[:, group.steps :], 2, axis=1)
         centre = self.mean + (centre << self.log2_unit >> one)
         # Levels are eighths of an octave: spread in units, step in quanta of 2**3 and up.
@@ -128,8 +127,12 @@ class GroupModel:
         return np.clip(np.concatenate(seen, axis=1), -INPUT_MAX, INPUT_MAX)
 
 
-_RANGES = {"fraction_bits": 60, "log2_unit": 30, "step_bias": 2 * STEP_COUNT}
-MAX_VALUE = 1 << 40  # |mean| and |value| in quanta that a decoder accepts
+# What a decoder accepts. With these limits every number below stays under 2**59: a centre
+# under 2**49 + MAX_MEAN quanta, an escaped residual under 2**32 steps of less than 2**14.
+MAX_FRACTION_BITS = 60
+MAX_LOG2_UNIT = 30
+MAX_STEP_BIAS = 128  # magnitude
+MAX_MEAN = 1 << 40  # magnitude, quanta
 
 
 def encode_group_model(encoder: Encoder, model: GroupModel) -> None:
@@ -154,17 +157,19 @@ def decode_group_model(decoder: Decoder, group: Group, inputs: int) -> GroupMode
         FormatError: A field is out of range.
     """
     family, fraction, unit, bias, low, high = decode_naturals(decoder, 6).tolist()
-    found = {"fraction_bits": fraction, "log2_unit": unit, "step_bias": bias}
-    for name, limit in _RANGES.items():
-        if found[name] > limit:
-            raise FormatError(f"group model: {name} {found[name]}, expected at most {limit}")
-    if family not in set(Family):
-        raise FormatError(f"group model: table family {family}, expected 0 or 1")
-    mean = _unzigzag(low | high << 20)
-    if low >> 20 or abs(mean) > MAX_VALUE:
-        raise FormatError(f"group model: mean {mean}, expected at most {MAX_VALUE} quanta")
+    step_bias, mean = _unzigzag(bias), _unzigzag(low | high << 20)
+    for name, value, limit in (
+        ("table family", family, max(Family)),
+        ("fraction bits", fraction, MAX_FRACTION_BITS),
+        ("log2 unit", unit, MAX_LOG2_UNIT),
+        ("step bias", step_bias, MAX_STEP_BIAS),
+        ("low half of the mean", low, (1 << 20) - 1),
+        ("mean", mean, MAX_MEAN),
+    ):
+        if abs(value) > limit:
+            raise FormatError(f"group model: {name} {value}, expected at most {limit}")
     network = decode_network(decoder, inputs, group.outputs)
-    return GroupModel(Family(family), fraction, mean, unit, _unzigzag(bias), network)
+    return GroupModel(Family(family), fraction, mean, unit, step_bias, network)
 
 
 def _zigzag(value: int) -> int:

@@ -11,6 +11,7 @@ sum to less than 2**16, so one multiply-add per corner interpolates all four val
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ MAX_LEVELS = 32
 MAX_ENTRIES = 1 << 20  # of all tables together; the paper's grid has 441,568
 _PRIMES = (1, 2654435761, 805459861)  # Instant-NGP's spatial hash
 _COORDINATE_BITS = 16  # of a position inside the grid's box
+_FIELDS = np.arange(VALUES, dtype=np.uint64) * np.uint64(16)  # their lowest bits in a word
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def corners(
     Weights are integers that sum to 2**(6 * axes) over the corners.
     """
     one = 1 << FRACTION_BITS
+    # Below resolution - 1, because u is below 2**16: both vertices of a cell exist.
     fixed = u * ((level.resolution - 1) << FRACTION_BITS) >> _COORDINATE_BITS
     cell, fraction = fixed >> FRACTION_BITS, fixed & (one - 1)
     for corner in range(1 << len(axes)):
@@ -105,7 +108,7 @@ def corners(
         weight = np.ones(len(u), dtype=np.int64)
         for k, axis in enumerate(axes):
             bit = corner >> k & 1
-            vertex = np.minimum(cell[:, axis] + bit, level.resolution - 1)
+            vertex = cell[:, axis] + bit
             weight = weight * (fraction[:, axis] if bit else one - fraction[:, axis])
             if level.hashed:
                 index ^= vertex * _PRIMES[k]
@@ -135,7 +138,7 @@ class HashGrid:
     def __call__(self, u: NDArray[np.int64]) -> NDArray[np.float32]:
         """Features of normalised positions ``u`` (N, 3): (N, features), in -127 .. 127."""
         out = np.empty((len(u), self.features), dtype=np.float32)
-        tables = iter(self.values)
+        tables = iter(self._packed)
         column = 0
         for level in self.levels:
             for axes in level.tables:
@@ -143,13 +146,18 @@ class HashGrid:
                 column += VALUES
         return out
 
+    @cached_property
+    def _packed(self) -> tuple[NDArray[np.uint64], ...]:
+        """Each table as one word per entry, a field per value; shared by all blocks."""
+        return tuple(
+            (v.astype(np.uint64) << _FIELDS).sum(axis=1, dtype=np.uint64) for v in self.values
+        )
+
 
 def _interpolate(
-    u: NDArray[np.int64], level: Level, axes: tuple[int, ...], values: NDArray[np.bool_]
+    u: NDArray[np.int64], level: Level, axes: tuple[int, ...], packed: NDArray[np.uint64]
 ) -> NDArray[np.int64]:
     """Interpolated entries (N, 4), -127 .. 127."""
-    fields = np.arange(VALUES, dtype=np.uint64) * np.uint64(16)
-    packed = (values.astype(np.uint64) << fields).sum(axis=1, dtype=np.uint64)
     # Weights of all corners sum to 2**(6 * axes); 15 bits fit a field without a carry.
     drop = FRACTION_BITS * len(axes) - 15
     total = np.zeros(len(u), dtype=np.uint64)
@@ -157,7 +165,7 @@ def _interpolate(
         total += packed[index] * ((weight >> drop) if drop > 0 else weight << -drop).view(
             np.uint64
         )
-    shares = (total[:, None] >> fields & np.uint64(0xFFFF)).astype(np.int64)  # 0 .. 2**15
+    shares = (total[:, None] >> _FIELDS & np.uint64(0xFFFF)).astype(np.int64)  # 0 .. 2**15
     signed: NDArray[np.int64] = np.clip((shares - (1 << 14)) >> 7, -127, 127)
     return signed
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 INPUT_MAX = 127  # |input| of a network
 ACTIVATION_MAX = 255  # largest hidden activation
 EXACT = 1 << 24  # below this float32 holds every integer
-MAX_WIDTH = 1024  # neurons of a layer that a decoder accepts
+# What a decoder accepts; weights that are all zero cost a file almost no bytes.
+MAX_WIDTH = 256  # neurons of a hidden layer
+MAX_HIDDEN = 4  # hidden layers
 MAX_SHIFT = 15
 _ROWS = 4096  # rows evaluated at once: the working set stays in the cache
 
@@ -123,10 +125,10 @@ def decode_network(decoder: Decoder, inputs: int, outputs: int) -> Network:
         FormatError: Widths, shift or weights out of range.
     """
     shift, depth = decode_naturals(decoder, 2).tolist()
-    if shift > MAX_SHIFT or depth > 4:
+    if shift > MAX_SHIFT or depth > MAX_HIDDEN:
         raise FormatError(
             f"network: found shift {shift} and {depth} hidden layers, "
-            f"expected at most {MAX_SHIFT} and 4"
+            f"expected at most {MAX_SHIFT} and {MAX_HIDDEN}"
         )
     hidden = decode_naturals(decoder, depth).tolist()
     if any(not 1 <= width <= MAX_WIDTH for width in hidden):

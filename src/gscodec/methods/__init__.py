@@ -9,13 +9,13 @@ Contract of a method module (checked for every name by tests/test_every_method.p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from gscodec.errors import UnsupportedError, UsageError
-from gscodec.payload import Method, Payload
+from gscodec.errors import FormatError, UnsupportedError, UsageError
+from gscodec.payload import Attribute, Method, Payload
 
 if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
@@ -55,6 +55,30 @@ class MethodModule(Protocol):
 
     def decode(self, payload: Payload, progress: Progress) -> GaussianScene:
         """Gives back exactly the encoder's reconstruction."""
+
+
+def streams_of(
+    payload: Payload, expected: Iterable[tuple[Attribute, int]]
+) -> dict[tuple[Attribute, int], bytes]:
+    """The streams of ``payload`` by attribute and block, extras aside.
+
+    Raises:
+        FormatError: One of ``expected`` is missing, or there is another.
+    """
+    found = {
+        (s.attribute, s.block): s.data
+        for s in payload.streams
+        if s.attribute is not Attribute.EXTRA
+    }
+    wanted = set(expected)
+    for words, keys in (
+        ("missing", wanted - found.keys()),
+        ("not expected", found.keys() - wanted),
+    ):
+        if keys:
+            attribute, block = min(keys)
+            raise FormatError(f"stream {attribute.name}, block {block}: {words}")
+    return found
 
 
 def names() -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from gscodec.coding import (
     decode_residuals,
     encode_residuals,
 )
-from gscodec.errors import FormatError, SceneError, UsageError
+from gscodec.errors import SceneError, UsageError
 from gscodec.geometry import MAX_BITS, Lattice, morton, octree
 from gscodec.geometry.rotation import from_twist_swing, is_disc, to_twist_swing
 from gscodec.intnet.context import (
@@ -38,7 +38,7 @@ from gscodec.intnet.context import (
     encode_group_model,
 )
 from gscodec.intnet.hashgrid import Box, HashGrid, decode_grid, encode_grid
-from gscodec.methods import CannotCode, Coded, Progress
+from gscodec.methods import CannotCode, Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -367,12 +367,15 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
         FormatError: Streams are missing or inconsistent.
     """
     header = payload.header
-    streams = {(s.attribute, s.block): s.data for s in payload.streams}
     layout = groups(header.sh_degree)
+    blocks = _blocks(header.count, header.block_size)
+    whole = ((a, 0) for a in (Attribute.NETWORKS, Attribute.GRID, Attribute.POSITION))
+    by_block = ((a, b) for b in range(len(blocks)) for a, _ in layout)
+    streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)
     model = _decode_model(streams, layout, header.position_bits)
     progress("positions", 0.0)
-    positions = Decoder(_stream(streams, Attribute.POSITION, 0))
+    positions = Decoder(streams[Attribute.POSITION, 0])
     codes = octree.decode(positions, header.count, header.position_bits)
     positions.finish()
     ijk = morton.decode(codes)
@@ -381,26 +384,13 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
 
     def block(rows: slice) -> list[NDArray[np.int64]]:
         number = rows.start // header.block_size
-        data = {a: _stream(streams, a, number) for a, _ in layout}
+        data = {a: streams[a, number] for a, _ in layout}
         return _decode_block(model, layout, data, _context(model, u[rows]))
 
-    blocks = _in_parallel(
-        block,
-        _blocks(header.count, header.block_size),
-        None,
-        lambda share: progress("decode", share),
-    )
-    values = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    parts = _in_parallel(block, blocks, None, lambda share: progress("decode", share))
+    values = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     scene = _scene(lattice.positions(ijk), values, model, header.sh_degree)
     return replace(scene, has_normals=header.has_normals)
-
-
-def _stream(
-    streams: dict[tuple[Attribute, int], bytes], attribute: Attribute, block: int
-) -> bytes:
-    if (attribute, block) not in streams:
-        raise FormatError(f"stream {attribute.name}, block {block}: missing")
-    return streams[attribute, block]
 
 
 def _decode_model(
@@ -409,10 +399,10 @@ def _decode_model(
     position_bits: int,
 ) -> Model:
     """Grid first: its width decides how many inputs the networks have."""
-    decoder = Decoder(_stream(streams, Attribute.GRID, 0))
+    decoder = Decoder(streams[Attribute.GRID, 0])
     grid, box = decode_grid(decoder, position_bits)
     decoder.finish()
-    decoder = Decoder(_stream(streams, Attribute.NETWORKS, 0))
+    decoder = Decoder(streams[Attribute.NETWORKS, 0])
     width = _POSITION_FEATURES + grid.features
     models = []
     for _, group in layout:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.coding import decode_planes, encode_planes
-from gscodec.errors import FormatError
-from gscodec.methods import Coded, Progress
+from gscodec.methods import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -75,17 +74,15 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
     n, rest = header.count, sh_rest_count(header.sh_degree)
     widths = {"means": 3, "opacity_logits": 1, "log_scales": 3, "quats": 4, "sh_dc": 3}
     widths["sh_rest"] = 3 * rest
-    streams = {(s.attribute, s.block): s.data for s in payload.streams}
     starts = range(0, n, header.block_size)
+    present = [attribute for attribute, name in _STREAMS.items() if widths[name]]
+    streams = streams_of(payload, ((a, b) for b in range(len(starts)) for a in present))
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _STREAMS.values()}
     for block, start in enumerate(starts):
         progress("decode", block / len(starts))
         rows = min(header.block_size, n - start)
-        for attribute, name in _STREAMS.items():
-            if not widths[name]:
-                continue
-            if (attribute, block) not in streams:
-                raise FormatError(f"stream {attribute.name}, block {block}: missing")
+        for attribute in present:
+            name = _STREAMS[attribute]
             data = streams[attribute, block]
             parts[name].append(decode_planes(data, rows * widths[name], _FLOAT32))
     arrays = {

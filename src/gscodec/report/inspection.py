@@ -20,30 +20,48 @@ class Row(Protocol):
     """One line of the account of a file's bytes, as container.Row."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the attribute, or ``header``, ``meta``, ``container``."""
+
     @property
-    def chunks(self) -> int: ...
+    def chunks(self) -> int:
+        """Number of chunks that hold it."""
+
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """Its bytes."""
+
     @property
-    def bits_per_primitive(self) -> float: ...
+    def bits_per_primitive(self) -> float:
+        """8 x bytes / count."""
+
     @property
-    def share(self) -> float: ...
+    def share(self) -> float:
+        """Of the file, 0 to 1."""
 
 
 class Inspected(Protocol):
     """What is shown of a file, as container.Inspection."""
 
     @property
-    def header(self) -> Header: ...
+    def header(self) -> Header:
+        """What a reader needs."""
+
     @property
-    def meta(self) -> dict[str, object]: ...
+    def meta(self) -> dict[str, object]:
+        """Notes for people."""
+
     @property
-    def version(self) -> int: ...
+    def version(self) -> int:
+        """Of the format."""
+
     @property
-    def total_bytes(self) -> int: ...
+    def total_bytes(self) -> int:
+        """Size of the file."""
+
     @property
-    def rows(self) -> Sequence[Row]: ...
+    def rows(self) -> Sequence[Row]:
+        """They add up to ``total_bytes``."""
 
 
 def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
@@ -88,7 +106,7 @@ def _facts(title: str, facts: dict[str, object]) -> Table:
 
 
 def _account(inspected: Inspected) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, show_edge=False)
     per_primitive = 8 * inspected.total_bytes / max(inspected.header.count, 1)
     table.add_column("part", footer="file")
     for heading, footer in (
