@@ -1,0 +1,64 @@
+# Every target sets up .venv first, once. Python 3.11 or later; on Debian and Ubuntu nothing
+# else is needed. PYTHON=python3.12 chooses another interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt fmt-check lint types imports bench fuzz vectors clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is missing or older than 3.11; choose one with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  v=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update && apt-get install -y python$$v-venv; \
+	  else echo "Python cannot make environments yet; run: sudo apt-get install python$$v-venv" >&2; exit 1; fi; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[encode,bench,dev]'
+	@touch $@
+
+demo: $(READY) ## Encode, inspect and decode the example scene; results in out/
+	@mkdir -p out
+	$(BIN)/gscodec encode examples/mic-small/scene.ply -o out/mic-small.gsz --overwrite
+	$(BIN)/gscodec inspect out/mic-small.gsz
+	$(BIN)/gscodec decode out/mic-small.gsz -o out/mic-small.ply --overwrite
+	@echo
+	@wc -c examples/mic-small/scene.ply out/mic-small.gsz out/mic-small.ply | head -3
+	@echo "The coded scene is out/mic-small.gsz; out/mic-small.ply opens in any 3DGS viewer."
+
+test: $(READY) ## Run the tests
+	@$(BIN)/python -m pytest
+
+check: fmt-check lint types imports ## Format, lint, types and layers, without changing a file
+
+fmt: $(READY) ## Format the code
+	$(BIN)/ruff format .
+
+fmt-check: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## Ruff, all rules
+	$(BIN)/ruff check .
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(READY) ## Who may import whom
+	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchmarks.md
+	$(BIN)/python benchmarks/bench.py
+
+fuzz: $(READY) ## Throw damaged files at the decoder
+	$(BIN)/python tests/fuzz.py --count 10000 --seed 0
+
+vectors: $(READY) ## Write test vectors for new cases; existing ones never change
+	$(BIN)/python tests/make_vectors.py
+
+clean: ## Remove everything that make has made
+	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

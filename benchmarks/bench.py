@@ -1,0 +1,242 @@
+"""Bytes, quality, seconds and memory of gscodec beside SPZ and xz, on real scenes.
+
+Every encoder and decoder runs in a process of its own, from stdin to stdout, through its real
+command line. Quality is that of the renders of the decoded scene against the renders of the
+source, by a judge that is no part of gscodec. Nothing is cached: each run measures everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+JUDGE = SHARED / "judge" / "judge.py"
+SCENES = ("mic-small", "mic", "plant", "fox", "playbot")
+METHODS = ("hac", "raw")
+LAMBDAS = ("5e-4", "1e-3", "2e-3", "4e-3")
+SPZ = "SPZ v4"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A pair of commands, both from stdin to stdout; without them, the file as it is."""
+
+    name: str
+    encode: tuple[str, ...] = ()
+    decode: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process took."""
+
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One codec on one scene; PSNR in dB, mean over the views, at most 100."""
+
+    scene: str
+    codec: str
+    bytes: int
+    gaussians: int
+    psnr: float
+    ssim: float
+    encode: Cost | None
+    decode: Cost | None
+
+
+def codecs(methods: list[str], lambdas: list[str]) -> list[Codec]:
+    """What is measured, in the order of the tables."""
+    spz = (sys.executable, str(ROOT / "benchmarks" / "spz.py"))
+    rows = [
+        Codec(".ply"),
+        Codec("xz -6", ("xz", "-6", "-c"), ("xz", "-dc")),
+        Codec(SPZ, (*spz, "encode"), (*spz, "decode")),
+    ]
+    for method in methods:
+        rows += [gscodec(method, lam) for lam in ([None] if method == "raw" else lambdas)]
+    return rows
+
+
+def gscodec(method: str, lam: str | None) -> Codec:
+    """The command line of this project with one setting."""
+    cli = (sys.executable, "-m", "gscodec")
+    stdio = ("-", "-o", "-", "--quiet")
+    weight = ("--lambda", lam) if lam else ()
+    name = f"{method} {lam}" if lam else method
+    encode = (*cli, "encode", *stdio, "--method", method, *weight)
+    return Codec(name, encode, (*cli, "decode", *stdio))
+
+
+def run(command: tuple[str, ...], source: Path, target: Path) -> Cost:
+    """Runs ``command`` from ``source`` to ``target``."""
+    start = time.perf_counter()
+    with source.open("rb") as stdin, target.open("wb") as stdout:
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout)  # noqa: S603
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{shlex.join(command)} < {source}: exit code {process.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(time.perf_counter() - start, usage.ru_maxrss * unit / 1e6)
+
+
+def judge(reference: Path, test: Path, cameras: Path, folder: Path) -> tuple[float, float]:
+    """PSNR and SSIM of the renders of ``test`` against those of ``reference``."""
+    out = folder / "judge.json"
+    command = [sys.executable, JUDGE, "compare", reference, test, cameras, "--json", out]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    result = json.loads(out.read_text())
+    return result["psnr"], result["ssim"]
+
+
+def measure(scene: Path, codec: Codec, folder: Path) -> Row:
+    """One codec on one scene."""
+    source, coded, decoded = scene / "scene.ply", folder / "coded", folder / "decoded.ply"
+    costs: tuple[Cost | None, Cost | None] = (None, None)
+    if codec.encode:
+        costs = run(codec.encode, source, coded), run(codec.decode, coded, decoded)
+    else:
+        coded = decoded = source
+    psnr, ssim = judge(source, decoded, scene / "cameras.json", folder)
+    size, count = coded.stat().st_size, count_gaussians(source)
+    return Row(scene.name, codec.name, size, count, psnr, ssim, *costs)
+
+
+def count_gaussians(ply: Path) -> int:
+    """N as the header says."""
+    with ply.open("rb") as file:
+        found = re.search(rb"element vertex (\d+)", file.read(1 << 16))
+    return int(found[1]) if found else sys.exit(f"{ply}: no element vertex")
+
+
+def bytes_at(psnr: float, rows: list[Row]) -> float | None:
+    """Bytes at ``psnr``: log(bytes) linear in PSNR between the two rows around it."""
+    points = sorted((row.psnr, math.log(row.bytes)) for row in rows)
+    for (p0, b0), (p1, b1) in pairwise(points):
+        if p0 <= psnr <= p1 and p0 < p1:
+            return math.exp(b0 + (b1 - b0) * (psnr - p0) / (p1 - p0))
+    return None
+
+
+def comparison(rows: list[Row], methods: list[str]) -> list[str]:
+    """The table of sizes at SPZ's quality."""
+    lines = [
+        "| scene | method | PSNR of SPZ v4 | SPZ v4 bytes | gscodec bytes there | ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for spz in (row for row in rows if row.codec == SPZ):
+        for method in methods:
+            prefix = f"{method} "
+            own = [r for r in rows if r.scene == spz.scene and r.codec.startswith(prefix)]
+            if not own:
+                continue
+            size = bytes_at(spz.psnr, own)
+            cells = (f"{size:,.0f}", f"{size / spz.bytes:.3f}") if size else ("outside", "-")
+            lines.append(
+                f"| {spz.scene} | {method} | {spz.psnr:.2f} dB | {spz.bytes:,} "
+                f"| {cells[0]} | {cells[1]} |"
+            )
+    return lines
+
+
+def table(rows: list[Row]) -> list[str]:
+    """The table of one scene."""
+    lines = [
+        "| codec | bytes | bytes per Gaussian | PSNR | SSIM | encode | decode |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {r.codec} | {r.bytes:,} | {r.bytes / r.gaussians:.2f} | {r.psnr:.2f} dB "
+        f"| {r.ssim:.5f} | {cost(r.encode)} | {cost(r.decode)} |"
+        for r in rows
+    ]
+    return lines
+
+
+def cost(value: Cost | None) -> str:
+    """For example ``12.3 s, 512 MB``."""
+    return f"{value.seconds:.1f} s, {value.peak_mb:,.0f} MB" if value else "-"
+
+
+def document(rows: list[Row], methods: list[str], skipped: list[str]) -> str:
+    """docs/benchmarks.md."""
+    version = subprocess.check_output([sys.executable, "-m", "gscodec", "--version"], text=True)  # noqa: S603
+    arguments = shlex.join(sys.argv[1:])
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `python benchmarks/bench.py{' ' if arguments else ''}{arguments}` with "
+        f"{version.strip()}, Python {platform.python_version()}, {platform.machine()}, "
+        f"{os.cpu_count()} CPUs.",
+        "",
+        "PSNR and SSIM compare renders of the decoded scene with renders of the source, mean over",
+        "the views of `cameras.json`; 100 dB stands for identical pictures. Seconds are wall",
+        "clock and memory is the peak of the process, interpreter start included. SPZ v4 is that",
+        "of gaussforge with its default bits (it offers no others), quaternions normalised first.",
+        "",
+        "## Bytes at the quality of SPZ",
+        "",
+        "log(bytes) is interpolated linearly in PSNR between the two neighbouring lambdas;",
+        '"outside": the quality of SPZ is not between two of them.',
+        "",
+        *comparison(rows, methods),
+        "",
+    ]
+    for scene in dict.fromkeys(row.scene for row in rows):
+        own = [row for row in rows if row.scene == scene]
+        lines += [f"## {scene}: {own[0].gaussians:,} Gaussians", "", *table(own), ""]
+    if skipped:
+        lines += [f"Skipped, not on this machine: {', '.join(skipped)}.", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures, prints while it does, writes Markdown and JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--scenes", nargs="+", default=SCENES, help="folders of ../shared/scenes"
+    )
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--lambdas", nargs="+", default=LAMBDAS)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    args = parser.parse_args()
+    rows: list[Row] = []
+    skipped = []
+    for name in args.scenes:
+        folder = SHARED / "scenes" / name
+        if not (JUDGE.exists() and (folder / "scene.ply").exists()):
+            print(f"{name}: skipped", flush=True)
+            skipped.append(name)
+            continue
+        for codec in codecs(args.methods, args.lambdas):
+            with tempfile.TemporaryDirectory() as scratch:
+                rows.append(measure(folder, codec, Path(scratch)))
+            print(name, *table(rows[-1:])[2:], flush=True)
+    if not rows:
+        sys.exit("nothing measured: no scene found")
+    args.out.write_text(document(rows, args.methods, skipped))
+    results = json.dumps([asdict(row) for row in rows], indent=1)
+    args.out.with_suffix(".json").write_text(results + "\n")
+    print(f"wrote {args.out} and {args.out.with_suffix('.json')}")
+
+
+if __name__ == "__main__":
+    main()
