@@ -10,7 +10,7 @@ READY := .venv/.ready
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is missing or older than 3.11; choose one with: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	  if [ "$$(id -u)" = 0 ]; then apt-get update && apt-get install -y python$$v-venv; \
 	  else echo "Python cannot make environments yet; run: sudo apt-get install python$$v-venv" >&2; exit 1; fi; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[encode,bench,dev]'
+	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e '.[encode,bench,dev]'
 	@touch $@
 
 demo: $(READY) ## Encode, inspect and decode the example scene; results in out/
@@ -51,7 +51,7 @@ imports: $(READY) ## Who may import whom
 	$(BIN)/lint-imports
 
 bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchmarks.md
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/bench.py
 
 fuzz: $(READY) ## Throw damaged files at the decoder
 	$(BIN)/python tests/fuzz.py --count 10000 --seed 0

@@ -64,7 +64,7 @@ def run(samples: list[fuzzing.Sample], seed: int, count: int) -> list[str]:
         if peak_bytes() > MAX_BYTES:
             break
     total = perf_counter() - start
-    print(  # noqa: T201  a script
+    print(
         f"{count} mutations in {total:.0f} s ({count / total:.0f} per second), "
         f"slowest {slowest[0]:.2f} s (seed {slowest[1]}), peak {peak_bytes() / 1e6:.0f} MB, "
         f"{len(violations)} violations"
@@ -82,7 +82,7 @@ def main() -> int:
     samples = [fuzzing.Sample.of(path.read_bytes()) for path in arguments.files]
     violations = run(samples or default_samples(), arguments.seed, arguments.count)
     for line in violations[:_MAX_LISTED]:
-        print(line, file=sys.stderr)  # noqa: T201
+        print(line, file=sys.stderr)
     return 1 if violations else 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import gscodec
 from gscodec import methods
-from gscodec.errors import FormatError, SceneError, UsageError
+from gscodec.errors import CannotCodeError, FormatError, SceneError, UsageError
 from gscodec.payload import Attribute, Header
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def coded(module: Any, scene: GaussianScene) -> methods.Coded:
     """``scene`` through ``module``, or a skip with the method's own reason."""
     try:
         result: methods.Coded = module.encode(scene, module.Options(), silent)
-    except methods.CannotCode as reason:
+    except CannotCodeError as reason:
         pytest.skip(str(reason))
     return result
 
@@ -104,8 +104,8 @@ def test_the_header_describes_the_scene(
     header: Header = result.payload.header
     means = result.reconstruction.means
     assert (header.count, header.sh_degree) == (50, 2)
-    assert np.array_equal(np.float32(header.bounds_min), means.min(axis=0))
-    assert np.array_equal(np.float32(header.bounds_max), means.max(axis=0))
+    assert np.array_equal(np.array(header.bounds_min, np.float32), means.min(axis=0))
+    assert np.array_equal(np.array(header.bounds_max, np.float32), means.max(axis=0))
 
 
 def test_the_same_seed_gives_the_same_file(make_scene: Callable[..., GaussianScene]) -> None:

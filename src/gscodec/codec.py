@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.container import Inspection, inspect, pack, unpack
-from gscodec.errors import FormatError, UsageError, VerifyError
+from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 
 if TYPE_CHECKING:
     from gscodec.methods import Progress
@@ -101,7 +101,7 @@ def _encode_or_fall_back(
     raw = methods.by_name("raw")
     try:
         coded = methods.by_name(method).encode(scene, options, progress)
-    except methods.CannotCode as reason:
+    except CannotCodeError as reason:
         coded = raw.encode(scene, raw.Options(), progress)
         return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
     if method == "raw" or len(scene) > _SMALL:

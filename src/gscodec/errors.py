@@ -26,6 +26,10 @@ class SceneError(GscodecError):
     exit_code = 3
 
 
+class CannotCodeError(SceneError):
+    """A method cannot represent this scene, for the reason given; method `raw` always can."""
+
+
 class FormatError(GscodecError):
     """The bytes are not a valid .gsz file: truncated, altered, inconsistent."""
 

@@ -14,26 +14,45 @@ are rounded with a straight-through gradient, and hidden activations are clipped
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gscodec.coding import Family
-from gscodec.intnet.context import FINE_SHIFT, OUTPUT_BITS, Q0_INDEX, Group, GroupModel
-from gscodec.intnet.hashgrid import VALUES, HashGrid, Level, corners
-from gscodec.intnet.network import ACTIVATION_MAX, EXACT, INPUT_MAX, Layer, Network
+from gscodec.errors import CannotCodeError, FormatError
+from gscodec.intnet.context import (
+    FINE_SHIFT,
+    OUTPUT_BITS,
+    Q0_INDEX,
+    STEP_COUNT,
+    Group,
+    GroupModel,
+)
+from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, HashGrid, Level, corners
+from gscodec.intnet.network import ACTIVATION_MAX, INPUT_MAX, Layer, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 UNIT = 1 << OUTPUT_BITS
 WEIGHT_SHIFT = 6
-_BATCH = 4096
+# A batch is so many shards of so many rows. Shards have their own random numbers and are added
+# in order: the result does not depend on the number of threads.
+_SHARDS = 2
+_ROWS = 2048
+_LAYERS = 3
+_WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2  # learning rates (HAC, supplement A)
+_STEP_PENALTY = 4.0  # bits per squared octave between wanted and predicted steps
+_SAMPLE = 16_384  # Gaussians that judge whether a level of the grid pays
 _SMALLEST_SIGMA = 2.0**-4.5  # of a step: the first table level
 # Cost of a bit in squared steps, from D = step**2 / 12 and dR = -1 bit per halved step.
 BIT_PRICE = math.log(2) / 6
@@ -68,6 +87,7 @@ class Settings:
         levels: Of the hash grid.
         seed: Of every random choice.
         device: torch device.
+        threads: CPU threads; None takes all.
     """
 
     iterations: int
@@ -75,6 +95,7 @@ class Settings:
     levels: tuple[Level, ...]
     seed: int
     device: str
+    threads: int | None
 
 
 def fit(
@@ -93,33 +114,53 @@ def fit(
         settings: How to train.
         progress: Called with the share that is done.
     """
-    torch.manual_seed(settings.seed)
     device = torch.device(settings.device)
-    model = _ContextModel(position, features, targets, settings).to(device)
-    count = len(position)
-    batch = min(_BATCH, count)
-    networks = [p for net in model.networks for p in net.parameters()]
-    optimiser = torch.optim.Adam(
-        [
-            {"params": networks, "lr": 5e-3},
-            {"params": list(model.tables.parameters()), "lr": 2e-2},
-        ]
-    )
+    model = _ContextModel(position, features, targets, settings, device)
+    groups = [
+        {"params": model.weights, "lr": _WEIGHT_RATE},
+        {"params": model.tables, "lr": _TABLE_RATE},
+    ]
+    optimiser = torch.optim.Adam(groups, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [5e-3, 2e-2], total_steps=settings.iterations + 1, pct_start=0.15
+        optimiser,
+        [_WEIGHT_RATE, _TABLE_RATE],
+        total_steps=settings.iterations + 1,
+        pct_start=0.15,
     )
-    generator = torch.Generator().manual_seed(settings.seed)
-    for iteration in range(settings.iterations):
-        share = iteration / settings.iterations
-        rows = torch.randint(0, count, (batch,), generator=generator).to(device)
-        loss = model(rows, rounding=share > 0.5)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if iteration % 16 == 0:
-            progress(share)
+    generators = [
+        torch.Generator(device).manual_seed(settings.seed * _SHARDS + shard)
+        for shard in range(_SHARDS)
+    ]
+
+    def gradients(generator: torch.Generator, *, rounding: bool) -> tuple[Tensor, ...]:
+        rows = torch.randint(0, len(position), (_ROWS,), generator=generator, device=device)
+        loss = model.loss(rows, generator, rounding=rounding) / _SHARDS
+        return torch.autograd.grad(loss, model.rounded, materialize_grads=True)
+
+    with _one_thread_an_operation(), ThreadPoolExecutor(settings.threads) as pool:
+        for iteration in range(settings.iterations):
+            rounding = 2 * iteration >= settings.iterations
+            model.round_parameters(rounding=rounding)
+            if 2 * iteration == settings.iterations:
+                model.drop_idle_levels(settings.seed)
+            shards = list(pool.map(partial(gradients, rounding=rounding), generators))
+            model.set_gradients(shards)
+            optimiser.step()
+            schedule.step()
+            if iteration % 16 == 0:
+                progress(iteration / settings.iterations)
     return model.integer_grid(), model.integer_models()
+
+
+@contextmanager
+def _one_thread_an_operation() -> Iterator[None]:
+    """Shards run side by side instead: small operations gain nothing from two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def scaling(target: Target) -> tuple[int, int, int, int]:
@@ -133,8 +174,13 @@ def scaling(target: Target) -> tuple[int, int, int, int]:
     return fraction, round(float(middle) * 2**fraction), unit, min(bias, Q0_INDEX)
 
 
-class _ContextModel(nn.Module):
-    """Grid, networks, and the rate of a batch of rows."""
+class _ContextModel:
+    """Grid, networks, and the rate of a batch of rows.
+
+    Parameters exist twice. ``weights`` and ``tables`` are what Adam moves; ``rounded`` are the
+    values that the integer model would have, and what the loss sees. Gradients pass from the
+    second to the first unchanged (straight through; for tables where |x| <= 1, HAC, sec. 3.3).
+    """
 
     def __init__(
         self,
@@ -142,149 +188,213 @@ class _ContextModel(nn.Module):
         features: NDArray[np.float32],
         targets: Sequence[Target],
         settings: Settings,
+        device: torch.device,
     ) -> None:
-        super().__init__()
+        generator = torch.Generator().manual_seed(settings.seed)
         self.levels = settings.levels
-        self.groups = [target.group for target in targets]
-        self.families = [target.family for target in targets]
-        self.scalings = [scaling(target) for target in targets]
-        self.register_buffer("known", torch.from_numpy(features / UNIT))
-        self.tables = nn.ParameterList()
-        for level in settings.levels:
+        self.groups = [_TrainedGroup(target, device) for target in targets]
+        self.known = torch.from_numpy(features / UNIT).to(device)
+        self.tables: list[Tensor] = []
+        self.cells: list[tuple[Tensor, Tensor]] = []  # entry and weight of each row's corners
+        self.level_of: list[int] = []  # for each table
+        self.active = [True] * len(settings.levels)
+        for place, level in enumerate(settings.levels):
             for axes in level.tables:
-                pairs = list(corners(position, level, axes))
-                total = 1 << (6 * len(axes))
-                index = np.stack([i for i, _ in pairs], axis=1).astype(np.int32)
-                weight = np.stack([w for _, w in pairs], axis=1).astype(np.float32) / total
-                number = len(self.tables)
-                self.register_buffer(f"index{number}", torch.from_numpy(index))
-                self.register_buffer(f"weight{number}", torch.from_numpy(weight))
-                start = torch.rand(level.entries, VALUES) * 2 - 1
-                self.tables.append(nn.Parameter(start * 1e-2))
+                self.level_of.append(place)
+                self.cells.append(_cells(position, level, axes, device))
+                start = torch.rand(level.entries, VALUES, generator=generator) * 2 - 1
+                self.tables.append((start * 1e-2).to(device).requires_grad_())
+        self.weights: list[Tensor] = []  # of each network: weight, bias, three times
         width = features.shape[1] + VALUES * len(self.tables)
-        self.networks = nn.ModuleList()
-        for number, (target, group) in enumerate(zip(targets, self.groups, strict=True)):
-            fraction, mean, unit, bias = self.scalings[number]
-            size = 2.0 ** (unit - fraction)
-            values = (target.values - mean * 2.0**-fraction) / size  # in units
-            self.register_buffer(f"values{number}", torch.from_numpy(values.astype(np.float32)))
-            # Wanted and base steps in octaves; networks predict their difference.
-            base = (bias + 24) / 8 - fraction
-            wanted = (target.log2_steps - base).astype(np.float32)
-            self.register_buffer(f"steps{number}", torch.from_numpy(wanted))
-            self.networks.append(_Perceptron(width, settings.hidden, group.outputs))
-            width += group.features
+        for target in targets:
+            widths = (width, settings.hidden, settings.hidden, target.group.outputs)
+            for number, (rows, columns) in enumerate(pairwise(widths)):
+                start = torch.rand(rows, columns, generator=generator) * 2 - 1
+                # The last layer starts near zero, so that all outputs start at the mean.
+                start *= (0.1 if number == _LAYERS - 1 else 1.0) / math.sqrt(rows)
+                self.weights.append(start.to(device).requires_grad_())
+                self.weights.append(torch.zeros(columns, device=device).requires_grad_())
+            width += target.group.features
+        parameters = self.weights + self.tables
+        self.rounded = [p.detach().clone().requires_grad_() for p in parameters]
 
-    def forward(self, rows: Tensor, *, rounding: bool) -> Tensor:
+    @torch.no_grad()
+    def round_parameters(self, *, rounding: bool) -> None:
+        """Copies the parameters into ``rounded``: tables as signs, weights rounded if asked."""
+        for number, weight in enumerate(self.weights):
+            scale = 1 << (WEIGHT_SHIFT + OUTPUT_BITS * (number % 2))
+            self.rounded[number].copy_(
+                torch.round(weight * scale) / scale if rounding else weight
+            )
+        for table, rounded in zip(self.tables, self.rounded[len(self.weights) :], strict=True):
+            rounded.copy_(torch.where(table >= 0, 1.0, -1.0))
+
+    @torch.no_grad()
+    def set_gradients(self, shards: Sequence[Sequence[Tensor]]) -> None:
+        """Gives the sum of the gradients by ``rounded`` to the parameters behind them."""
+        for parameter, *parts in zip(self.weights + self.tables, *shards, strict=True):
+            parameter.grad = sum(parts[1:], parts[0])
+        for table in self.tables:
+            table.grad = torch.where(table.abs() <= 1, cast("Tensor", table.grad), 0.0)
+
+    def loss(self, rows: Tensor, generator: torch.Generator, *, rounding: bool) -> Tensor:
         """Bits per primitive of ``rows`` (B,), plus the penalty of the steps."""
-        context = torch.cat([self.get_buffer("known")[rows], *self._grid(rows)], dim=1)
-        loss = context.new_zeros(())
-        for number, (group, net) in enumerate(zip(self.groups, self.networks, strict=True)):
-            out: Tensor = net(context, rounding=rounding)
-            wanted = self.get_buffer(f"steps{number}")[rows]
-            octaves = out[:, : group.steps]
-            loss = loss + 4 * ((octaves - wanted) ** 2).mean(0).sum()
-            centre, spread = out[:, group.steps :].chunk(2, dim=1)
-            step = torch.exp2(self._log2_step(number, octaves.detach()))
+        context = torch.cat([self.known[rows], *self._grid(rows)], dim=1)
+        penalty = context.new_zeros(())
+        laws: dict[Family, list[tuple[Tensor, ...]]] = {family: [] for family in Family}
+        for number, group in enumerate(self.groups):
+            start = 2 * _LAYERS * number
+            out = _evaluate(
+                self.rounded[start : start + 2 * _LAYERS], context, rounding=rounding
+            )
+            octaves, centre, spread = torch.split(out, group.widths, dim=1)
+            penalty = penalty + ((octaves - group.wanted[rows]) ** 2).mean(0).sum()
+            step = torch.exp2(group.log2_step(octaves.detach()))
             sigma = torch.exp2(spread) / step
-            values = self.get_buffer(f"values{number}")[rows]
+            values = group.values[rows]
             residual = (values - centre) / step
-            family = self.families[number]
             if rounding:
-                # Spread learns from the rounded values, the centre from where they are.
-                whole = _cheapest(family, residual.detach(), sigma.detach())
-                loss = loss + _bits(family, whole, sigma).sum(1).mean()
-                loss = loss + _bits(family, residual, sigma.detach()).sum(1).mean()
+                whole = _cheapest(group.family, residual.detach(), sigma.detach())
+                laws[group.family].append((residual, sigma, whole))
                 decoded = (centre + whole * step).detach()
             else:
-                loss = loss + _bits(family, residual, sigma).sum(1).mean()
-                noise = torch.rand_like(values) - 0.5  # HAC, eq. 4
-                decoded = values + noise * step
-            context = torch.cat([context, *_features(group, decoded)], dim=1)
-        return loss
+                laws[group.family].append((residual, sigma))
+                noise = torch.rand(values.shape, generator=generator, device=values.device)
+                decoded = values + (noise - 0.5) * step  # HAC, eq. 4
+            context = torch.cat([context, *group.features(decoded)], dim=1)
+        return _STEP_PENALTY * penalty + self._bits(laws) / len(rows)
+
+    @staticmethod
+    def _bits(laws: dict[Family, list[tuple[Tensor, ...]]]) -> Tensor:
+        """Bits of all values: (residual, sigma) with noise, or with the rounded one as well."""
+        total = torch.zeros(())
+        for family, groups in laws.items():
+            residual, sigma, *rounded = (
+                torch.cat(part, dim=1) for part in zip(*groups, strict=True)
+            )
+            total = total.to(residual.device)
+            if rounded:
+                # Spread learns from the rounded values, the centre from where they are.
+                total = total + _bits(family, rounded[0], sigma).sum()
+                sigma = sigma.detach()
+            total = total + _bits(family, residual, sigma).sum()
+        return total
 
     def _grid(self, rows: Tensor) -> list[Tensor]:
-        """Interpolated features, one (B, 4) tensor per table."""
+        """Interpolated features, one (B, 4) tensor per table; zeros for a dropped level."""
         out = []
-        for number, table in enumerate(self.tables):
-            binary = torch.where(table >= 0, 1.0, -1.0)
-            soft = table.clamp(-1, 1)
-            binary = binary + (soft - soft.detach())  # gradient where |x| <= 1 (HAC, sec. 3.3)
-            index = self.get_buffer(f"index{number}")[rows].long()
-            weight = self.get_buffer(f"weight{number}")[rows]
-            mixed = (binary[index] * weight[:, :, None]).sum(1)
-            out.append(mixed * (INPUT_MAX / UNIT))
+        for number, table in enumerate(self.rounded[len(self.weights) :]):
+            if self.active[self.level_of[number]]:
+                index, weight = (part[rows] for part in self.cells[number])
+                corner = table.index_select(0, index.flatten().long())
+                mixed = (corner.view(*index.shape, VALUES) * weight[:, :, None]).sum(1)
+                out.append(mixed * (INPUT_MAX / UNIT))
+            else:
+                out.append(table.new_zeros(len(rows), VALUES))
         return out
 
-    def _log2_step(self, number: int, octaves: Tensor) -> Tensor:
-        """Log2 of the steps (B, columns) in units, from step outputs (B, steps) in octaves."""
-        group = self.groups[number]
-        _, _, unit, bias = self.scalings[number]
-        base = (bias + 24) / 8 - unit
-        limit = (Q0_INDEX + 7 + 24) / 8 - unit
-        offset = torch.tensor(group.step_offset, device=octaves.device) / 8
-        return (octaves[:, list(group.step_of)] + base + offset).clamp(3 - unit, limit)
+    @torch.no_grad()
+    def drop_idle_levels(self, seed: int) -> None:
+        """Switches off every level that saves fewer bits than its entries cost."""
+        known = self.known
+        rows = torch.arange(0, len(known), max(1, len(known) // _SAMPLE), device=known.device)
+
+        def bits() -> float:
+            same_noise = torch.Generator(known.device).manual_seed(seed)
+            return float(self.loss(rows, same_noise, rounding=False))
+
+        for place, level in reversed(list(enumerate(self.levels))):
+            kept = bits()
+            self.active[place] = False
+            cost = VALUES * level.entries * len(level.tables) / len(known)
+            self.active[place] = bits() - kept > cost
 
     def integer_grid(self) -> HashGrid:
-        """The grid as its signs."""
-        return HashGrid(self.levels, tuple((t >= 0).cpu().numpy() for t in self.tables))
+        """The grid as the signs of its active levels."""
+        levels = tuple(v for v, on in zip(self.levels, self.active, strict=True) if on)
+        tables = zip(self.tables, self.level_of, strict=True)
+        signs = tuple((t >= 0).cpu().numpy() for t, place in tables if self.active[place])
+        return HashGrid(levels, signs)
 
     def integer_models(self) -> tuple[GroupModel, ...]:
         """The networks as integers, with the constants of their groups."""
         models = []
-        for group, family, scale, net in zip(
-            self.groups, self.families, self.scalings, self.networks, strict=True
-        ):
-            fraction, mean, unit, bias = scale
-            network = _integer_network(cast("_Perceptron", net), group)
-            models.append(GroupModel(family, fraction, mean, unit, bias, network))
+        for number, group in enumerate(self.groups):
+            start = 2 * _LAYERS * number
+            weights = [
+                w.detach().cpu().numpy() for w in self.weights[start : start + 2 * _LAYERS]
+            ]
+            used = self._used_inputs(len(weights[0]))
+            network = _integer_network([weights[0][used], *weights[1:]], group.group)
+            constants = (group.fraction, group.mean, group.unit, group.bias)
+            models.append(GroupModel(group.family, *constants, network))
         return tuple(models)
 
-
-class _Perceptron(nn.Module):
-    """Three linear layers; the last starts near zero, so that all start at the mean."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(inputs, hidden)
-        self.second = nn.Linear(hidden, hidden)
-        self.last = nn.Linear(hidden, outputs)
-        with torch.no_grad():
-            self.last.weight.mul_(0.1)
-            self.last.bias.zero_()
-
-    def linears(self) -> tuple[nn.Linear, ...]:
-        """The layers, first to last."""
-        return self.first, self.second, self.last
-
-    def forward(self, x: Tensor, *, rounding: bool) -> Tensor:
-        """Outputs for ``x`` (B, inputs), as integers would give them if ``rounding``."""
-        for layer in (self.first, self.second):
-            x = _affine(layer, x, rounding=rounding).clamp(0, ACTIVATION_MAX / UNIT)
-            if rounding:
-                x = x + (torch.floor(x * UNIT) / UNIT - x).detach()
-        return _affine(self.last, x, rounding=rounding)
+    def _used_inputs(self, width: int) -> NDArray[np.int64]:
+        """Inputs of a network of ``width`` that do not belong to a dropped level."""
+        known = self.known.shape[1]
+        dropped = [
+            known + VALUES * number + value
+            for number, place in enumerate(self.level_of)
+            if not self.active[place]
+            for value in range(VALUES)
+        ]
+        return np.setdiff1d(np.arange(width), dropped)
 
 
-def _affine(layer: nn.Linear, x: Tensor, *, rounding: bool) -> Tensor:
-    """``layer`` on ``x`` with weights rounded to 2**-6 and biases to 2**-11 if ``rounding``."""
-    weight: Tensor = layer.weight
-    bias: Tensor = layer.bias
-    if rounding:
-        scale = 1 << WEIGHT_SHIFT
-        weight = weight + (torch.round(weight * scale) / scale - weight).detach()
-        bias = bias + (torch.round(bias * (scale * UNIT)) / (scale * UNIT) - bias).detach()
-    return nn.functional.linear(x, weight, bias)
+class _TrainedGroup:
+    """A target in the units of its network, as tensors."""
+
+    def __init__(self, target: Target, device: torch.device) -> None:
+        self.group, self.family = target.group, target.family
+        self.fraction, self.mean, self.unit, self.bias = scaling(target)
+        group = target.group
+        self.widths = [group.steps, group.columns, group.columns]
+        values = (target.values - self.mean * 2.0**-self.fraction) * 2.0 ** (
+            self.fraction - self.unit
+        )
+        self.values = torch.from_numpy(values.astype(np.float32)).to(device)
+        # Wanted and base steps in octaves; the network predicts their difference.
+        wanted = target.log2_steps - ((self.bias + 24) / 8 - self.fraction)
+        self.wanted = torch.from_numpy(wanted.astype(np.float32)).to(device)
+        base = (self.bias + 24 + np.array(group.step_offset)) / 8 - self.unit
+        self._base = torch.from_numpy(base.astype(np.float32)).to(device)
+        self._step_of = torch.tensor(group.step_of, device=device)
+
+    def log2_step(self, octaves: Tensor) -> Tensor:
+        """Log2 of the steps (B, columns) in units, from step outputs (B, steps) in octaves."""
+        steps = octaves.index_select(1, self._step_of) + self._base
+        return steps.clamp(3 - self.unit, (STEP_COUNT - 1 + 24) / 8 - self.unit)
+
+    def features(self, decoded: Tensor) -> list[Tensor]:
+        """What later groups see of ``decoded`` (B, columns), in units."""
+        limit = INPUT_MAX
+        seen = [torch.floor(decoded * UNIT).clamp(-limit, limit) / UNIT]
+        if self.group.fine:
+            fine = torch.floor(decoded * (UNIT << FINE_SHIFT)).clamp(-limit, limit) / UNIT
+            seen.append(fine)
+        return seen
 
 
-def _features(group: Group, decoded: Tensor) -> list[Tensor]:
-    """What later groups see of ``decoded`` (B, columns), in units."""
-    limit = INPUT_MAX
-    seen = [torch.floor(decoded * UNIT).clamp(-limit, limit) / UNIT]
-    if group.fine:
-        fine = torch.floor(decoded * (UNIT << FINE_SHIFT)).clamp(-limit, limit) / UNIT
-        seen.append(fine)
-    return seen
+def _cells(
+    position: NDArray[np.int64], level: Level, axes: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Entries (N, corners) int32 and weights (N, corners) of the cells of ``position``."""
+    pairs = list(corners(position, level, axes))
+    index = np.stack([i for i, _ in pairs], axis=1).astype(np.int32)
+    weight = np.stack([w for _, w in pairs], axis=1).astype(np.float32)
+    weight /= 1 << (FRACTION_BITS * len(axes))
+    return torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device)
+
+
+def _evaluate(weights: Sequence[Tensor], x: Tensor, *, rounding: bool) -> Tensor:
+    """A network on ``x`` (B, inputs), as integers would give it if ``rounding``."""
+    for number in range(0, 2 * (_LAYERS - 1), 2):
+        x = torch.addmm(weights[number + 1], x, weights[number])
+        x = x.clamp(0, ACTIVATION_MAX / UNIT)
+        if rounding:
+            x = x + (torch.floor(x.detach() * UNIT) / UNIT - x.detach())
+    return torch.addmm(weights[-1], x, weights[-2])
 
 
 class _GaussianBits(torch.autograd.Function):
@@ -376,25 +486,22 @@ def _cheapest(family: Family, residual: Tensor, sigma: Tensor) -> Tensor:
     return torch.sign(residual) * (whole - down.float())
 
 
-def _integer_network(net: _Perceptron, group: Group) -> Network:
-    """Weights in 2**-shift; the shift is lowered until float32 is provably exact."""
-    layers = net.linears()
+def _integer_network(weights: Sequence[NDArray[np.float32]], group: Group) -> Network:
+    """``weights`` (weight, bias by layer) in 2**-shift, as fine as float32 stays exact."""
+    last = weights[-1].astype(np.float64)
+    last[: group.steps] += _HALF_BIN
+    last[group.steps + group.columns :] += _HALF_BIN
+    real: list[NDArray[np.float64]] = [w.astype(np.float64) for w in weights[:-1]] + [last]
     for shift in range(WEIGHT_SHIFT, -1, -1):
-        rounded = []
-        for number, layer in enumerate(layers):
-            weights = layer.weight.detach().cpu().numpy().T * 2.0**shift
-            bias = layer.bias.detach().cpu().numpy().astype(np.float64)
-            if number == len(layers) - 1:
-                spreads = slice(group.steps + group.columns, None)
-                bias[: group.steps] += _HALF_BIN
-                bias[spreads] += _HALF_BIN
-            bias = np.rint(bias * (UNIT << shift))
-            rounded.append(Layer(np.rint(weights).astype(np.float32), bias.astype(np.float32)))
-        if all(
-            (INPUT_MAX if number == 0 else ACTIVATION_MAX) * np.abs(layer.weights).sum(0).max()
-            + np.abs(layer.bias).max()
-            < EXACT
-            for number, layer in enumerate(rounded)
-        ):
-            break
-    return Network(tuple(rounded), shift)
+        layers = tuple(
+            Layer(
+                np.rint(real[n] * 2.0**shift).astype(np.float32),
+                np.rint(real[n + 1] * (UNIT << shift)).astype(np.float32),
+            )
+            for n in range(0, 2 * _LAYERS, 2)
+        )
+        try:
+            return Network(layers, shift)
+        except FormatError as error:
+            reason = str(error)
+    raise CannotCodeError(f"the trained networks do not fit into integers ({reason})")

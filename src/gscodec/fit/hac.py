@@ -146,7 +146,7 @@ def targets_steps(source: Source, base: float) -> list[NDArray[np.float64]]:
     return first + [luma] * (len(source.columns) - len(first))
 
 
-def fit(
+def learn(
     u: NDArray[np.int64],
     features: NDArray[np.float32],
     source: Source,
@@ -164,8 +164,6 @@ def fit(
     from gscodec.fit.context import Settings, Target
     from gscodec.fit.context import fit as train
 
-    if threads:
-        torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     steps = targets_steps(source, base)
@@ -173,13 +171,29 @@ def fit(
         Target(g, Family.GAUSSIAN if n == 2 else Family.LAPLACE, source.columns[n], steps[n])
         for n, g in enumerate(groups)
     ]
-    settings = Settings(ITERATIONS, _hidden(len(u)), _levels(len(u)), seed, device)
+    settings = Settings(ITERATIONS, _hidden(len(u)), _levels(len(u)), seed, device, threads)
     return train(u, features, targets, settings, progress)
 
 
 def _hidden(count: int) -> int:
-    return 16 if count < 30_000 else 32 if count < 150_000 else 48
+    """Width of the networks: what they save must outweigh what they cost to send."""
+    return 16 if count < 150_000 else 24 if count < 500_000 else 48
 
 
 def _levels(count: int) -> tuple[Level, ...]:
-    return (Level(3, 16, 12), Level(3, 32, 12))
+    """Grids worth trying for ``count`` Gaussians; training drops those that do not pay.
+
+    The paper's grid has 12 levels of 3D and 4 of 2D for a million anchors and more; its
+    resolutions are kept, and tables shrink with the scene.
+    """
+    if count < 5_000:
+        return ()
+    small = (Level(3, 16, 12), Level(3, 32, 12))
+    if count < 50_000:
+        return small
+    medium = (*small, Level(3, 64, 13), Level(2, 128, 12))
+    if count < 500_000:
+        return medium
+    fine = (Level(3, res, 13) for res in (16, 24, 32, 44, 60, 80, 108, 148, 200, 276, 376, 512))
+    planes = (Level(2, res, 15) for res in (128, 256, 512, 1024))
+    return (*fine, *planes)

@@ -41,10 +41,6 @@ class Coded:
     notes: tuple[str, ...] = field(default=())
 
 
-class CannotCode(Exception):  # noqa: N818
-    """A method cannot represent a scene; says why. The caller falls back to `raw`."""
-
-
 class MethodModule(Protocol):
     """The shape of a module in this package."""
 
@@ -65,7 +61,7 @@ def streams_of(
     Raises:
         FormatError: One of ``expected`` is missing, or there is another.
     """
-    found = {
+    found: dict[tuple[Attribute, int], bytes] = {
         (s.attribute, s.block): s.data
         for s in payload.streams
         if s.attribute is not Attribute.EXTRA

@@ -28,17 +28,24 @@ from gscodec.coding import (
     decode_residuals,
     encode_residuals,
 )
-from gscodec.errors import SceneError, UsageError
+from gscodec.errors import (
+    CannotCodeError,
+    FormatError,
+    SceneError,
+    UnsupportedError,
+    UsageError,
+)
 from gscodec.geometry import MAX_BITS, Lattice, morton, octree
 from gscodec.geometry.rotation import from_twist_swing, is_disc, to_twist_swing
 from gscodec.intnet.context import (
+    MAX_MEAN,
     Group,
     GroupModel,
     decode_group_model,
     encode_group_model,
 )
 from gscodec.intnet.hashgrid import Box, HashGrid, decode_grid, encode_grid
-from gscodec.methods import CannotCode, Coded, Progress, streams_of
+from gscodec.methods import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -136,16 +143,16 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
     """Fits the context model to ``scene`` and codes it.
 
     Raises:
-        CannotCode: The lattice or the integers cannot hold some value; method raw can.
+        CannotCodeError: The lattice or the integers cannot hold some value; method raw can.
         SceneError: The scene holds NaN or infinity.
     """
     from gscodec.fit import hac as fit
 
     if not len(scene):
-        raise CannotCode("the scene is empty")
+        raise CannotCodeError("the scene is empty")
     _check_finite(scene)
     if float(np.abs(scene.means).max()) > _MAX_COORDINATE:
-        raise CannotCode(f"positions reach beyond {_MAX_COORDINATE:g}")
+        raise CannotCodeError(f"positions reach beyond {_MAX_COORDINATE:g}")
     progress("prepare", 0.0)
     source = fit.Source.of(scene)
     base = fit.log2_base_step(options.lam, len(scene))
@@ -158,11 +165,12 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
     model = _fit(source, ijk, base, scene.sh_degree, options, progress)
     positions = Encoder()
     octree.encode(codes[order], bits, positions)
-    coder = _BlockEncoder(model, source, groups(scene.sh_degree))
+    layout = groups(scene.sh_degree)
+    coder = _BlockEncoder(model, source, layout)
     u = model.box.normalise(ijk)
     blocks = _in_parallel(
-        lambda rows: coder.encode(rows, _context(model, u[rows])),
-        _blocks(len(ijk)),
+        lambda rows: coder.encode(rows, _context(model, layout, u[rows])),
+        _blocks(len(ijk), BLOCK_SIZE),
         options.threads,
         lambda share: progress("code", share),
     )
@@ -219,7 +227,7 @@ def _check_finite(scene: GaussianScene) -> None:
 def _affordable(bits: int) -> int:
     """The octree depth for a wish of ``bits``; two levels too few are tolerable, more are not."""
     if bits > MAX_BITS + 2:
-        raise CannotCode(f"positions need {bits} bits, the lattice has at most {MAX_BITS}")
+        raise CannotCodeError(f"positions need {bits} bits, the lattice has at most {MAX_BITS}")
     return min(bits, MAX_BITS)
 
 
@@ -236,7 +244,7 @@ def _fit(
 
     box = fit.grid_box(ijk)
     u = box.normalise(ijk)
-    grid, models = fit.fit(
+    grid, models = fit.learn(
         u,
         _position_features(u),
         source,
@@ -247,6 +255,8 @@ def _fit(
         threads=options.threads,
         progress=lambda share: progress("fit", share),
     )
+    if any(abs(m.mean) > MAX_MEAN for m in models):
+        raise CannotCodeError("a group's values are far from zero and close to each other")
     return Model(grid, box, models)
 
 
@@ -281,7 +291,7 @@ class _BlockEncoder:
             centre, step, level = model.predict(group, context.seen())
             residual = (np.ldexp(wanted, model.fraction_bits) - centre) / step
             if np.abs(residual).max(initial=0) >= 2**30:
-                raise CannotCode(f"{attribute.name.lower()} has values too far apart")
+                raise CannotCodeError(f"{attribute.name.lower()} has values too far apart")
             whole = _cheapest(residual, level, model)
             encoder = encoders.setdefault(attribute, Encoder())
             encode_residuals(encoder, whole.ravel(), level.ravel(), model.family)
@@ -367,6 +377,7 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
         FormatError: Streams are missing or inconsistent.
     """
     header = payload.header
+    _check_header(header, len(payload.streams))
     layout = groups(header.sh_degree)
     blocks = _blocks(header.count, header.block_size)
     whole = ((a, 0) for a in (Attribute.NETWORKS, Attribute.GRID, Attribute.POSITION))
@@ -385,12 +396,32 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
     def block(rows: slice) -> list[NDArray[np.int64]]:
         number = rows.start // header.block_size
         data = {a: streams[a, number] for a, _ in layout}
-        return _decode_block(model, layout, data, _context(model, u[rows]))
+        return _decode_block(model, layout, data, _context(model, layout, u[rows]))
 
     parts = _in_parallel(block, blocks, None, lambda share: progress("decode", share))
     values = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     scene = _scene(lattice.positions(ijk), values, model, header.sh_degree)
     return replace(scene, has_normals=header.has_normals)
+
+
+def _check_header(header: Header, streams: int) -> None:
+    """Refuses what the container allows and this method does not."""
+    if header.kind is not SceneKind.GAUSSIANS:
+        raise UnsupportedError(f"method hac of scene kind {header.kind.name.lower()}")
+    if not header.count or not header.position_bits:
+        raise FormatError(
+            f"method hac: found {header.count} Gaussians and {header.position_bits} position "
+            "bits, expected at least 1 of each"
+        )
+    if header.block_size > BLOCK_SIZE:
+        raise FormatError(
+            f"method hac: found blocks of {header.block_size}, expected at most {BLOCK_SIZE}"
+        )
+    if -(-header.count // header.block_size) > streams:
+        raise FormatError(
+            f"method hac: {streams} streams cannot hold {header.count} Gaussians "
+            f"in blocks of {header.block_size}"
+        )
 
 
 def _decode_model(
@@ -455,16 +486,18 @@ class _Context:
         return self._columns[:, : self._used]
 
 
-def _context(model: Model, u: NDArray[np.int64]) -> _Context:
-    """Context of positions ``u`` (rows, 3), with room for all groups but the last."""
+def _context(
+    model: Model, layout: Sequence[tuple[Attribute, Group]], u: NDArray[np.int64]
+) -> _Context:
+    """Context of positions ``u`` (rows, 3), with room for all groups."""
     known = np.concatenate([_position_features(u), model.grid(u)], axis=1)
-    last = model.groups[-1].network
-    return _Context(known, last.inputs + 64)
+    return _Context(known, known.shape[1] + sum(group.features for _, group in layout))
 
 
 def _position_features(u: NDArray[np.int64]) -> NDArray[np.float32]:
     """Normalised 16-bit positions (N, 3) as inputs of a network, -127 .. 127."""
-    return np.clip((u >> 8) - 128, -127, 127).astype(np.float32)
+    centred: NDArray[np.float32] = np.clip((u >> 8) - 128, -127, 127).astype(np.float32)
+    return centred
 
 
 def _scene(
@@ -502,14 +535,14 @@ def _floats(values: NDArray[np.int64], model: GroupModel) -> NDArray[np.float64]
 def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float32]:
     """(..., 3) Y, U, V to R, G, B."""
     y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
-    rgb = np.empty(yuv.shape, dtype=np.float32)
+    rgb: NDArray[np.float32] = np.empty(yuv.shape, dtype=np.float32)
     rgb[..., 0] = (y + u) - v
     rgb[..., 1] = y + 2 * v
     rgb[..., 2] = (y - u) - v
     return rgb
 
 
-def _blocks(count: int, size: int = BLOCK_SIZE) -> list[slice]:
+def _blocks(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

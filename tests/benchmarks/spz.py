@@ -1,5 +1,6 @@
 """SPZ by gaussforge, as a command: spz.py encode < scene.ply > scene.spz, or decode."""
 
+import os
 import sys
 from dataclasses import replace
 
@@ -33,4 +34,7 @@ def convert(data: bytes, old: str, new: str) -> bytes:
 
 
 direction = {"encode": encode, "decode": decode}[sys.argv[1]]
-sys.stdout.buffer.write(direction(sys.stdin.buffer.read()))
+# gaussforge prints to file descriptor 1, which is the data's: it gets another.
+with os.fdopen(os.dup(1), "wb") as stdout, open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+    os.dup2(nowhere.fileno(), 1)
+    stdout.write(direction(sys.stdin.buffer.read()))

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 JUDGE = SHARED / "judge" / "judge.py"
 SCENES = ("mic-small", "mic", "plant", "fox", "playbot")
@@ -64,7 +64,7 @@ class Row:
 
 def codecs(methods: list[str], lambdas: list[str]) -> list[Codec]:
     """What is measured, in the order of the tables."""
-    spz = (sys.executable, str(ROOT / "benchmarks" / "spz.py"))
+    spz = (sys.executable, str(ROOT / "tests" / "benchmarks" / "spz.py"))
     rows = [
         Codec(".ply"),
         Codec("xz -6", ("xz", "-6", "-c"), ("xz", "-dc")),
@@ -89,7 +89,7 @@ def run(command: tuple[str, ...], source: Path, target: Path) -> Cost:
     """Runs ``command`` from ``source`` to ``target``."""
     start = time.perf_counter()
     with source.open("rb") as stdin, target.open("wb") as stdout:
-        process = subprocess.Popen(command, stdin=stdin, stdout=stdout)  # noqa: S603
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -101,8 +101,17 @@ def run(command: tuple[str, ...], source: Path, target: Path) -> Cost:
 def judge(reference: Path, test: Path, cameras: Path, folder: Path) -> tuple[float, float]:
     """PSNR and SSIM of the renders of ``test`` against those of ``reference``."""
     out = folder / "judge.json"
-    command = [sys.executable, JUDGE, "compare", reference, test, cameras, "--json", out]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    command: list[str | Path] = [
+        sys.executable,
+        JUDGE,
+        "compare",
+        reference,
+        test,
+        cameras,
+        "--json",
+        out,
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     result = json.loads(out.read_text())
     return result["psnr"], result["ssim"]
 
@@ -178,14 +187,13 @@ def cost(value: Cost | None) -> str:
 
 def document(rows: list[Row], methods: list[str], skipped: list[str]) -> str:
     """docs/benchmarks.md."""
-    version = subprocess.check_output([sys.executable, "-m", "gscodec", "--version"], text=True)  # noqa: S603
-    arguments = shlex.join(sys.argv[1:])
+    version = subprocess.check_output([sys.executable, "-m", "gscodec", "--version"], text=True)
+    command = shlex.join(["python", "tests/benchmarks/bench.py", *sys.argv[1:]])
+    machine = f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs"
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `python benchmarks/bench.py{' ' if arguments else ''}{arguments}` with "
-        f"{version.strip()}, Python {platform.python_version()}, {platform.machine()}, "
-        f"{os.cpu_count()} CPUs.",
+        f"Written by `{command}` with {version.strip()}, {machine}.",
         "",
         "PSNR and SSIM compare renders of the decoded scene with renders of the source, mean over",
         "the views of `cameras.json`; 100 dB stands for identical pictures. Seconds are wall",

@@ -1,0 +1,76 @@
+"""Writes test vectors that do not exist yet: files, and what they must decode to.
+
+    python tests/make_vectors.py
+
+A vector is a promise: it is added once and never changed. An existing one is left alone, and
+`test_vectors.py` fails when a file and its record in vectors/index.json disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import gscodec
+from gscodec.sceneio import read_ply
+from scenes import hard_scenes, make_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gscodec.scene import GaussianScene
+
+HERE = Path(__file__).resolve().parent / "vectors"
+INDEX = HERE / "index.json"
+EXAMPLE = HERE.parents[1] / "examples" / "mic-small" / "scene.ply"
+
+
+def _example(count: int, degree: int) -> GaussianScene:
+    """Every so many Gaussians of the bundled scene, its colours cut to ``degree``."""
+    scene = read_ply(EXAMPLE.read_bytes()).scene
+    part = scene.take(np.linspace(0, len(scene) - 1, count).astype(np.int64))
+    return replace(part, sh_rest=part.sh_rest[:, : (degree + 1) ** 2 - 1].copy())
+
+
+def _zeros(count: int) -> GaussianScene:
+    """So little information that the file must be padded."""
+    empty = hard_scenes()["empty"]
+    shapes = {name: (count, *array.shape[1:]) for name, array in empty.attributes().items()}
+    return replace(empty, **{name: np.zeros(s, np.float32) for name, s in shapes.items()})
+
+
+# Name -> (method, options, scene). Names say what is special.
+CASES: dict[str, tuple[str, dict[str, Any], Callable[[], GaussianScene]]] = {
+    "raw/empty": ("raw", {}, lambda: hard_scenes()["empty"]),
+    "raw/sh3_normals": ("raw", {}, lambda: make_scene(50, 3, 1)),
+    "raw/two_blocks_padded": ("raw", {}, lambda: _zeros(70_000)),
+    "hac/mic_6000_sh3": ("hac", {}, lambda: _example(6000, 3)),
+    "hac/mic_6000_sh1_coarse": ("hac", {"lam": 8e-3}, lambda: _example(6000, 1)),
+    "hac/mic_6000_sh0_fine": ("hac", {"lam": 1e-5}, lambda: _example(6000, 0)),
+    "hac/mic_6000_sh2_depth_6": ("hac", {"position_bits": 6}, lambda: _example(6000, 2)),
+}
+
+
+def main() -> None:
+    """Writes what is missing."""
+    index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
+    for name, (method, options, make) in CASES.items():
+        path = HERE / f"{name}.gsz"
+        if path.exists() or name in index:
+            print(f"{name}: exists, left alone")
+            continue
+        encoded = gscodec.encode_with_report(make(), method, **options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.data)
+        scene = encoded.reconstruction
+        index[name] = {"count": len(scene), "scene_sha256": scene.digest().hex()}
+        print(f"{name}: {len(encoded.data)} bytes")
+    INDEX.write_text(json.dumps(index, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,448 @@
+"""A second decoder of method hac, written from format-spec.md: slow, nothing of gscodec.
+
+Plain Python integers up to "Values to floats", plain Python floats from there on. Sections
+follow the specification, in its order. Importing this module adds the method to
+`reference_decoder.METHODS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate, combinations, pairwise, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference_decoder import METHODS, RangeDecoder, coded_table, naturals, need
+from reference_geometry import decode_octree
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reference_decoder import File, Table
+
+Point = tuple[int, ...]
+GRID, NETWORKS, POSITION = 2, 1, 3
+
+
+def clamp(x: int, low: int, high: int) -> int:
+    """``x`` in low .. high."""
+    return min(max(x, low), high)
+
+
+def signed(natural: int) -> int:
+    """0, 1, 2, 3, ... stand for 0, -1, 1, -2, ..."""
+    return -(natural + 1) // 2 if natural % 2 else natural // 2
+
+
+# --- Groups ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row of the table of groups."""
+
+    attribute: int
+    step_of: tuple[int, ...]
+    step_offset: tuple[int, ...]
+    fine: bool
+
+    @property
+    def columns(self) -> int:
+        """Values per primitive."""
+        return len(self.step_of)
+
+    @property
+    def steps(self) -> int:
+        """Step outputs."""
+        return 1 + max(self.step_of)
+
+
+def groups(degree: int) -> list[Group]:
+    """The groups of a file of this SH degree."""
+    found = [
+        Group(4, (0,), (0,), fine=False),
+        Group(5, (0, 1, 2), (0, 0, 0), fine=False),
+        Group(6, (0, 1, 1), (0, 0, 0), fine=False),
+        Group(7, (0, 0, 0), (0, 2, -4), fine=False),
+    ]
+    for d in range(1, degree + 1):
+        n = 2 * d + 1
+        found.append(Group(7 + d, (0,) * n, (0,) * n, fine=True))
+        found.append(Group(7 + d, (0,) * 2 * n, (2,) * n + (-4,) * n, fine=True))
+    return found
+
+
+# --- Grid stream, position and grid features -------------------------------------------------
+
+
+@dataclass
+class GridTable:
+    """One table of a level."""
+
+    axes: tuple[int, ...]
+    resolution: int
+    hashed: bool
+    entries: list[list[int]]
+
+
+@dataclass
+class Grid:
+    """The box and all tables."""
+
+    low: Point
+    edge: int
+    tables: list[GridTable]
+
+    def features(self, cell: Point) -> list[int]:
+        """Position features, then grid features, of a cell of the lattice."""
+        u = [
+            clamp(i - x, 0, self.edge) * 65535 // self.edge
+            for i, x in zip(cell, self.low, strict=True)
+        ]
+        out = [clamp((v >> 8) - 128, -127, 127) for v in u]
+        for table in self.tables:
+            out += interpolate(table, [u[axis] for axis in table.axes])
+        return out
+
+
+def decode_grid(data: bytes, position_bits: int) -> Grid:
+    """Box, levels, tables."""
+    decoder = RangeDecoder(data)
+    x, y, z, edge, levels = naturals(decoder, 5)
+    size = 1 << position_bits
+    need(max(x, y, z) < size and 1 <= edge <= size and levels <= 32, "box and levels")
+    shapes: list[tuple[tuple[int, ...], int, bool, int]] = []
+    for axes, resolution, log2_entries in [naturals(decoder, 3) for _ in range(levels)]:
+        need(axes in {2, 3} and 2 <= resolution <= 2048 and log2_entries <= 19, "level")
+        vertices = resolution**axes
+        count = min(vertices, 1 << log2_entries)
+        shapes += [
+            (spanned, resolution, count < vertices, count)
+            for spanned in combinations(range(3), axes)
+        ]
+    need(sum(shape[3] for shape in shapes) <= 1 << 20, "entries of all tables")
+    tables = []
+    for spanned, resolution, hashed, count in shapes:
+        model = coded_table(decoder, 2)
+        entries = [decoder.symbols(4, model) for _ in range(count)]
+        tables.append(GridTable(spanned, resolution, hashed, entries))
+    decoder.finish()
+    return Grid((x, y, z), edge, tables)
+
+
+def interpolate(table: GridTable, u: list[int]) -> list[int]:
+    """The four features of one table at ``u``, along the axes of the table."""
+    fixed = [v * ((table.resolution - 1) << 6) >> 16 for v in u]
+    share = [0] * 4
+    for upper in product((0, 1), repeat=len(u)):
+        vertex = [(f >> 6) + b for f, b in zip(fixed, upper, strict=True)]
+        parts = [f & 63 if b else 64 - (f & 63) for f, b in zip(fixed, upper, strict=True)]
+        weight = math.prod(parts)
+        weight = weight >> 3 if len(u) == 3 else weight << 3
+        for n, positive in enumerate(table.entries[entry(table, vertex)]):
+            share[n] += weight * positive
+    return [clamp((s - 16384) >> 7, -127, 127) for s in share]
+
+
+def entry(table: GridTable, vertex: list[int]) -> int:
+    """Where the values of a vertex are."""
+    if not table.hashed:
+        return sum(v * table.resolution**k for k, v in enumerate(vertex))
+    mixed = 0
+    for v, prime in zip(vertex, (1, 2654435761, 805459861), strict=False):
+        mixed ^= v * prime
+    return mixed & (len(table.entries) - 1)
+
+
+# --- Networks --------------------------------------------------------------------------------
+
+
+@dataclass
+class Layer:
+    """Weights by neuron, and biases."""
+
+    weights: list[list[int]]
+    bias: list[int]
+
+
+@dataclass
+class Model:
+    """What a file says about a group."""
+
+    family: int
+    fraction_bits: int
+    log2_unit: int
+    step_bias: int
+    mean: int
+    shift: int
+    layers: list[Layer]
+
+    def outputs(self, x: list[int]) -> list[int]:
+        """The network."""
+        for number, layer in enumerate(self.layers):
+            z = [
+                sum(map(int.__mul__, x, weights)) + bias
+                for weights, bias in zip(layer.weights, layer.bias, strict=True)
+            ]
+            if number + 1 < len(self.layers):
+                x = [clamp(v >> self.shift, 0, 255) for v in z]
+        return z
+
+
+def decode_models(data: bytes, layout: list[Group], width: int) -> list[Model]:
+    """The networks stream; ``width`` counts position and grid features."""
+    decoder = RangeDecoder(data)
+    models = []
+    for group in layout:
+        models.append(decode_model(decoder, width, group.steps + 2 * group.columns))
+        width += group.columns * (2 if group.fine else 1)
+    decoder.finish()
+    return models
+
+
+def decode_model(decoder: RangeDecoder, inputs: int, outputs: int) -> Model:
+    """One group's model."""
+    family, fraction_bits, log2_unit, step_bias, mean_low, mean_high = naturals(decoder, 6)
+    mean = signed(mean_low + (mean_high << 20))
+    need(family <= 1 and fraction_bits <= 60 and log2_unit <= 30, "model")
+    need(abs(signed(step_bias)) <= 128 and mean_low < 1 << 20, "model")
+    need(abs(mean) <= 1 << 40, "mean")
+    shift, hidden = naturals(decoder, 2)
+    need(shift <= 15 and hidden <= 4, "shift and hidden layers")
+    widths = naturals(decoder, hidden)
+    need(all(1 <= width <= 256 for width in widths), "widths")
+    layers = []
+    for number, (rows, columns) in enumerate(pairwise([inputs, *widths, outputs])):
+        flat = fitted(decoder, rows * columns)
+        layer = Layer([flat[column::columns] for column in range(columns)], [])
+        layer.bias = fitted(decoder, columns)
+        check_bound(layer, 255 if number else 127)
+        layers.append(layer)
+    return Model(family, fraction_bits, log2_unit, signed(step_bias), mean, shift, layers)
+
+
+def fitted(decoder: RangeDecoder, count: int) -> list[int]:
+    """A fitted run."""
+    (level,) = naturals(decoder, 1)
+    need(level <= 87, "level of a fitted run")
+    return residuals(decoder, [level] * count, 1)
+
+
+def check_bound(layer: Layer, largest: int) -> None:
+    """No sum leaves the exact range of float32."""
+    for weights, bias in zip(layer.weights, layer.bias, strict=True):
+        need(largest * sum(map(abs, weights)) + abs(bias) < 1 << 24, "bound of a neuron")
+
+
+# --- Prediction and attribute streams --------------------------------------------------------
+
+STEPS = [
+    8, 9, 10, 10, 11, 12, 13, 15, 16, 17, 19, 21, 23, 25, 27, 29, 32, 35, 38, 41, 45, 49, 54,
+    59, 64, 70, 76, 83, 91, 99, 108, 117, 128, 140, 152, 166, 181, 197, 215, 235, 256, 279, 304,
+    332, 362, 395, 431, 470, 512, 558, 609, 664, 724, 790, 861, 939, 1024, 1117, 1218, 1328,
+    1448, 1579, 1722, 1878, 2048, 2233, 2435, 2656, 2896, 3158, 3444, 3756, 4096, 4467, 4871,
+    5312, 5793, 6317, 6889, 7512, 8192, 8933, 9742, 10624, 11585, 12634, 13777, 15024,
+]  # fmt: skip
+
+
+def predict(model: Model, group: Group, seen: list[int]) -> list[tuple[int, int, int]]:
+    """Centre, step and level of each column of one primitive."""
+    out = model.outputs(seen)
+    one = model.shift + 5
+    found = []
+    for n in range(group.columns):
+        index = (out[group.step_of[n]] >> (one - 3)) + model.step_bias + group.step_offset[n]
+        index = clamp(index, 0, 87)
+        centre = model.mean + ((out[group.steps + n] << model.log2_unit) >> one)
+        spread = out[group.steps + group.columns + n]
+        level = (spread >> (one - 3)) + 8 * (model.log2_unit - 3) - index + 36
+        found.append((centre, STEPS[index], clamp(level, 0, 87)))
+    return found
+
+
+def features(model: Model, group: Group, values: list[int]) -> list[int]:
+    """What later groups see of one primitive's values."""
+    offsets = [(value - model.mean) << 5 for value in values]
+    out = [clamp(offset >> model.log2_unit, -127, 127) for offset in offsets]
+    if group.fine:
+        out += [clamp((offset << 3) >> model.log2_unit, -127, 127) for offset in offsets]
+    return out
+
+
+def decode_block(
+    streams: dict[int, bytes], layout: list[Group], models: list[Model], seen: list[list[int]]
+) -> list[list[list[int]]]:
+    """Values by group, primitive and column; ``seen`` has the features by primitive."""
+    decoders = {attribute: RangeDecoder(data) for attribute, data in streams.items()}
+    values = []
+    for group, model in zip(layout, models, strict=True):
+        predicted = [predict(model, group, row) for row in seen]
+        levels = [level for row in predicted for _, _, level in row]
+        r = iter(residuals(decoders[group.attribute], levels, model.family))
+        decoded = [[centre + next(r) * step for centre, step, _ in row] for row in predicted]
+        for known, row in zip(seen, decoded, strict=True):
+            known.extend(features(model, group, row))
+        values.append(decoded)
+    for decoder in decoders.values():
+        decoder.finish()
+    return values
+
+
+# --- Residuals -------------------------------------------------------------------------------
+
+SUPPORT = [
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6,
+    7, 7, 8, 8, 9, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 21, 22, 24, 26, 28, 31, 33, 36, 40,
+    43, 47, 51, 55, 60, 65, 71, 78, 84, 92, 100, 109, 119, 129, 141, 154, 167, 183, 199, 217,
+    236, 257, 281, 306, 333, 364, 396, 432, 471, 513, 560, 610, 665,
+]  # fmt: skip
+TABLES = Path(__file__).parent.parent / "src" / "gscodec" / "coding" / "scale_tables.bin"
+SHA256 = "a840170e9766d6a46a079c7125f47c399df4a3017be11b7df514ee5594f58e70"
+
+
+@cache
+def scale_tables() -> list[list[Table]]:
+    """Cumulative frequencies by family and level."""
+    data = TABLES.read_bytes()
+    need(len(data) == 66384 and hashlib.sha256(data).hexdigest() == SHA256, "scale tables")
+    numbers = iter([number for (number,) in struct.iter_unpack("<I", data)])
+    families = []
+    for _ in range(2):
+        tables = []
+        for support in SUPPORT:
+            half = [next(numbers) for _ in range(support + 1)]
+            tables.append([0, *accumulate([*half[:0:-1], *half, next(numbers)])])
+            need(tables[-1][-1] == 1 << 24, "sum of a table")
+        families.append(tables)
+    return families
+
+
+def residuals(decoder: RangeDecoder, levels: list[int], family: int) -> list[int]:
+    """A residual for each level."""
+    symbols = [0] * len(levels)
+    for level, table in enumerate(scale_tables()[family]):
+        for i in [i for i, found in enumerate(levels) if found == level]:
+            symbols[i] = decoder.symbol(table)
+    supports = [SUPPORT[level] for level in levels]
+    escaped = [s == 2 * n + 1 for s, n in zip(symbols, supports, strict=True)]
+    e = iter(naturals(decoder, sum(escaped)))
+    out = []
+    for symbol, support, is_escape in zip(symbols, supports, escaped, strict=True):
+        natural = next(e) if is_escape else 0
+        size = (natural >> 1) + support + 1
+        out.append((-size if natural % 2 else size) if is_escape else symbol - support)
+    return out
+
+
+# --- Values to floats, rotation --------------------------------------------------------------
+
+
+def to_rgb(y: float, u: float, v: float) -> list[float]:
+    """One colour coefficient."""
+    return [(y + u) - v, y + 2 * v, (y - u) - v]
+
+
+def quaternion(scales: list[int], t: float, a: float, b: float) -> list[float]:
+    """w, x, y, z from integer scales, twist and swings."""
+    x, y = a + b * t, b - a * t
+    norm = math.sqrt((1 + t * t) * ((1 + a * a) + b * b))
+    w, x, y, t = 1 / norm, x / norm, y / norm, t / norm
+    disc = 2 * scales[1] >= scales[0] + scales[2]
+    return [w, x, y, t] if disc else [w, t, x, y]
+
+
+def to_floats(
+    values: list[list[list[int]]], models: list[Model], degree: int
+) -> dict[str, list[float]]:
+    """The arrays but means, flat."""
+    real = [
+        [[math.ldexp(q, -model.fraction_bits) for q in row] for row in rows]
+        for rows, model in zip(values, models, strict=True)
+    ]
+    rest: list[float] = []
+    for i in range(len(values[0])):
+        for d in range(1, degree + 1):
+            luma, chroma = real[2 + 2 * d][i], real[3 + 2 * d][i]
+            for n, y in enumerate(luma):
+                rest += to_rgb(y, chroma[n], chroma[len(luma) + n])
+    quats = [quaternion(s, *r) for s, r in zip(values[1], real[2], strict=True)]
+    return {
+        "opacity_logits": [v for row in real[0] for v in row],
+        "log_scales": [v for row in real[1] for v in row],
+        "quats": [v for row in quats for v in row],
+        "sh_dc": [v for row in real[3] for v in to_rgb(*row)],
+        "sh_rest": rest,
+    }
+
+
+# --- The method ------------------------------------------------------------------------------
+
+
+class OctreeCoder(RangeDecoder):
+    """The range decoder as `reference_geometry` wants it."""
+
+    def decode(self, count: int, frequencies: list[int]) -> list[int]:
+        """A run of symbols with one table."""
+        return self.symbols(count, [0, *accumulate(frequencies)])
+
+
+def decode_positions(data: bytes, head: dict[str, Any]) -> list[Point]:
+    """Cells of all primitives."""
+    coder, bits = OctreeCoder(data), head["position_bits"]
+    codes = decode_octree(coder, head["count"], bits)
+    coder.finish()
+    return [
+        tuple(sum((code >> (3 * b + axis) & 1) << b for b in range(bits)) for axis in range(3))
+        for code in codes
+    ]
+
+
+def decode_hac(file: File) -> dict[str, NDArray[np.float32]]:
+    """The six arrays."""
+    head, streams = file.head, file.streams
+    count, degree = head["count"], head["sh_degree"]
+    need(head["kind"] == 1 and 1 <= head["position_bits"] <= 21 and count > 0, "HEAD of hac")
+    need(head["block_size"] <= 65536, "HEAD of hac")
+    layout = groups(degree)
+    attributes = {group.attribute for group in layout}
+    blocks = [
+        range(s, count)[: head["block_size"]] for s in range(0, count, head["block_size"])
+    ]
+    expected = {(attribute, 0) for attribute in (GRID, NETWORKS, POSITION)}
+    expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
+    need(streams.keys() == expected, "the streams of hac")
+    grid = decode_grid(streams[GRID, 0], head["position_bits"])
+    cells = decode_positions(streams[POSITION, 0], head)
+    models = decode_models(streams[NETWORKS, 0], layout, 3 + 4 * len(grid.tables))
+    values: list[list[list[int]]] = [[] for _ in layout]
+    for number, rows in enumerate(blocks):
+        data = {attribute: streams[attribute, number] for attribute in attributes}
+        seen = [grid.features(cells[row]) for row in rows]
+        for whole, part in zip(values, decode_block(data, layout, models, seen), strict=True):
+            whole.extend(part)
+    step, origin = head["lattice_step"], head["lattice_origin"]
+    means = [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
+    shapes: dict[str, tuple[int, ...]] = {
+        "means": (count, 3),
+        "opacity_logits": (count,),
+        "log_scales": (count, 3),
+        "quats": (count, 4),
+        "sh_dc": (count, 3),
+        "sh_rest": (count, (degree + 1) ** 2 - 1, 3),
+    }
+    flat = {"means": means, **to_floats(values, models, degree)}
+    return {name: float32(flat[name], shape) for name, shape in shapes.items()}
+
+
+def float32(values: list[float], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Each value rounded to the nearest float32."""
+    return np.frombuffer(struct.pack(f"<{len(values)}f", *values), "<f4").reshape(shape)
+
+
+METHODS[2] = decode_hac
