@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt fmt-check lint types imports bench fuzz vectors clean
+.PHONY: help demo test check fmt fmt-check lint types imports bench fuzz portability vectors clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +51,14 @@ imports: $(READY) ## Who may import whom
 	$(BIN)/lint-imports
 
 bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchmarks.md
+	$(BIN)/python tests/benchmarks/geometry.py
 	$(BIN)/python tests/benchmarks/bench.py
 
 fuzz: $(READY) ## Throw damaged files at the decoder
 	$(BIN)/python tests/fuzz.py --count 10000 --seed 0
+
+portability: $(READY) ## Decode the vectors under other releases of numpy
+	$(BIN)/python tests/portability.py
 
 vectors: $(READY) ## Write test vectors for new cases; existing ones never change
 	$(BIN)/python tests/make_vectors.py

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gscodec
+from gscodec.scene import GaussianScene
 from gscodec.sceneio import read_ply
 from scenes import hard_scenes, make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from gscodec.scene import GaussianScene
 
 HERE = Path(__file__).resolve().parent / "vectors"
 INDEX = HERE / "index.json"
@@ -40,7 +39,8 @@ def _zeros(count: int) -> GaussianScene:
     """So little information that the file must be padded."""
     empty = hard_scenes()["empty"]
     shapes = {name: (count, *array.shape[1:]) for name, array in empty.attributes().items()}
-    return replace(empty, **{name: np.zeros(s, np.float32) for name, s in shapes.items()})
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    return GaussianScene(**arrays, extras=(), has_normals=False)
 
 
 # Name -> (method, options, scene). Names say what is special.

@@ -27,7 +27,7 @@ SHARED = ROOT.parent / "shared"
 JUDGE = SHARED / "judge" / "judge.py"
 SCENES = ("mic-small", "mic", "plant", "fox", "playbot")
 METHODS = ("hac", "raw")
-LAMBDAS = ("5e-4", "1e-3", "2e-3", "4e-3")
+LAMBDAS = ("2.5e-4", "5e-4", "1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2")
 SPZ = "SPZ v4"
 
 

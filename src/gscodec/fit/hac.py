@@ -28,7 +28,7 @@ MAX_LOG_SCALE = 30.0
 _BASE_STEP = 0.09
 _BASE_LAMBDA = 2e-3
 _BASE_COUNT = 1e5
-ITERATIONS = 600  # of the training: each looks at 4096 Gaussians
+ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 
 
 def log2_base_step(lam: float, count: int) -> float:
