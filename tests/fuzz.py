@@ -3,7 +3,7 @@
     python tests/fuzz.py --count 10000 --seed 0 [FILE.gsz ...]
 
 Mutation ``i`` of a run depends on seed + i only: ``--seed NUMBER --count 1`` repeats one.
-Without files it encodes small scenes itself. Exit code 1 if any mutation breaks the promise,
+Without files it takes small scenes in method raw, and the coarse vectors of method hac. Exit code 1 if any mutation breaks the promise,
 takes longer than 10 s, or brings the process above 1 GB.
 """
 
@@ -25,6 +25,7 @@ from gscodec import codec
 MAX_SECONDS = 10.0
 MAX_BYTES = 10**9
 _MAX_LISTED = 20
+LEARNED = Path(__file__).resolve().parent / "vectors" / "hac"
 
 
 def default_samples() -> list[fuzzing.Sample]:
@@ -39,7 +40,9 @@ def default_samples() -> list[fuzzing.Sample]:
         replace(hard["extra properties"], has_normals=False),
         one.take(np.zeros(3000, dtype=np.int64)),  # few bits for many primitives: has fill
     ]
-    return [fuzzing.Sample.of(codec.encode(scene, "raw")) for scene in chosen]
+    files = [codec.encode(scene, "raw") for scene in chosen]
+    files += [path.read_bytes() for path in sorted(LEARNED.glob("*coarse.gsz"))]
+    return [fuzzing.Sample.of(data) for data in files]
 
 
 def peak_bytes() -> int:
