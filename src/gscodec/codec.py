@@ -118,15 +118,17 @@ def _size(coded: methods.Coded) -> int:
     return sum(len(stream.data) for stream in coded.payload.streams)
 
 
-def decode(data: bytes, progress: Progress = _silent) -> GaussianScene:
-    """Decodes the bytes of a .gsz file.
+def decode(
+    data: bytes, progress: Progress = _silent, threads: int | None = None
+) -> GaussianScene:
+    """Decodes the bytes of a .gsz file; ``threads`` limits the CPU, not the result.
 
     Raises:
         FormatError: The bytes are damaged.
         UnsupportedError: The file needs something that this version lacks.
     """
     payload = unpack(data)
-    scene = methods.by_id(payload.header.method).decode(payload, progress)
+    scene = methods.by_id(payload.header.method).decode(payload, progress, threads)
     if scene.digest() != payload.header.scene_sha256:
         raise FormatError(
             f"decoded scene: SHA-256 {scene.digest().hex()[:16]}..., "

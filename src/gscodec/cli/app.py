@@ -223,7 +223,7 @@ def decode(
         data = read_input(source)
         with redirect_stdout(sys.stderr), _named(source):
             session.progress("decode")
-            ply = write_ply(decode_bytes(data, session.progress))
+            ply = write_ply(decode_bytes(data, session.progress, threads))
         session.progress("write")
         write_output(target, ply)
     run = _Run("decode", source, target, session, quiet=quiet, as_json=as_json)

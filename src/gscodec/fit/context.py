@@ -52,6 +52,8 @@ _ROWS = 2048
 _LAYERS = 3
 _WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2  # learning rates (HAC, supplement A)
 _STEP_PENALTY = 4.0  # bits per squared octave between wanted and predicted steps
+# A level taken away loses more bits than it saves: networks would have learned to do without.
+_REAL_SHARE = 0.5
 _SAMPLE = 16_384  # Gaussians that judge whether a level of the grid pays
 _SMALLEST_SIGMA = 2.0**-4.5  # of a step: the first table level
 # Cost of a bit in squared steps, from D = step**2 / 12 and dR = -1 bit per halved step.
@@ -307,7 +309,7 @@ class _ContextModel:
             kept = bits()
             self.active[place] = False
             cost = VALUES * level.entries * len(level.tables) / len(known)
-            self.active[place] = bits() - kept > cost
+            self.active[place] = _REAL_SHARE * (bits() - kept) > cost
 
     def integer_grid(self) -> HashGrid:
         """The grid as the signs of its active levels."""

@@ -4,7 +4,7 @@ Contract of a method module (checked for every name by tests/test_every_method.p
 
 * ``Options``: frozen dataclass of the encoder's settings; a decoder takes none.
 * ``encode(scene, options, progress) -> Coded``
-* ``decode(payload, progress) -> GaussianScene``, bit for bit ``Coded.reconstruction``.
+* ``decode(payload, progress, threads) -> GaussianScene``, bit for bit ``Coded.reconstruction``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class MethodModule(Protocol):
     def encode(self, scene: GaussianScene, options: Any, progress: Progress) -> Coded:
         """Fits the model, chooses the symbols, codes them."""
 
-    def decode(self, payload: Payload, progress: Progress) -> GaussianScene:
+    def decode(
+        self, payload: Payload, progress: Progress, threads: int | None = None
+    ) -> GaussianScene:
         """Gives back exactly the encoder's reconstruction."""
 
 

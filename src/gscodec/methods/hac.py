@@ -370,8 +370,8 @@ def _duplicates(codes: NDArray[np.uint64]) -> Iterable[str]:
 # --- decoder ------------------------------------------------------------------------------
 
 
-def decode(payload: Payload, progress: Progress) -> GaussianScene:
-    """Inverse of `encode`.
+def decode(payload: Payload, progress: Progress, threads: int | None = None) -> GaussianScene:
+    """Inverse of `encode`, with as many ``threads`` as there are processors if None.
 
     Raises:
         FormatError: Streams are missing or inconsistent.
@@ -398,7 +398,7 @@ def decode(payload: Payload, progress: Progress) -> GaussianScene:
         data = {a: streams[a, number] for a, _ in layout}
         return _decode_block(model, layout, data, _context(model, layout, u[rows]))
 
-    parts = _in_parallel(block, blocks, None, lambda share: progress("decode", share))
+    parts = _in_parallel(block, blocks, threads, lambda share: progress("decode", share))
     values = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     scene = _scene(lattice.positions(ijk), values, model, header.sh_degree)
     return replace(scene, has_normals=header.has_normals)

@@ -68,8 +68,12 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
     return Coded(Payload(header, tuple(streams)), scene)
 
 
-def decode(payload: Payload, progress: Progress) -> GaussianScene:
-    """Inverse of `encode`."""
+def decode(
+    payload: Payload,
+    progress: Progress,
+    threads: int | None = None,  # noqa: ARG001
+) -> GaussianScene:
+    """Inverse of `encode`; one thread is enough."""
     header = payload.header
     n, rest = header.count, sh_rest_count(header.sh_degree)
     widths = {"means": 3, "opacity_logits": 1, "log_scales": 3, "quats": 4, "sh_dc": 3}
