@@ -52,6 +52,7 @@ imports: $(READY) ## Who may import whom
 
 bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchmarks.md
 	$(BIN)/python tests/benchmarks/geometry.py
+	$(BIN)/python tests/benchmarks/scale.py
 	$(BIN)/python tests/benchmarks/bench.py
 
 fuzz: $(READY) ## Throw damaged files at the decoder

@@ -47,11 +47,15 @@ class Sensitivity:
     position: NDArray[np.float64]
 
 
-def pixel_sizes(means: NDArray[np.float64]) -> NDArray[np.float64]:
+def pixel_sizes(
+    means: NDArray[np.float64], log_scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Edge of a pixel at each Gaussian, scene units, (N,)."""
     centre = np.median(means, axis=0)
     low, high = np.percentile(means, [10, 90], axis=0)
-    core = max(float(np.linalg.norm(high - low)), 1e-12)
+    # A scene without extent is as large as its Gaussians.
+    size = float(np.exp(np.median(log_scales)))
+    core = max(float(np.linalg.norm(high - low)), size, 1e-12)
     distance = np.sqrt(core**2 + ((means - centre) ** 2).sum(axis=1))
     result: NDArray[np.float64] = distance / FOCAL
     return result
@@ -64,7 +68,7 @@ def sensitivity(
     disc: NDArray[np.bool_],
 ) -> Sensitivity:
     """Sensitivities of Gaussians with sorted ``log_scales`` (N, 3), see `geometry.rotation`."""
-    pixel = pixel_sizes(means)[:, None]
+    pixel = pixel_sizes(means, log_scales)[:, None]
     opacity = 1 / (1 + np.exp(-opacity_logits))
     square = np.exp(2 * log_scales)
     seen = square + LOW_PASS * pixel**2  # variance on screen along each axis

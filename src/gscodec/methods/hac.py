@@ -165,17 +165,15 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
     model = _fit(source, ijk, base, scene.sh_degree, options, progress)
     positions = Encoder()
     octree.encode(codes[order], bits, positions)
-    layout = groups(scene.sh_degree)
-    coder = _BlockEncoder(model, source, layout)
+    coder = _BlockEncoder(model, source, scene.sh_degree)
     u = model.box.normalise(ijk)
     blocks = _in_parallel(
-        lambda rows: coder.encode(rows, _context(model, layout, u[rows])),
+        lambda rows: coder.encode(rows, _context(model, coder.layout, u[rows])),
         _blocks(len(ijk), BLOCK_SIZE),
         options.threads,
         lambda share: progress("code", share),
     )
-    values = [np.concatenate(parts) for parts in zip(*(b.values for b in blocks), strict=True)]
-    decoded = _scene(lattice.positions(ijk), values, model, scene.sh_degree)
+    decoded = _joined(lattice.positions(ijk), [block.arrays for block in blocks])
     decoded = replace(decoded, has_normals=scene.has_normals, extras=scene.take(order).extras)
     streams = [
         Stream(Attribute.NETWORKS, 0, _encode_networks(model)),
@@ -262,10 +260,10 @@ def _fit(
 
 @dataclass(frozen=True)
 class _CodedBlock:
-    """Streams of one block, and the values (rows, columns) of each group in quanta."""
+    """Streams of one block, and what they decode to."""
 
     streams: list[tuple[Attribute, bytes]]
-    values: list[NDArray[np.int64]]
+    arrays: dict[str, NDArray[np.float32]]
 
 
 class _BlockEncoder:
@@ -275,17 +273,18 @@ class _BlockEncoder:
         self,
         model: Model,
         source: Source,
-        layout: Sequence[tuple[Attribute, Group]],
+        sh_degree: int,
     ) -> None:
         self._model = model
+        self._sh_degree = sh_degree
         self._source = source
-        self._layout = layout
+        self.layout = groups(sh_degree)
 
     def encode(self, rows: slice, context: _Context) -> _CodedBlock:
         """Chooses and codes the residuals of ``rows``."""
         encoders: dict[Attribute, Encoder] = {}
         values: list[NDArray[np.int64]] = []
-        for number, (attribute, group) in enumerate(self._layout):
+        for number, (attribute, group) in enumerate(self.layout):
             model = self._model.groups[number]
             wanted = self._wanted(number, rows, values)
             centre, step, level = model.predict(group, context.seen())
@@ -298,13 +297,13 @@ class _BlockEncoder:
             values.append(centre + whole * step)
             context.append(model.features(group, values[-1]))
         streams = [(a, encoder.finish()) for a, encoder in encoders.items()]
-        return _CodedBlock(streams, values)
+        return _CodedBlock(streams, _arrays(values, self._model, self._sh_degree))
 
     def _wanted(
         self, number: int, rows: slice, values: list[NDArray[np.int64]]
     ) -> NDArray[np.float64]:
         """Source values (rows, columns) of group ``number``, given the decoded ones."""
-        if self._layout[number][0] is Attribute.ROTATION:
+        if self.layout[number][0] is Attribute.ROTATION:
             # The decoder knows only the decoded scales: the axis of the twist follows them.
             disc = is_disc(values[number - 1])
             return to_twist_swing(self._source.quats[rows], disc)
@@ -393,14 +392,14 @@ def decode(payload: Payload, progress: Progress, threads: int | None = None) -> 
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     u = model.box.normalise(ijk)
 
-    def block(rows: slice) -> list[NDArray[np.int64]]:
+    def block(rows: slice) -> dict[str, NDArray[np.float32]]:
         number = rows.start // header.block_size
         data = {a: streams[a, number] for a, _ in layout}
-        return _decode_block(model, layout, data, _context(model, layout, u[rows]))
+        values = _decode_block(model, layout, data, _context(model, layout, u[rows]))
+        return _arrays(values, model, header.sh_degree)
 
     parts = _in_parallel(block, blocks, threads, lambda share: progress("decode", share))
-    values = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    scene = _scene(lattice.positions(ijk), values, model, header.sh_degree)
+    scene = _joined(lattice.positions(ijk), parts)
     return replace(scene, has_normals=header.has_normals)
 
 
@@ -500,16 +499,15 @@ def _position_features(u: NDArray[np.int64]) -> NDArray[np.float32]:
     return centred
 
 
-def _scene(
-    means: NDArray[np.float32],
-    values: Sequence[NDArray[np.int64]],
-    model: Model,
-    sh_degree: int,
-) -> GaussianScene:
-    """The scene that integers ``values`` stand for; float operations are single roundings."""
+def _arrays(
+    values: Sequence[NDArray[np.int64]], model: Model, sh_degree: int
+) -> dict[str, NDArray[np.float32]]:
+    """The fields of a scene, means aside, that integers ``values`` of some rows stand for.
+
+    Every float operation is a single rounding.
+    """
     real = [_floats(v, m) for v, m in zip(values, model.groups, strict=True)]
-    n = len(means)
-    rest = np.zeros((n, sh_rest_count(sh_degree), 3), dtype=np.float32)
+    rest = np.empty((len(real[0]), sh_rest_count(sh_degree), 3), dtype=np.float32)
     start = 0
     for degree in range(1, sh_degree + 1):
         luma, chroma = real[2 + 2 * degree], real[3 + 2 * degree]
@@ -517,14 +515,21 @@ def _scene(
         yuv = np.stack([luma, chroma[:, :width], chroma[:, width:]], axis=2)
         rest[:, start : start + width] = _to_rgb(yuv)
         start += width
-    return GaussianScene(
-        means=means,
-        opacity_logits=real[0][:, 0].astype(np.float32),
-        log_scales=real[1].astype(np.float32),
-        quats=from_twist_swing(real[2], is_disc(values[1])),
-        sh_dc=_to_rgb(real[3]),
-        sh_rest=rest,
-    )
+    return {
+        "opacity_logits": real[0][:, 0].astype(np.float32),
+        "log_scales": real[1].astype(np.float32),
+        "quats": from_twist_swing(real[2], is_disc(values[1])),
+        "sh_dc": _to_rgb(real[3]),
+        "sh_rest": rest,
+    }
+
+
+def _joined(
+    means: NDArray[np.float32], blocks: Sequence[dict[str, NDArray[np.float32]]]
+) -> GaussianScene:
+    """The scene of ``means`` and the arrays of its blocks."""
+    fields = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return GaussianScene(means=means, **fields, extras=(), has_normals=False)
 
 
 def _floats(values: NDArray[np.int64], model: GroupModel) -> NDArray[np.float64]:
