@@ -150,7 +150,7 @@ def test_stdout_is_protected_from_prints(
 
     decode = gscodec.decode
 
-    def noisy(data: bytes, progress: object) -> gscodec.GaussianScene:  # noqa: ARG001
+    def noisy(data: bytes, *_: object) -> gscodec.GaussianScene:
         print("Warning: something")  # noqa: T201
         return decode(data)
 
