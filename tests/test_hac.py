@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gscodec
-from gscodec.container import unpack
-from gscodec.errors import FormatError, UnsupportedError
+from gscodec.container import pack, unpack
+from gscodec.errors import FormatError, UnsupportedError, VerifyError
 from gscodec.methods import hac
 from gscodec.payload import Attribute, SceneKind
 from scenes import make_scene
@@ -108,3 +108,15 @@ def test_the_depth_of_the_octree_can_be_chosen(payload: Payload) -> None:
     assert payload.header.position_bits > 6
     sizes = [len(s.data) for s in file.streams if s.attribute is Attribute.POSITION]
     assert sizes[0] < 6000
+
+
+def test_a_file_that_does_not_decode_is_the_encoders_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def damaged(payload: Payload) -> bytes:
+        header = replace(payload.header, scene_sha256=b"x" * 32)
+        return pack(replace(payload, header=header))
+
+    monkeypatch.setattr("gscodec.codec.pack", damaged)
+    with pytest.raises(VerifyError, match="cannot be decoded: decoded scene: SHA-256"):
+        gscodec.encode(make_scene(10, 0), "raw")

@@ -87,11 +87,19 @@ def encode_with_report(
     data = pack(payload)
     if verify:
         progress("verify", 0.0)
-        decoded = decode(data)
-        if decoded.digest() != coded.reconstruction.digest():
-            raise VerifyError("the file just made does not decode to what was encoded")
+        _verify(data, coded.reconstruction)
         progress("verify", 1.0)
     return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
+
+
+def _verify(data: bytes, wanted: GaussianScene) -> None:
+    """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
+    try:
+        same = decode(data).digest() == wanted.digest()
+    except FormatError as error:
+        raise VerifyError(f"the file just made cannot be decoded: {error}") from error
+    if not same:
+        raise VerifyError("the file just made does not decode to what was encoded")
 
 
 def _encode_or_fall_back(

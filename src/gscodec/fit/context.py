@@ -29,6 +29,8 @@ from gscodec.coding import Family
 from gscodec.errors import CannotCodeError, FormatError
 from gscodec.intnet.context import (
     FINE_SHIFT,
+    MAX_FRACTION_BITS,
+    MAX_LOG2_UNIT,
     OUTPUT_BITS,
     Q0_INDEX,
     STEP_COUNT,
@@ -50,7 +52,8 @@ WEIGHT_SHIFT = 6
 _SHARDS = 2
 _ROWS = 2048
 _LAYERS = 3
-_WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2  # learning rates (HAC, supplement A)
+# Learning rates: the networks' is the paper's; the grid's is higher, a fit is short.
+_WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2
 _STEP_PENALTY = 4.0  # bits per squared octave between wanted and predicted steps
 # A level taken away loses more bits than it saves: networks would have learned to do without.
 _REAL_SHARE = 0.5
@@ -168,10 +171,10 @@ def _one_thread_an_operation() -> Iterator[None]:
 def scaling(target: Target) -> tuple[int, int, int, int]:
     """Fraction bits, mean in quanta, log2 of the unit in quanta, step bias, for a target."""
     mean_step = float(target.log2_steps.mean())
-    fraction = max(0, min(60, round(13 - mean_step - math.log2(_Q0_OVER_MEAN))))
+    fraction = max(0, min(MAX_FRACTION_BITS, round(13 - mean_step - math.log2(_Q0_OVER_MEAN))))
     low, middle, high = np.percentile(target.values, [2, 50, 98])
     spread = max(float(high - low) / 4, 2.0**-fraction)
-    unit = max(0, min(30, round(math.log2(spread) + fraction)))
+    unit = max(0, min(MAX_LOG2_UNIT, round(math.log2(spread) + fraction)))
     bias = round(8 * (mean_step + fraction)) - 24
     return fraction, round(float(middle) * 2**fraction), unit, min(bias, Q0_INDEX)
 

@@ -47,7 +47,7 @@ from gscodec.intnet.context import (
 from gscodec.intnet.hashgrid import Box, HashGrid, decode_grid, encode_grid
 from gscodec.methods import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
-from gscodec.scene import GaussianScene, sh_rest_count
+from gscodec.scene import ExtraProperty, GaussianScene, sh_rest_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -174,7 +174,8 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
         lambda share: progress("code", share),
     )
     decoded = _joined(lattice.positions(ijk), [block.arrays for block in blocks])
-    decoded = replace(decoded, has_normals=scene.has_normals, extras=scene.take(order).extras)
+    extras = tuple(ExtraProperty(e.name, e.values[order]) for e in scene.extras)
+    decoded = replace(decoded, has_normals=scene.has_normals, extras=extras)
     streams = [
         Stream(Attribute.NETWORKS, 0, _encode_networks(model)),
         Stream(Attribute.GRID, 0, _encode_grid(model)),
