@@ -16,7 +16,7 @@ import warnings
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -29,6 +29,7 @@ from gscodec.cli.files import (
     write_output,
     write_stdout,
 )
+from gscodec.cli.options import Json, Output, Overwrite, Quiet, Threads
 from gscodec.cli.session import Session, peak_memory_bytes
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
 from gscodec.report.text import printable
@@ -61,32 +62,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Output: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="PATH",
-        help="File to write, - for stdout; default: the input's name with the other suffix.",
-    ),
-]
-Overwrite: TypeAlias = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the output if it exists.")
-]
-Threads: TypeAlias = Annotated[
-    int | None,
-    typer.Option("--threads", metavar="N", min=1, help="CPU threads; default: all."),
-]
-Quiet: TypeAlias = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")
-]
-Json: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--json", help="Report as JSON on stdout (on stderr where data goes to stdout)."
-    ),
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -303,6 +278,9 @@ class _Run:
             sys.stderr.write(_json(summary.to_json()).decode())
         elif self.as_json:
             write_stdout(_json(summary.to_json()))
+
+
+# --- further commands, one module each ------------------------------------------------------
 
 
 def main() -> NoReturn:

@@ -1,0 +1,71 @@
+"""Pinhole cameras as values: x right, y down, z forward; lengths in scene units, the rest in pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.errors import SceneError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_EDGE = 16_384  # pixels; larger is a mistake, not a camera
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One view.
+
+    Attributes:
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+        fx: Focal length across, pixels.
+        fy: Focal length down, pixels.
+        cx: Principal point from the left edge; the centre of the first pixel is 0.5.
+        cy: Principal point from the upper edge.
+        world_to_camera: (4, 4) float64, rigid: last row 0, 0, 0, 1.
+        distortion: k1, k2, p1, p2 of the OpenCV model; the photograph has it, renders do not.
+        image: Name of the photograph, empty where there is none.
+
+    Raises:
+        SceneError: A number makes no camera.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    world_to_camera: NDArray[np.float64]
+    distortion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= MAX_EDGE and 1 <= self.height <= MAX_EDGE):
+            raise SceneError(
+                f"camera: found {self.width} x {self.height} pixels, "
+                f"expected 1 to {MAX_EDGE} each way"
+            )
+        numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not np.isfinite(numbers).all() or self.fx <= 0 or self.fy <= 0:
+            raise SceneError(f"camera: found focal lengths and centre {numbers[:4]}")
+        matrix = self.world_to_camera
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise SceneError("camera: world_to_camera must be 4 x 4 finite numbers")
+        turn = matrix[:3, :3]
+        if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
+            raise SceneError("camera: world_to_camera is no rotation and translation")
+        if np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6:
+            raise SceneError("camera: the last row of world_to_camera is not 0 0 0 1")
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """Where the camera stands, (3,), scene units."""
+        result: NDArray[np.float64] = (
+            -self.world_to_camera[:3, :3].T @ self.world_to_camera[:3, 3]
+        )
+        return result

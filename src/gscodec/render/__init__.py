@@ -1,0 +1,1 @@
+"""Pictures of scenes: rasterisation forward and backward, virtual cameras, PSNR and SSIM."""
