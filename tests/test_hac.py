@@ -71,7 +71,7 @@ def test_block_size_does_not_change_a_decoded_value(monkeypatch: pytest.MonkeyPa
     scene = make_scene(500, 2)
     digests, blocks = set(), []
     for size in (65_536, 128, 33):
-        monkeypatch.setattr(hac, "BLOCK_SIZE", size)
+        monkeypatch.setattr("gscodec.methods.hac.encoder.BLOCK_SIZE", size)
         coded = hac.encode(scene, hac.Options(), silent)
         digests.add(coded.reconstruction.digest())
         blocks.append(1 + max(s.block for s in coded.payload.streams))

@@ -57,7 +57,8 @@ class Camera:
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise SceneError("camera: world_to_camera must be 4 x 4 finite numbers")
         turn = matrix[:3, :3]
-        if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
+        rigid = np.abs(turn).max() < 2 and np.abs(turn @ turn.T - np.eye(3)).max() <= 1e-3
+        if not rigid or np.linalg.det(turn) < 0:
             raise SceneError("camera: world_to_camera is no rotation and translation")
         if np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6:
             raise SceneError("camera: the last row of world_to_camera is not 0 0 0 1")
@@ -69,3 +70,17 @@ class Camera:
             -self.world_to_camera[:3, :3].T @ self.world_to_camera[:3, 3]
         )
         return result
+
+
+@dataclass(frozen=True)
+class TargetViews:
+    """Views that an encoder looks at.
+
+    Attributes:
+        cameras: One or more.
+        photographs: What each should show, (H, W, 3) float16, 0 to 1; None where the scene's own
+            renders are the target.
+    """
+
+    cameras: tuple[Camera, ...]
+    photographs: tuple[NDArray[np.float16], ...] | None = None

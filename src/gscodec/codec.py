@@ -24,7 +24,7 @@ __all__ = ["Encoded", "Inspection", "decode", "encode", "encode_with_report", "i
 _SMALL = 5000  # Gaussians below which raw may be smaller
 
 
-def _silent(stage: str, share: float) -> None:
+def _silent(stage: str, share: float, detail: str = "", /) -> None:
     """Progress that nobody watches."""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
 import re
@@ -19,8 +18,9 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
+
+from gscodec.report.curve import bytes_at
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -136,15 +136,6 @@ def count_gaussians(ply: Path) -> int:
     return int(found[1]) if found else sys.exit(f"{ply}: no element vertex")
 
 
-def bytes_at(psnr: float, rows: list[Row]) -> float | None:
-    """Bytes at ``psnr``: log(bytes) linear in PSNR between the two rows around it."""
-    points = sorted((row.psnr, math.log(row.bytes)) for row in rows)
-    for (p0, b0), (p1, b1) in pairwise(points):
-        if p0 <= psnr <= p1 and p0 < p1:
-            return math.exp(b0 + (b1 - b0) * (psnr - p0) / (p1 - p0))
-    return None
-
-
 def comparison(rows: list[Row], methods: list[str]) -> list[str]:
     """The table of sizes at SPZ's quality."""
     lines = [
@@ -157,7 +148,7 @@ def comparison(rows: list[Row], methods: list[str]) -> list[str]:
             own = [r for r in rows if r.scene == spz.scene and r.codec.startswith(prefix)]
             if not own:
                 continue
-            size = bytes_at(spz.psnr, own)
+            size = bytes_at(spz.psnr, [(row.bytes, row.psnr) for row in own])
             cells = (f"{size:,.0f}", f"{size / spz.bytes:.3f}") if size else ("outside", "-")
             lines.append(
                 f"| {spz.scene} | {method} | {spz.psnr:.2f} dB | {spz.bytes:,} "

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from gscodec._version import __version__
+from gscodec.cli.cameras import cameras
+from gscodec.cli.compare import compare
+from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
 from gscodec.cli.files import (
     STDIO,
     check_output,
@@ -30,6 +33,7 @@ from gscodec.cli.files import (
     write_stdout,
 )
 from gscodec.cli.options import Json, Output, Overwrite, Quiet, Threads
+from gscodec.cli.rd import rd
 from gscodec.cli.session import Session, peak_memory_bytes
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
 from gscodec.report.text import printable
@@ -46,6 +50,13 @@ _NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[en
 _FLAGS = {
     "lam": "--lambda",
     "position_bits": "--position-bits",
+    "effort": "--effort",
+    "iterations": "--iterations",
+    "time_limit": "--time-limit",
+    "views": "--views",
+    "target_bytes": "--target-size",
+    "target_psnr": "--target-psnr",
+    "resume": "--resume",
     "device": "--device",
     "seed": "--seed",
 }
@@ -102,10 +113,63 @@ def encode(
         typer.Option(
             "--lambda",
             metavar="FLOAT",
-            help="Weight of bits against quality, 1e-5 to 1; larger is smaller and worse. "
+            help="Weight of bits against quality, 1e-6 to 1; larger is smaller and worse. "
             "Default: 2e-3.",
         ),
     ] = None,
+    effort: Annotated[
+        str | None,
+        typer.Option(
+            "--effort",
+            metavar="fast|high",
+            help="fast: code the values as they are. high: also change them, through renders, "
+            "so that they cost less and show the same; takes minutes. Default: fast.",
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="Of effort high. Default: 1500."),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            help="For effort high, about: 90s, 10m, 1h.",
+        ),
+    ] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views",
+            metavar="PATH",
+            help="Cameras to look through, a file or a data set's folder; photographs found "
+            "there are what effort high aims at. Default: virtual cameras.",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="DIR", help="Folder of the photographs of --views."),
+    ] = None,
+    target_size: Annotated[
+        str | None,
+        typer.Option(
+            "--target-size", metavar="SIZE", help="Find the lambda for it: 800kB, 8MB, bytes."
+        ),
+    ] = None,
+    target_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--target-psnr", metavar="DB", help="Find the lambda for it, mean over the views."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted effort high, from OUTPUT.state beside the output.",
+        ),
+    ] = False,
     position_bits: Annotated[
         str,
         typer.Option(
@@ -144,8 +208,15 @@ def encode(
     """Make a .ply scene small: IN.ply -> OUT.gsz."""
     _limit_threads(threads)
     target = output_path(source, output, ".ply", ".gsz")
+    if lam is not None and (target_size is not None or target_psnr is not None):
+        raise UsageError("--lambda: a target size or PSNR finds it; give one of them")
     options = {
         "lam": lam,
+        "effort": effort,
+        "iterations": iterations,
+        "time_limit": None if time_limit is None else parse_seconds(time_limit),
+        "target_bytes": None if target_size is None else parse_bytes(target_size),
+        "target_psnr": target_psnr,
         "position_bits": _position_bits(position_bits),
         "device": device,
         "seed": seed,
@@ -153,6 +224,15 @@ def encode(
     }
     given = _checked_options(method, options)
     check_output(source, target, overwrite=overwrite)
+    if views is not None:
+        given["views"] = target_views(method, views, images)
+    elif images is not None:
+        raise UsageError("--images: needs --views")
+    state = StateFile(target, resume=resume)
+    if effort == "high":
+        given |= state.options()
+    elif resume:
+        raise UsageError("--resume: only effort high has it")
 
     from gscodec.codec import encode_with_report
     from gscodec.sceneio import read_ply
@@ -172,6 +252,7 @@ def encode(
             )
         session.progress("write")
         write_output(target, encoded.data)
+        state.remove()
     run = _Run("encode", source, target, session, quiet=quiet, as_json=as_json)
     run.finish(data, encoded.data, encoded.data, read.notes + encoded.notes, encoded.report)
 
@@ -281,6 +362,10 @@ class _Run:
 
 
 # --- further commands, one module each ------------------------------------------------------
+
+app.command()(cameras)
+app.command()(compare)
+app.command()(rd)
 
 
 def main() -> NoReturn:

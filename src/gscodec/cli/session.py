@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class View(Protocol):
     """Shows stages; `Session` decides when."""
 
-    def show(self, stage: str, share: float) -> None:
-        """Stage ``stage`` is done to ``share``, 0 to 1."""
+    def show(self, stage: str, share: float, detail: str) -> None:
+        """Stage ``stage`` is done to ``share``, 0 to 1; ``detail`` says how it goes."""
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -28,7 +28,7 @@ class View(Protocol):
 class Nothing:
     """The view of ``--quiet``."""
 
-    def show(self, stage: str, share: float) -> None:
+    def show(self, stage: str, share: float, detail: str) -> None:
         """Shows nothing."""
 
     def close(self) -> None:
@@ -39,13 +39,15 @@ class Lines:
     """One line per stage, without escape codes: for logs and pipes."""
 
     def __init__(self) -> None:
-        self._seen: set[str] = set()
+        self._seen: dict[str, int] = {}
 
-    def show(self, stage: str, share: float) -> None:  # noqa: ARG002
-        """Prints a stage when it is new."""
-        if stage not in self._seen:
-            self._seen.add(stage)
-            sys.stderr.write(f"gscodec: {printable(stage)}\n")
+    def show(self, stage: str, share: float, detail: str) -> None:
+        """Prints a stage when it is new, and every tenth of one that has details to tell."""
+        tenth = int(10 * share) if detail else 0
+        if tenth > self._seen.get(stage, -1):
+            self._seen[stage] = tenth
+            tail = f" {10 * tenth} %: {printable(detail)}" if detail else ""
+            sys.stderr.write(f"gscodec: {printable(stage)}{tail}\n")
 
     def close(self) -> None:
         """Does nothing."""
@@ -59,9 +61,10 @@ class Bar:
         self._task = progress.add_task("", total=1.0)
         progress.start()
 
-    def show(self, stage: str, share: float) -> None:
+    def show(self, stage: str, share: float, detail: str) -> None:
         """Moves the bar."""
-        self._progress.update(self._task, description=f"{stage:8}", completed=share)
+        description = f"{stage:8} {detail}".rstrip() if detail else f"{stage:8}"
+        self._progress.update(self._task, description=description, completed=share)
 
     def close(self) -> None:
         """Removes the bar and shows the cursor again."""
@@ -110,11 +113,11 @@ class Session:
         self._count()
         self._view.close()
 
-    def progress(self, stage: str, share: float = 0.0) -> None:
+    def progress(self, stage: str, share: float = 0.0, detail: str = "", /) -> None:
         """Called by whoever works: ``stage`` is done to ``share``, 0 to 1."""
         self._count()
         self._stage = stage
-        self._view.show(stage, share)
+        self._view.show(stage, share, detail)
 
     @property
     def seconds(self) -> float:

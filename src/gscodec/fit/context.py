@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,6 +26,8 @@ from torch import Tensor
 
 from gscodec.coding import Family
 from gscodec.errors import CannotCodeError, FormatError
+from gscodec.fit.sensitivity import BIT_PRICE
+from gscodec.fit.threads import one_thread_an_operation
 from gscodec.intnet.context import (
     FINE_SHIFT,
     MAX_FRACTION_BITS,
@@ -41,7 +42,7 @@ from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, HashGrid, Level, corn
 from gscodec.intnet.network import ACTIVATION_MAX, INPUT_MAX, Layer, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,13 +55,10 @@ _ROWS = 2048
 _LAYERS = 3
 # Learning rates: the networks' is the paper's; the grid's is higher, a fit is short.
 _WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2
-_STEP_PENALTY = 4.0  # bits per squared octave between wanted and predicted steps
 # A level taken away loses more bits than it saves: networks would have learned to do without.
 _REAL_SHARE = 0.5
 _SAMPLE = 16_384  # Gaussians that judge whether a level of the grid pays
 _SMALLEST_SIGMA = 2.0**-4.5  # of a step: the first table level
-# Cost of a bit in squared steps, from D = step**2 / 12 and dR = -1 bit per halved step.
-BIT_PRICE = math.log(2) / 6
 _HALF_BIN = 1 / 16  # octaves: half of what floor() loses in steps and spreads
 _Q0_OVER_MEAN = 4.0  # Q0 over the geometric mean of the wanted steps; a step is below 2 Q0
 
@@ -73,13 +71,13 @@ class Target:
         group: Its columns.
         family: Shape of the likelihood.
         values: (N, columns) float64.
-        log2_steps: (N, steps) float64, wanted log2 of each step.
+        log2_ideal: (N, steps) float64, log2 of the step at which a bit is worth its cost.
     """
 
     group: Group
     family: Family
     values: NDArray[np.float64]
-    log2_steps: NDArray[np.float64]
+    log2_ideal: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def fit(
         loss = model.loss(rows, generator, rounding=rounding) / _SHARDS
         return torch.autograd.grad(loss, model.rounded, materialize_grads=True)
 
-    with _one_thread_an_operation(), ThreadPoolExecutor(settings.threads) as pool:
+    with one_thread_an_operation(), ThreadPoolExecutor(settings.threads) as pool:
         for iteration in range(settings.iterations):
             rounding = 2 * iteration >= settings.iterations
             model.round_parameters(rounding=rounding)
@@ -157,20 +155,11 @@ def fit(
     return model.integer_grid(), model.integer_models()
 
 
-@contextmanager
-def _one_thread_an_operation() -> Iterator[None]:
-    """Shards run side by side instead: small operations gain nothing from two threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def scaling(target: Target) -> tuple[int, int, int, int]:
     """Fraction bits, mean in quanta, log2 of the unit in quanta, step bias, for a target."""
-    mean_step = float(target.log2_steps.mean())
+    # Coarser steps than the values are wide would all code the same: nothing.
+    widest = math.log2(max(float(target.values.std()), 1e-300)) + 1
+    mean_step = min(float(target.log2_ideal.mean()), widest)
     fraction = max(0, min(MAX_FRACTION_BITS, round(13 - mean_step - math.log2(_Q0_OVER_MEAN))))
     low, middle, high = np.percentile(target.values, [2, 50, 98])
     spread = max(float(high - low) / 4, 2.0**-fraction)
@@ -253,13 +242,16 @@ class _ContextModel:
                 self.rounded[start : start + 2 * _LAYERS], context, rounding=rounding
             )
             octaves, centre, spread = torch.split(out, group.widths, dim=1)
-            penalty = penalty + ((octaves - group.wanted[rows]) ** 2).mean(0).sum()
-            step = torch.exp2(group.log2_step(octaves.detach()))
+            log2_step = group.log2_step(octaves)
+            log2_ideal = group.log2_ideal(rows)
+            penalty = penalty + _step_cost(log2_step, log2_ideal, spread.detach())
+            step = torch.exp2(log2_step.detach())
             sigma = torch.exp2(spread) / step
             values = group.values[rows]
             residual = (values - centre) / step
             if rounding:
-                whole = _cheapest(group.family, residual.detach(), sigma.detach())
+                price = BIT_PRICE * (torch.exp2(log2_ideal) / step) ** 2
+                whole = _cheapest(group.family, residual.detach(), sigma.detach(), price)
                 laws[group.family].append((residual, sigma, whole))
                 decoded = (centre + whole * step).detach()
             else:
@@ -267,7 +259,7 @@ class _ContextModel:
                 noise = torch.rand(values.shape, generator=generator, device=values.device)
                 decoded = values + (noise - 0.5) * step  # HAC, eq. 4
             context = torch.cat([context, *group.features(decoded)], dim=1)
-        return _STEP_PENALTY * penalty + self._bits(laws) / len(rows)
+        return (penalty + self._bits(laws)) / len(rows)
 
     @staticmethod
     def _bits(laws: dict[Family, list[tuple[Tensor, ...]]]) -> Tensor:
@@ -359,17 +351,22 @@ class _TrainedGroup:
             self.fraction - self.unit
         )
         self.values = torch.from_numpy(values.astype(np.float32)).to(device)
-        # Wanted and base steps in octaves; the network predicts their difference.
-        wanted = target.log2_steps - ((self.bias + 24) / 8 - self.fraction)
-        self.wanted = torch.from_numpy(wanted.astype(np.float32)).to(device)
         base = (self.bias + 24 + np.array(group.step_offset)) / 8 - self.unit
         self._base = torch.from_numpy(base.astype(np.float32)).to(device)
         self._step_of = torch.tensor(group.step_of, device=device)
+        ideal = target.log2_ideal + self.fraction - self.unit
+        self._ideal = torch.from_numpy(ideal.astype(np.float32)).to(device)
+        offset = np.array(group.step_offset) / 8
+        self._offset = torch.from_numpy(offset.astype(np.float32)).to(device)
 
     def log2_step(self, octaves: Tensor) -> Tensor:
         """Log2 of the steps (B, columns) in units, from step outputs (B, steps) in octaves."""
         steps = octaves.index_select(1, self._step_of) + self._base
         return steps.clamp(3 - self.unit, (STEP_COUNT - 1 + 24) / 8 - self.unit)
+
+    def log2_ideal(self, rows: Tensor) -> Tensor:
+        """Log2 of the ideal steps (B, columns) in units."""
+        return self._ideal[rows].index_select(1, self._step_of) + self._offset
 
     def features(self, decoded: Tensor) -> list[Tensor]:
         """What later groups see of ``decoded`` (B, columns), in units."""
@@ -478,17 +475,39 @@ def _bits(family: Family, value: Tensor, sigma: Tensor) -> Tensor:
     return result
 
 
-def _cheapest(family: Family, residual: Tensor, sigma: Tensor) -> Tensor:
-    """The nearest integer, or the next one towards zero if the saved bits are worth it.
+def _step_cost(log2_step: Tensor, log2_ideal: Tensor, log2_spread: Tensor) -> Tensor:
+    """Bits, and error in bits, that depend on the steps: summed over a batch.
 
-    The saving is that of the density between the two, close enough for training.
+    A value of deviation sigma behind a step takes R = log2(1 + 12 sigma**2 / step**2) / 2 bits
+    and leaves D = step**2 / 12 of squared error, but not more than sigma**2. Where the ideal
+    step is uncertain this weighs sensitive values more, as a squared error of logs would not.
+    """
+    fine = torch.exp2(2 * (log2_spread - log2_step)) * 12
+    rate = 0.5 * torch.log2(1 + fine)
+    error = torch.exp2(2 * (log2_step - log2_ideal)) / (12 * BIT_PRICE) * (fine / (1 + fine))
+    return (rate + error).sum()
+
+
+def _cheapest(family: Family, residual: Tensor, sigma: Tensor, price: Tensor) -> Tensor:
+    """The cheapest of the nearest integer, the next one towards zero, and zero.
+
+    ``price`` is what a bit costs in squared steps. The saving is that of the density, close
+    enough for training.
     """
     size = residual.abs()
     whole = torch.round(size)
-    laplace = family is Family.LAPLACE
-    saved = math.sqrt(2) / sigma if laplace else (whole - 0.5) / sigma**2
-    down = (whole > 0) & (BIT_PRICE / math.log(2) * saved > 2 * (size - whole) + 1)
-    return torch.sign(residual) * (whole - down.float())
+    if family is Family.LAPLACE:
+        one = (math.sqrt(2) / math.log(2)) / sigma
+        saved, saved_all = one, one * whole
+    else:
+        saved = (whole - 0.5) / (math.log(2) * sigma**2)
+        saved_all = whole**2 / (2 * math.log(2) * sigma**2)
+    gain = price * saved - (2 * (size - whole) + 1)
+    gain_all = price * saved_all - (size**2 - (size - whole) ** 2)
+    some = whole > 0
+    kept = torch.where(some & (gain > 0), whole - 1, whole)
+    kept = torch.where(some & (gain_all > gain.clamp_min(0)), torch.zeros_like(kept), kept)
+    return torch.sign(residual) * kept
 
 
 def _integer_network(weights: Sequence[NDArray[np.float32]], group: Group) -> Network:

@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.coding import Family
-from gscodec.fit.sensitivity import Sensitivity, log2_steps, sensitivity
-from gscodec.geometry.rotation import is_disc, sort_axes, to_twist_swing
+from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
+from gscodec.fit.sensitivity import (
+    BIT_PRICE,
+    MAX_OVERLAP,
+    MAX_STEP,
+    Sensitivity,
+    closed_form,
+    combine,
+    log2_ideal,
+)
+from gscodec.geometry.rotation import (
+    from_twist_swing,
+    is_disc,
+    sort_axes,
+    to_twist_swing,
+)
 from gscodec.intnet.hashgrid import Box, HashGrid, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from gscodec.camera import Camera
     from gscodec.intnet.context import Group, GroupModel
     from gscodec.scene import GaussianScene
 
 MAX_OPACITY_LOGIT = 16.0  # sigmoid(16) is 1 to float32 precision
 MAX_LOG_SCALE = 30.0
-# Step of a colour coefficient of sensitivity 1 at lambda = 2e-3 in a scene of 1e5 Gaussians.
-# Errors of Gaussians that share a pixel add up, so a denser scene needs finer steps.
-_BASE_STEP = 0.09
-_BASE_LAMBDA = 2e-3
-_BASE_COUNT = 1e5
+# Squared error of a picture (mean over pixels and channels) that one bit per Gaussian of the
+# source is worth at lambda = 1.
+_PRICE = 2e-2
+_COHERENCE_VIEWS = 8
+_BITS_PER_GAUSSIAN = 40.0  # that leaving one out saves, about
+_PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
 ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 
 
-def log2_base_step(lam: float, count: int) -> float:
-    """Log2 step of a value of sensitivity 1: distortion goes with the square of the step."""
-    return math.log2(_BASE_STEP) + 0.5 * math.log2(lam / _BASE_LAMBDA * _BASE_COUNT / count)
+def price(lam: float, count: int) -> float:
+    """Mean squared error of a picture that a bit is worth."""
+    return _PRICE * lam / count
 
 
 @dataclass(frozen=True)
@@ -78,19 +94,40 @@ class Source:
         return cls(
             tuple(columns),
             quats,
-            sensitivity(means, columns[0][:, 0], sorted_scales, disc),
+            closed_form(means, columns[0][:, 0], sorted_scales, disc),
             float((means.max(axis=0) - means.min(axis=0)).max()),
             tuple(_changes(scene)),
         )
 
+    def measured(
+        self,
+        scene: GaussianScene,
+        cameras: Sequence[Camera],
+        seed: int,
+        progress: Callable[[float], None],
+    ) -> tuple[Source, PixelSensitivity]:
+        """With weights measured over ``cameras``, and what was measured.
+
+        ``scene`` is the one that this source is of, row by row.
+        """
+        sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
+        canonical = Canonical(
+            scene.means.astype(np.float64),
+            self.columns[0][:, 0],
+            self.columns[1],
+            self.columns[2],
+            is_disc(self.columns[1]),
+            sh,
+        )
+        pixels = measure(canonical, cameras, probes=2, seed=seed, progress=progress)
+        agreeing = coherence(canonical, cameras[:_COHERENCE_VIEWS], pixels)
+        return replace(self, weights=combine(self.weights, pixels, agreeing)), pixels
+
     def take(self, order: NDArray[np.int64]) -> Source:
         """The rows ``order``."""
-        weights = Sensitivity(*(getattr(self.weights, f)[order] for f in _FIELDS))
         columns = tuple(c[order] for c in self.columns)
-        return Source(columns, self.quats[order], weights, self.extent, self.notes)
-
-
-_FIELDS = ("colour", "opacity", "scale", "rotation", "position")
+        weights, quats = self.weights.take(order), self.quats[order]
+        return Source(columns, quats, weights, self.extent, self.notes)
 
 
 def _changes(scene: GaussianScene) -> list[str]:
@@ -117,10 +154,54 @@ def _to_yuv(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([(r + g + b) / 3, (r - b) / 2, (2 * g - r - b) / 6], axis=-1)
 
 
-def position_bits(source: Source, base: float) -> int:
+def to_scene(
+    columns: Sequence[NDArray[np.float64]], scene: GaussianScene, disc: NDArray[np.bool_]
+) -> GaussianScene:
+    """``scene`` with the values of ``columns``; inverse of `Source.of`, positions aside.
+
+    ``disc`` says about which axis the twists are: scales may have changed since.
+    """
+    rest = np.empty(scene.sh_rest.shape, dtype=np.float32)
+    for degree in range(1, scene.sh_degree + 1):
+        luma, chroma = columns[2 + 2 * degree], columns[3 + 2 * degree]
+        n = luma.shape[1]
+        yuv = np.stack([luma, chroma[:, :n], chroma[:, n:]], axis=2)
+        rest[:, degree**2 - 1 : (degree + 1) ** 2 - 1] = _to_rgb(yuv)
+    return replace(
+        scene,
+        opacity_logits=columns[0][:, 0].astype(np.float32),
+        log_scales=columns[1].astype(np.float32),
+        quats=from_twist_swing(columns[2], disc),
+        sh_dc=_to_rgb(columns[3]).astype(np.float32),
+        sh_rest=rest,
+    )
+
+
+def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float64]:
+    y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
+    return np.stack([y + u - v, y + 2 * v, y - u - v], axis=-1)
+
+
+def unneeded(source: Source, pixels: PixelSensitivity, price: float) -> NDArray[np.bool_]:
+    """(N,) whether a Gaussian changes pictures by less than its bits are worth.
+
+    Taking a Gaussian away changes a picture by its opacity times the derivative, which is that
+    by the logit over opacity times (1 - opacity).
+    """
+    opacity = 1 / (1 + np.exp(-source.columns[0][:, 0]))
+    change = pixels.opacity / np.maximum(1 - opacity, 0.05) ** 2
+    seen = pixels.colour > 0
+    overlap = np.ones(len(seen))
+    overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
+    change *= 1 + _PRUNE_COHERENCE * (overlap - 1)
+    result: NDArray[np.bool_] = change < price * _BITS_PER_GAUSSIAN
+    return result
+
+
+def position_bits(source: Source, price: float) -> int:
     """Octree depth at which a coordinate's error weighs as much as a colour's; at least 1."""
     weight = float(source.weights.position.mean())
-    wanted = 2.0**base / math.sqrt(weight)
+    wanted = math.sqrt(price / (weight * BIT_PRICE))
     bits = math.log2(max(source.extent, 1e-300) / wanted) if source.extent else 1
     return max(1, round(bits))
 
@@ -133,17 +214,18 @@ def grid_box(ijk: NDArray[np.int64]) -> Box:
     return Box((int(corner[0]), int(corner[1]), int(corner[2])), edge)
 
 
-def targets_steps(source: Source, base: float) -> list[NDArray[np.float64]]:
-    """Wanted log2 steps (N, steps) of each group."""
+def ideal_steps(source: Source, price: float) -> list[NDArray[np.float64]]:
+    """Log2 of the ideal steps (N, steps) of each group."""
     w = source.weights
-    luma = log2_steps(3 * w.colour, base)[:, None]
+    dc = log2_ideal(3 * w.dc, price, MAX_STEP["colour"])[:, None]
+    rest = log2_ideal(3 * w.rest, price, MAX_STEP["colour"])[:, None]
     first = [
-        np.full((len(luma), 1), float(log2_steps(w.opacity, base).mean())),
-        log2_steps(w.scale, base),
-        log2_steps(w.rotation, base),
-        luma,
+        log2_ideal(w.opacity, price, MAX_STEP["opacity"])[:, None],
+        log2_ideal(w.scale, price, MAX_STEP["scale"]),
+        log2_ideal(w.rotation, price, MAX_STEP["rotation"]),
+        dc,
     ]
-    return first + [luma] * (len(source.columns) - len(first))
+    return first + [rest] * (len(source.columns) - len(first))
 
 
 def learn(
@@ -151,28 +233,36 @@ def learn(
     features: NDArray[np.float32],
     source: Source,
     groups: tuple[Group, ...],
-    base: float,
+    price: float,
     *,
+    iterations: int,
     seed: int,
     device: str,
     threads: int | None,
     progress: Callable[[float], None],
 ) -> tuple[HashGrid, tuple[GroupModel, ...]]:
     """Trains the context model of a scene; see `gscodec.fit.context.fit`."""
-    import torch
-
     from gscodec.fit.context import Settings, Target
     from gscodec.fit.context import fit as train
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    steps = targets_steps(source, base)
+    ideal = ideal_steps(source, price)
     targets = [
-        Target(g, Family.GAUSSIAN if n == 2 else Family.LAPLACE, source.columns[n], steps[n])
+        Target(g, Family.GAUSSIAN if n == 2 else Family.LAPLACE, source.columns[n], ideal[n])
         for n, g in enumerate(groups)
     ]
-    settings = Settings(ITERATIONS, _hidden(len(u)), _levels(len(u)), seed, device, threads)
+    settings = Settings(
+        iterations, _hidden(len(u)), _levels(len(u)), seed, on_device(device), threads
+    )
     return train(u, features, targets, settings, progress)
+
+
+def on_device(wanted: str) -> str:
+    """``wanted``, or the device that is there for "auto"."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _hidden(count: int) -> int:

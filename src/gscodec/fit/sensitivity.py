@@ -1,4 +1,7 @@
-"""How much a pixel changes when a value does: closed forms, no rendering.
+"""How much a pixel changes when a value does, and the steps that follow from it.
+
+`closed_form` needs no rendering; `combine` joins it with what was measured (`fit.pixels`), as a
+floor under values that no view happened to show.
 
 A Gaussian of opacity o that covers A pixels adds about o**2 * A to the squared error of an
 image per unit of squared colour error: its visibility. Every other attribute is reduced to
@@ -10,7 +13,8 @@ Only the encoder uses these numbers: they choose steps, and networks learn to pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,33 +22,55 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.fit.pixels import PixelSensitivity
+
 FOCAL = 1000.0  # pixels; finer than most viewers, so that nothing visible is given up
 LOW_PASS = 0.3  # pixels**2 added to a projected covariance by every 3DGS renderer
+PIXELS = 0.5 * FOCAL**2  # of the picture that such a camera takes
+# Cost of a bit in squared steps, from D = step**2 / 12 and dR = -1 bit per halved step.
+BIT_PRICE = math.log(2) / 6
 FLOOR = 1e-3  # of the mean visibility: what seems invisible may show in another view
-# Step ~ sensitivity**-0.28. Theory says 0.5; a proxy is not to be trusted so far.
-EXPONENT = 0.28
 # Scale, rotation and position errors show less than a colour error of the same energy, because
 # they change sign inside the Gaussian. From rendered PSNR on four scenes, one at a time.
 GAIN = {"opacity": 1.8, "scale": 1.2, "rotation": 0.7, "position": 0.6}
 
 
+# Share of the closed form that is added to measured numbers: absolute, and in proportion to the
+# measured visibility. The second is for splats at the edge of what is drawn: there the picture
+# jumps, and a derivative does not see it.
+PRIOR = 1e-3
+SHAPE_PRIOR = 0.1
+# Part of the errors that agree between Gaussians which share a pixel: such errors add up, not
+# their squares. From rendered PSNR; that of the higher SH coefficients is measured per scene.
+COHERENCE_DC, COHERENCE_SHAPE = 0.3, 0.1
+MAX_OVERLAP = 1e3
+# Largest ideal steps: beyond them a derivative says nothing.
+MAX_STEP = {"opacity": 1.0, "scale": 0.5, "rotation": 0.25, "colour": 0.5}
+
+
 @dataclass(frozen=True)
 class Sensitivity:
-    """Weight of squared errors, per Gaussian, in units of squared colour error.
+    """Squared error of a picture (mean over pixels and channels) per squared error of a value.
 
     Attributes:
-        colour: (N,) of each SH coefficient.
+        dc: (N,) of the constant SH coefficient of one channel.
+        rest: (N,) of a higher one.
         opacity: (N,) of the opacity logit.
         scale: (N, 3) of each log-scale.
         rotation: (N, 2) of the twist, and of each swing component (half-angle tangents).
         position: (N,) of a coordinate, per squared scene unit.
     """
 
-    colour: NDArray[np.float64]
+    dc: NDArray[np.float64]
+    rest: NDArray[np.float64]
     opacity: NDArray[np.float64]
     scale: NDArray[np.float64]
     rotation: NDArray[np.float64]
     position: NDArray[np.float64]
+
+    def take(self, order: NDArray[np.int64]) -> Sensitivity:
+        """The rows ``order``."""
+        return Sensitivity(*(getattr(self, f.name)[order] for f in fields(self)))
 
 
 def pixel_sizes(
@@ -61,7 +87,7 @@ def pixel_sizes(
     return result
 
 
-def sensitivity(
+def closed_form(
     means: NDArray[np.float64],
     opacity_logits: NDArray[np.float64],
     log_scales: NDArray[np.float64],
@@ -74,7 +100,7 @@ def sensitivity(
     seen = square + LOW_PASS * pixel**2  # variance on screen along each axis
     a, b, c = (np.sqrt(seen) / pixel).T
     area = np.pi * (a * b + a * c + b * c) / 3
-    visibility = opacity**2 * area
+    visibility = opacity**2 * area / PIXELS
     visibility += FLOOR * visibility.mean()
     transparency = (1 - opacity) ** 2
     share = (square / seen) ** 2  # a scale far below a pixel does not matter
@@ -82,7 +108,8 @@ def sensitivity(
     twist = np.where(disc, about_short, about_long)
     swing = _turn(square, seen, 0, 2) + np.where(disc, about_long, about_short)
     return Sensitivity(
-        colour=visibility,
+        dc=visibility,
+        rest=visibility,
         opacity=GAIN["opacity"] * visibility * (transparency + 1e-4),
         scale=GAIN["scale"] * visibility[:, None] * (share + 1e-4),
         rotation=GAIN["rotation"]
@@ -100,13 +127,35 @@ def _turn(
     return result
 
 
-def log2_steps(sensitivities: NDArray[np.float64], log2_base: float) -> NDArray[np.float64]:
-    """Ideal log2 steps for ``sensitivities`` (N, ...) of one attribute.
+def combine(prior: Sensitivity, pixels: PixelSensitivity, coherence_rest: float) -> Sensitivity:
+    """Measured sensitivities with a share of the closed form, errors of neighbours agreeing.
 
-    ``log2_base`` is the log2 step of a value with sensitivity 1 under the theory's exponent of
-    one half; around the geometric mean the milder exponent is used.
+    ``coherence_rest`` is the part of the errors of higher SH coefficients that agree.
     """
-    level = np.log2(sensitivities)
-    mean = level.mean()
-    result: NDArray[np.float64] = log2_base - 0.5 * mean - EXPONENT * (level - mean)
+    seen = pixels.colour > 0
+    overlap = np.ones(len(seen))
+    overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
+    shape = 1 + COHERENCE_SHAPE * (overlap - 1)
+    share = SHAPE_PRIOR * pixels.colour / prior.dc + PRIOR
+    rotation = np.stack([pixels.rotation[:, 0], pixels.rotation[:, 1:].mean(axis=1)], axis=1)
+    floor = PRIOR * prior.dc
+    return Sensitivity(
+        dc=pixels.colour * (1 + COHERENCE_DC * (overlap - 1)) + floor,
+        rest=pixels.colour * (1 + coherence_rest * (overlap - 1)) + floor,
+        opacity=(pixels.opacity + share * prior.opacity) * shape,
+        scale=(pixels.scale + share[:, None] * prior.scale) * shape[:, None],
+        rotation=(rotation + share[:, None] * prior.rotation) * shape[:, None],
+        position=(pixels.position + share * prior.position) * shape,
+    )
+
+
+def log2_ideal(
+    sensitivities: NDArray[np.float64], price: float, largest: float
+) -> NDArray[np.float64]:
+    """Log2 of the step at which a bit costs ``price`` of squared error, at most ``largest``.
+
+    From D = sensitivity * step**2 / 12 and dR = -1 bit per halved step; `BIT_PRICE`.
+    """
+    ideal = 0.5 * np.log2(price / (sensitivities * BIT_PRICE))
+    result: NDArray[np.float64] = np.minimum(ideal, math.log2(largest))
     return result

@@ -9,7 +9,6 @@ Contract of a method module (checked for every name by tests/test_every_method.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -18,10 +17,17 @@ from gscodec.errors import FormatError, UnsupportedError, UsageError
 from gscodec.payload import Attribute, Method, Payload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gscodec.scene import GaussianScene
 
-# Called with the name of the stage and the share of it that is done, 0 to 1.
-Progress = Callable[[str, float], None]
+
+class Progress(Protocol):
+    """Hears how far the work is."""
+
+    def __call__(self, stage: str, share: float, detail: str = "", /) -> None:
+        """``share`` of ``stage`` is done, 0 to 1; ``detail`` says how it goes, for people."""
+
 
 _MODULES = {Method.RAW: "raw", Method.HAC: "hac"}
 

@@ -1,0 +1,122 @@
+"""Poses and lenses as files write them -> `gscodec.camera.Camera`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.camera import Camera
+from gscodec.errors import SceneError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TOLERANCE = 1e-3  # of rotations; files hold float32, or six digits of text
+_NORM_TOLERANCE = 1e-2  # of quaternions, which are normalised
+
+
+def make_camera(
+    place: str,
+    size: tuple[int, int],
+    focal: tuple[float, float],
+    principal: tuple[float, float],
+    matrix: NDArray[np.float64],
+    distortion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+    image: str = "",
+) -> Camera:
+    """A camera, or an error that says where.
+
+    Args:
+        place: For errors.
+        size: Width and height, pixels.
+        focal: Across and down, pixels.
+        principal: The point, from left and from above, pixels.
+        matrix: (4, 4) world to camera.
+        distortion: k1, k2, p1, p2.
+        image: Name of the photograph.
+
+    Raises:
+        SceneError: The numbers make no camera.
+    """
+    try:
+        return Camera(*size, *focal, *principal, matrix, distortion, image)
+    except SceneError as error:
+        raise SceneError(f"{place}: {str(error).removeprefix('camera: ')}") from error
+
+
+def check_rotation(turn: NDArray[np.float64], place: str) -> None:
+    """Refuses what is no rotation.
+
+    Args:
+        turn: (3, 3), finite.
+        place: For errors.
+
+    Raises:
+        SceneError: The rows are not orthonormal, or the matrix mirrors.
+    """
+    # Entries first: products of large ones overflow.
+    if (
+        np.abs(turn).max() > 1 + _TOLERANCE
+        or np.abs(turn @ turn.T - np.eye(3)).max() > _TOLERANCE
+        or np.linalg.det(turn) < 0
+    ):
+        raise SceneError(f"{place}: is no rotation")
+
+
+def check_pose(pose: NDArray[np.float64], place: str) -> None:
+    """Refuses what is no rotation and translation.
+
+    Args:
+        pose: (4, 4), finite.
+        place: For errors.
+
+    Raises:
+        SceneError: It scales, shears, mirrors, or its last row is not 0 0 0 1.
+    """
+    check_rotation(pose[:3, :3], place)
+    if np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:
+        raise SceneError(f"{place}: the last row is not 0 0 0 1")
+
+
+def from_camera_to_world(
+    turn: NDArray[np.float64], centre: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The inverse of a pose, (4, 4).
+
+    Args:
+        turn: (3, 3) camera to world, already checked; axes x right, y down, z forward.
+        centre: (3,) where the camera stands.
+    """
+    inverse = np.linalg.inv(turn).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # `Camera` refuses infinities
+        return world_to_camera(inverse, -inverse @ centre)
+
+
+def world_to_camera(
+    turn: NDArray[np.float64], translation: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(3, 3) and (3,) as one (4, 4)."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn, translation
+    return matrix
+
+
+def rotation_of(quaternion: NDArray[np.float64], place: str) -> NDArray[np.float64]:
+    """(4,) w, x, y, z -> (3, 3).
+
+    Raises:
+        SceneError: The length is not 1.
+    """
+    if not np.abs(quaternion).max() < 2 or not (  # NaN too
+        abs(np.linalg.norm(quaternion) - 1) < _NORM_TOLERANCE
+    ):
+        raise SceneError(f"{place}: the quaternion is no rotation, expected length 1")
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )

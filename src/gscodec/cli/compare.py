@@ -1,0 +1,268 @@
+"""``gscodec compare``: how far one scene is from another."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
+from gscodec.cli.options import Overwrite, Quiet
+from gscodec.cli.scenes import LoadedScene, load_scene
+from gscodec.cli.session import Session
+from gscodec.errors import UsageError, VerifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera
+    from gscodec.comparison import Shown
+    from gscodec.report.compare_result import CompareResult, Side
+    from gscodec.scene import GaussianScene
+
+    Photograph = Callable[[Camera], NDArray[np.float32]]
+
+_VIRTUAL_VIEWS = 24
+_SHEET_ROWS = 12  # pictures of more views would take memory, and nobody looks at them
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="The reference, .ply or .gsz.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What is judged, .ply or .gsz.")],
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views",
+            metavar="PATH",
+            help="Cameras, or the folder of a data set; default: virtual cameras.",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Photographs of the views: judge both scenes by them too.",
+        ),
+    ] = None,
+    max_views: Annotated[
+        int | None,
+        typer.Option(
+            "--max-views",
+            metavar="N",
+            min=1,
+            help="Views to render at most, evenly over those there are. Default: all, or 24 "
+            "virtual ones.",
+        ),
+    ] = None,
+    background: Annotated[
+        str,
+        typer.Option("--background", metavar="R,G,B", help="Behind the Gaussians, 0 to 1."),
+    ] = "0,0,0",
+    lpips: Annotated[
+        bool,
+        typer.Option(
+            "--lpips",
+            help="LPIPS too; needs the package lpips and the weights of VGG on this machine.",
+        ),
+    ] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            "--sheet",
+            metavar="PNG",
+            help=f"Write a, b and their difference, of the {_SHEET_ROWS} worst views.",
+        ),
+    ] = None,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--min-psnr",
+            metavar="DB",
+            help="End with exit code 7 if the mean PSNR of b against a is lower.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
+    colour = _background(background)
+    _check(a, b, views, images, lpips=lpips, sheet=sheet, overwrite=overwrite)
+
+    from gscodec.comparison import attribute_errors, compare_pictures, require_finite
+    from gscodec.report.compare_result import CompareResult
+
+    with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.progress("read")
+        first, second = load_scene(a), load_scene(b)
+        require_finite(first.scene, a)
+        require_finite(second.scene, b)
+        session.progress("cameras")
+        chosen = _choose_views(first.scene, second.scene, views, images, max_views, colour)
+        pictures = compare_pictures(
+            first.scene,
+            second.scene,
+            chosen.cameras,
+            background=colour,
+            photograph=chosen.photograph,
+            lpips=lpips,
+            keep=_SHEET_ROWS if sheet else 0,
+            progress=session.progress,
+        )
+        session.progress("match")
+        result = CompareResult(
+            a=_side(a, first),
+            b=_side(b, second),
+            views_from=chosen.source,
+            background=colour,
+            views=pictures.views,
+            attributes=attribute_errors(first.scene, second.scene),
+            notes=(*_notes("a", first), *_notes("b", second), *chosen.notes),
+        )
+        if sheet:
+            session.progress("write")
+            write_output(sheet, _sheet(pictures.worst))
+    if as_json:
+        _print_json(result, session)
+    elif not quiet:
+        _print_tables(result)
+    _require(result, min_psnr)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The views of a comparison; ``photograph`` gives the photograph of each of ``cameras``."""
+
+    cameras: Sequence[Camera]
+    source: str
+    notes: tuple[str, ...] = ()
+    photograph: Photograph | None = None
+
+
+def _background(text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(word) for word in text.split(","))
+    except ValueError:
+        red = green = blue = math.nan
+    if not all(0 <= value <= 1 for value in (red, green, blue)):
+        raise UsageError(f"--background: found {text!r}, expected R,G,B of 0 to 1: 1,1,1")
+    return red, green, blue
+
+
+def _check(
+    a: str,
+    b: str,
+    views: str | None,
+    images: str | None,
+    *,
+    lpips: bool,
+    sheet: str | None,
+    overwrite: bool,
+) -> None:
+    """Refuses before the work what could not be done after it."""
+    if a == b == STDIO:
+        raise UsageError("both scenes cannot come from stdin; name a file for one of them")
+    if images is not None and views is None:
+        raise UsageError("--images: say with --views which camera took which photograph")
+    if sheet == STDIO:
+        raise UsageError("--sheet: stdout is for the report; name a file")
+    for name in ("numba", "scipy", *(("PIL",) if sheet else ())):
+        if find_spec(name) is None:
+            raise UsageError(f"compare needs {name}; pip install 'gscodec[render]'")
+    if lpips:
+        from gscodec.render.perceptual import require_lpips
+
+        require_lpips()
+    if sheet:
+        for source in (a, b):  # first of all it must be neither of them
+            check_output(source, sheet, overwrite=True)
+        check_output(STDIO, sheet, overwrite=overwrite)
+
+
+def _choose_views(
+    a: GaussianScene,
+    b: GaussianScene,
+    path: str | None,
+    images: str | None,
+    most: int | None,
+    background: tuple[float, float, float],
+) -> _Chosen:
+    if path is None:
+        return _virtual(a, b, most)
+    from gscodec.cli.views import read_photograph, read_views
+    from gscodec.rd import spread
+
+    found = read_views(path, images)
+    cameras: Sequence[Camera] = found.cameras
+    photograph: Photograph | None = None
+    if images is not None:
+        cameras = [c for c in cameras if c.image in found.photographs]
+
+        def photograph(camera: Camera) -> NDArray[np.float32]:
+            return read_photograph(found.photographs[camera.image], camera, background)
+
+    chosen = spread(cameras, most or len(cameras))
+    source = f"{len(chosen)} of the {len(found.cameras)} cameras of {found.source}"
+    return _Chosen(chosen, source, found.notes, photograph)
+
+
+def _virtual(a: GaussianScene, b: GaussianScene, most: int | None) -> _Chosen:
+    """Views of ``a``, or of ``b`` where there is nothing to see in ``a``."""
+    from gscodec.render.virtual import virtual_cameras
+
+    count = most or _VIRTUAL_VIEWS
+    found = virtual_cameras(a, count)
+    if not found.cameras:
+        found = virtual_cameras(b, count)
+    return _Chosen(found.cameras, f"{len(found.cameras)} virtual cameras, {found.note}")
+
+
+def _side(path: str, loaded: LoadedScene) -> Side:
+    from gscodec.report.compare_result import Side
+
+    name = "stdin" if path == STDIO else Path(path).name
+    return Side(name, loaded.bytes, len(loaded.scene), loaded.scene.sh_degree)
+
+
+def _notes(name: str, loaded: LoadedScene) -> tuple[str, ...]:
+    return tuple(f"{name}: {note}" for note in loaded.notes)
+
+
+def _sheet(worst: Sequence[Shown]) -> bytes:
+    from gscodec.report.sheet import difference_sheet
+
+    captions = [f"{shown.view.name}: {shown.view.quality.psnr:.2f} dB" for shown in worst]
+    return difference_sheet([(shown.a, shown.b) for shown in worst], captions=captions)
+
+
+def _print_json(result: CompareResult, session: Session) -> None:
+    values = {**result.to_json(), "stages": session.stages, "seconds": session.seconds}
+    write_stdout((json.dumps(values, indent=2, allow_nan=False) + "\n").encode("ascii"))
+
+
+def _print_tables(result: CompareResult) -> None:
+    from gscodec.cli.tables import print_tables
+    from gscodec.report.compare_tables import comparison_tables
+
+    print_tables(comparison_tables(result))
+
+
+def _require(result: CompareResult, min_psnr: float | None) -> None:
+    """Raises VerifyError if b is worse than that; scenes without views show the same nothing."""
+    if min_psnr is None or result.mean is None or result.mean.psnr >= min_psnr:
+        return
+    raise VerifyError(
+        f"{result.b.name} against {result.a.name}: mean PSNR {result.mean.psnr:.3f} dB, "
+        f"expected at least {min_psnr:g}"
+    )

@@ -1,0 +1,87 @@
+"""What `encode` needs for effort high: sizes and times as people write them, views, state."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gscodec.cli.files import STDIO, read_input, write_output
+from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from gscodec.camera import TargetViews
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9}
+_BYTES |= {"gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_STATE_SUFFIX = ".state"
+
+
+def parse_seconds(text: str) -> float:
+    """``90``, ``90s``, ``10m`` or ``1h`` in seconds."""
+    seconds = _number(text, _SECONDS, "--time-limit", wish := "a time such as 90s, 10m or 1h")
+    if not seconds:
+        raise UsageError(f"--time-limit: found {text!r}, expected {wish}")
+    return seconds
+
+
+def parse_bytes(text: str) -> int:
+    """``800kB``, ``8MB``, ``1.5MiB`` or plain bytes in bytes."""
+    return round(_number(text, _BYTES, "--target-size", "a size such as 800kB or 8MB"))
+
+
+def _number(text: str, units: dict[str, float] | dict[str, int], flag: str, wish: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([a-z]*)", text.strip().lower())
+    if not found or found[2] not in units:
+        raise UsageError(f"{flag}: found {text!r}, expected {wish}")
+    return float(found[1]) * units[found[2]]
+
+
+def target_views(method: str, path: str, images: str | None) -> TargetViews:
+    """The cameras at ``path``, and their photographs where all of them have one."""
+    import numpy as np
+
+    from gscodec import methods
+    from gscodec.camera import TargetViews
+    from gscodec.cli.views import read_photograph, read_views
+
+    if "views" not in methods.by_name(method).Options.__dataclass_fields__:
+        raise UsageError(f"--views: method {method} has no such option")
+    views = read_views(path, images)
+    for note in views.notes:
+        sys.stderr.write(f"gscodec: {note}\n")
+    if not views.has_photographs:
+        return TargetViews(tuple(views.cameras))
+    pictures = (
+        read_photograph(views.photographs[camera.image], camera) for camera in views.cameras
+    )
+    return TargetViews(tuple(views.cameras), tuple(p.astype(np.float16) for p in pictures))
+
+
+class StateFile:
+    """The state of an optimisation, beside the output while it lasts."""
+
+    def __init__(self, target: str, *, resume: bool) -> None:
+        self._path = None if target == STDIO else Path(target + _STATE_SUFFIX)
+        self._resume = resume
+        if resume and self._path is None:
+            raise UsageError("--resume: needs an output file, not stdout")
+
+    def options(self) -> dict[str, object]:
+        """Options of the method."""
+        if self._path is None:
+            return {}
+        options: dict[str, object] = {"checkpoint": self._save}
+        if self._resume:
+            options["resume"] = read_input(str(self._path))
+        return options
+
+    def remove(self) -> None:
+        """Once the output is written."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _save(self, data: bytes) -> None:
+        write_output(str(self._path), data)

@@ -1,0 +1,233 @@
+"""``gscodec rd``: one scene at several rates, as a page, a picture and a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gscodec.cli.effort import parse_seconds
+from gscodec.cli.files import (
+    STDIO,
+    check_output,
+    output_path,
+    write_output,
+    write_stdout,
+)
+from gscodec.cli.options import Json, Output, Overwrite, Quiet
+from gscodec.cli.scenes import load_scene
+from gscodec.cli.session import Session
+from gscodec.errors import UsageError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gscodec.camera import Camera
+    from gscodec.methods import Progress
+    from gscodec.report.rd_result import RdResult
+    from gscodec.scene import GaussianScene
+
+_LIBRARIES = ("matplotlib", "numba", "scipy")
+
+
+def rd(
+    source: Annotated[
+        str, typer.Argument(metavar="IN.ply", help="3DGS scene, .ply or .gsz, - for stdin.")
+    ],
+    output: Output = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method", metavar="hac|raw", help="May be repeated, one curve each. Default: hac."
+        ),
+    ] = None,
+    lambdas: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lambda",
+            metavar="FLOAT,...",
+            help="Weights of bits against quality, one point each; may be repeated. "
+            "Default: 5e-4,1e-3,2e-3,4e-3,8e-3.",
+        ),
+    ] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views",
+            metavar="PATH",
+            help="Cameras, or the folder of a data set; default: virtual cameras.",
+        ),
+    ] = None,
+    max_views: Annotated[
+        int,
+        typer.Option(
+            "--max-views",
+            metavar="N",
+            min=1,
+            help="Views to render at most, evenly over those there are. Default: 24.",
+        ),
+    ] = 24,
+    effort: Annotated[
+        str | None,
+        typer.Option("--effort", metavar="fast|high", help="As of encode."),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="As of encode."),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit", metavar="TIME", help="Of each encode, as of encode: 90s, 10m, 2h."
+        ),
+    ] = None,
+    no_spz: Annotated[
+        bool, typer.Option("--no-spz", help="Do not measure SPZ beside the methods.")
+    ] = False,
+    png: Annotated[
+        str | None,
+        typer.Option("--png", metavar="PATH", help="Write the curves as a picture too."),
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="PATH", help="Write the points as CSV too.")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
+    page = output_path(source, output, ".ply", ".html")
+    targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
+    _require_libraries()
+    seconds = None if time_limit is None else parse_seconds(time_limit)
+    options = {"effort": effort, "iterations": iterations, "time_limit": seconds}
+
+    from gscodec.rd import LAMBDAS, jobs, measure
+    from gscodec.report.rd_result import RdResult
+
+    given = {name: value for name, value in options.items() if value is not None}
+    todo = jobs(method or ("hac",), _lambdas(lambdas) or LAMBDAS, given)
+    with Session(quiet=quiet) as session, _stdout_kept_clean():
+        session.progress("read")
+        loaded = load_scene(source)
+        scene = loaded.scene
+        cameras, views_from, camera_notes = _cameras(scene, views, max_views, session.progress)
+        points, notes = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
+        result = RdResult(
+            source="stdin" if source == STDIO else Path(source).name,
+            source_bytes=loaded.bytes,
+            gaussians=len(scene),
+            sh_degree=scene.sh_degree,
+            views=len(cameras),
+            views_from=views_from,
+            points=points,
+            notes=(*loaded.notes, *camera_notes, *notes),
+        )
+        session.progress("write")
+        files = _files(result, png=png is not None, csv=csv is not None)
+    for target, content in zip(targets, files, strict=True):
+        write_output(target, content)
+    if not quiet:
+        sys.stderr.write(printable(f"{source} -> {', '.join(targets)}") + "\n")
+        sys.stderr.writelines(f"{line}\n" for line in result.lines())
+        sys.stderr.write(f"  time       {session.seconds:.1f} s\n")
+    if as_json:
+        _write_json(result, to_stderr=STDIO in targets)
+
+
+def _checked_targets(
+    source: str, wanted: Sequence[str | None], *, overwrite: bool
+) -> list[str]:
+    """The outputs that are wanted, each of which can be written.
+
+    Raises:
+        UsageError: Two of them are the same, or one is the input.
+        OutputError: One exists and ``overwrite`` is not set, or its folder is not there.
+    """
+    targets = [target for target in wanted if target is not None]
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        names = printable(", ".join(targets))
+        raise UsageError(f"outputs: found {names}, expected a file for each")
+    for target in targets:
+        check_output(source, target, overwrite=overwrite)
+    return targets
+
+
+def _require_libraries() -> None:
+    """Refuses before the work what could not be rendered or drawn after it."""
+    for name in _LIBRARIES:
+        if find_spec(name) is None:
+            raise UsageError(f"rd needs {name}; pip install 'gscodec[report]'")
+
+
+def _lambdas(texts: Sequence[str] | None) -> list[float]:
+    words = [word for text in texts or () for word in text.split(",")]
+    try:
+        return [float(word) for word in words]
+    except ValueError as error:
+        raise UsageError(
+            f"--lambda: found {','.join(words)!r}, expected numbers such as 5e-4,2e-3"
+        ) from error
+
+
+def _cameras(
+    scene: GaussianScene, path: str | None, most: int, progress: Progress
+) -> tuple[Sequence[Camera], str, tuple[str, ...]]:
+    """Cameras to render, where they come from, and notes."""
+    if path is None:
+        from gscodec.render.virtual import virtual_cameras
+
+        progress("cameras", 0.0)
+        virtual = virtual_cameras(scene, most)
+        return virtual.cameras, f"{len(virtual.cameras)} virtual cameras, {virtual.note}", ()
+    from gscodec.cli.views import read_views
+    from gscodec.rd import spread
+
+    found = read_views(path)
+    chosen = spread(found.cameras, most)
+    views_from = f"{len(chosen)} of the {len(found.cameras)} cameras of {found.source.name}"
+    return chosen, views_from, found.notes
+
+
+def _files(result: RdResult, *, png: bool, csv: bool) -> list[bytes]:
+    """In the order of the outputs."""
+    from gscodec.report.rd_page import rd_html
+    from gscodec.report.rd_plot import rd_png
+
+    files = [rd_html(result)]
+    if png:
+        files.append(rd_png(result))
+    if csv:
+        files.append(result.to_csv())
+    return files
+
+
+def _write_json(result: RdResult, *, to_stderr: bool) -> None:
+    text = json.dumps(result.to_json(), indent=2, allow_nan=False) + "\n"
+    if to_stderr:
+        sys.stderr.write(text)
+    else:
+        write_stdout(text.encode("ascii"))
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """What libraries print to file descriptor 1 is lost; stdout is for data."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

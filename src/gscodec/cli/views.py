@@ -1,0 +1,218 @@
+"""A camera file or the folder of a data set -> cameras and the photographs that belong to them.
+
+Strategy: find the one file or model that has the cameras, find a file for every photograph
+that it names, then give each camera the size of its photograph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gscodec.cli.files import STDIO, read_input
+from gscodec.cli.photographs import Photographs, photograph_size, read_photograph
+from gscodec.errors import InputError, SceneError, UsageError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gscodec.camera import Camera
+
+__all__ = ["Views", "read_photograph", "read_views"]
+
+# Where a folder may have its cameras, the first one counts; INRIA's code has the same order.
+_MODELS = ("sparse/0", "sparse", ".")
+_FILES = ("transforms.json", "transforms_train.json", "cameras.json")
+_MODEL_PAIRS = {
+    ".bin": ("cameras.bin", "images.bin"),
+    ".txt": ("cameras.txt", "images.txt"),
+}
+_IMAGES = ("images", "images_2", "images_4", "images_8")
+
+
+@dataclass(frozen=True)
+class Views:
+    """Cameras and their photographs.
+
+    Attributes:
+        source: The camera file, or the folder of the COLMAP model.
+        cameras: In the order of the file, COLMAP's by name; each has the size of its
+            photograph.
+        photographs: `Camera.image` -> the file, for those that were found.
+        notes: One line for each thing that was changed, left out or not found.
+    """
+
+    source: Path
+    cameras: tuple[Camera, ...]
+    photographs: Mapping[str, Path]
+    notes: tuple[str, ...]
+
+    @property
+    def has_photographs(self) -> bool:
+        """Whether every camera has one."""
+        return not self._without
+
+    def require_photographs(self) -> None:
+        """Refuses views of which one has no photograph.
+
+        Raises:
+            InputError: With how many there are and the first of them.
+        """
+        if self._without:
+            raise InputError(f"{printable(str(self.source))}: {self.missing}")
+
+    @property
+    def missing(self) -> str:
+        """How many cameras have no photograph, and the first of them."""
+        first = next(iter(self._without), "")
+        return (
+            f"no photograph for {len(self._without)} of {len(self.cameras)} cameras (first: "
+            f"{printable(first) or 'one without a name'}); name their folder with --images"
+        )
+
+    @property
+    def _without(self) -> list[str]:
+        return [c.image for c in self.cameras if c.image not in self.photographs]
+
+
+def read_views(path: str, images: str | None = None) -> Views:
+    """Reads a data set.
+
+    Args:
+        path: A plain list of cameras, INRIA's cameras.json or a transforms.json (any name that
+            ends in .json); or a folder that has one of them under its usual name, or a COLMAP
+            model in sparse/0.
+        images: Folder of the photographs, or its name in the folder of the cameras, in place
+            of where the camera file says that they are.
+
+    Raises:
+        UsageError: ``path`` is stdin.
+        InputError: There is no such file, no cameras in the folder, or none of the photographs
+            in ``images``.
+        SceneError: The cameras or a photograph are damaged, or do not fit each other.
+        UnsupportedError: A lens is no pinhole with OpenCV's k1, k2, p1, p2.
+    """
+    if path == STDIO:
+        raise UsageError("views cannot come from stdin; name a camera file or a folder")
+    try:
+        root, source, others = _locate(Path(path))
+        photographs = _photographs(root, source, images)
+    except OSError as error:  # a folder that is not ours to look into
+        reason = printable(error.strerror or str(error))
+        raise InputError(f"{printable(path)}: cannot be read: {reason}") from error
+    cameras = _read_model(source) if source.is_dir() else _read_file(source, photographs)
+    found = _found(cameras, photographs)
+    if images is not None and not found:
+        raise InputError(
+            f"{printable(images)}: none of the {len(cameras)} photographs is there (first: "
+            f"{printable(cameras[0].image) or 'one without a name'})"
+        )
+    cameras, resized = _resized(cameras, found)
+    views = Views(source, cameras, found, (*_note_on_others(source, others), *resized))
+    incomplete = bool(found) and not views.has_photographs
+    return replace(views, notes=(*views.notes, views.missing)) if incomplete else views
+
+
+def _locate(path: Path) -> tuple[Path, Path, list[Path]]:
+    """The folder of the data set, its camera file or COLMAP model, and others not read."""
+    if not path.is_dir():  # a file, or a pipe, or nothing, which reading tells
+        return path.parent, path, []
+    models = [path / name for name in _MODELS if _model_files(path / name)]
+    sources = [*models[:1], *(path / name for name in _FILES if (path / name).is_file())]
+    if not sources:
+        raise InputError(
+            f"{printable(str(path))}: found no cameras, expected a COLMAP model in sparse/0 or "
+            f"one of {', '.join(_FILES)}"
+        )
+    return path, sources[0], sources[1:]
+
+
+def _model_files(folder: Path) -> tuple[str, str] | None:
+    """The names of the two files of a COLMAP model, binary before text."""
+    pairs = (p for p in _MODEL_PAIRS.values() if all((folder / f).is_file() for f in p))
+    return next(pairs, None)
+
+
+def _photographs(root: Path, source: Path, images: str | None) -> Photographs:
+    if images is not None:
+        folder = next((f for f in (Path(images), root / images) if f.is_dir()), None)
+        if folder is None:
+            raise InputError(f"{printable(images)}: no such folder of photographs")
+        return Photographs((folder,), by_end=True)
+    if source.is_dir():
+        named = [root / name for name in _IMAGES if (root / name).is_dir()]
+        return Photographs(tuple(named[:1]))
+    return Photographs((root, root / "images"))
+
+
+def _read_model(folder: Path) -> tuple[Camera, ...]:
+    from gscodec.cameraio import read_colmap_binary, read_colmap_text
+
+    pair = _model_files(folder) or _MODEL_PAIRS[".bin"]
+    read = read_colmap_binary if pair == _MODEL_PAIRS[".bin"] else read_colmap_text
+    cameras, images = (read_input(str(folder / name)) for name in pair)
+    return read(cameras, images, name=str(folder))
+
+
+def _read_file(path: Path, photographs: Photographs) -> tuple[Camera, ...]:
+    from gscodec.cameraio import read_cameras
+
+    def size_of(image: str) -> tuple[int, int]:
+        found = photographs.find(image)
+        if found is None:
+            raise InputError(
+                f"{printable(str(path))}: no photograph {printable(image)} to take the size of "
+                "the images from; name their folder with --images"
+            )
+        return photograph_size(found)
+
+    return read_cameras(read_input(str(path)), name=str(path), size_of=size_of)
+
+
+def _found(cameras: tuple[Camera, ...], photographs: Photographs) -> dict[str, Path]:
+    """Name -> file, for those that are there; no file has two names."""
+    found: dict[str, Path] = {}
+    owners: dict[Path, str] = {}
+    for name in dict.fromkeys(camera.image for camera in cameras):
+        path = photographs.find(name)
+        if path is None:
+            continue
+        if path in owners:
+            raise SceneError(
+                f"{printable(str(path))}: is the photograph of {printable(owners[path])} and of "
+                f"{printable(name)}; expected one file each"
+            )
+        found[name], owners[path] = path, name
+    return found
+
+
+def _resized(
+    cameras: tuple[Camera, ...], found: Mapping[str, Path]
+) -> tuple[tuple[Camera, ...], tuple[str, ...]]:
+    """Cameras with the sizes of their photographs, and a note if that changed any."""
+    from gscodec.cameraio import rescaled
+
+    sizes = {name: photograph_size(path) for name, path in found.items()}
+    result = []
+    for camera in cameras:
+        size = sizes.get(camera.image, (camera.width, camera.height))
+        same = size == (camera.width, camera.height)
+        result.append(camera if same else rescaled(camera, *size, str(found[camera.image])))
+    changed = [
+        f"{printable(old.image)}, {old.width} x {old.height} to {new.width} x {new.height}"
+        for old, new in zip(cameras, result, strict=True)
+        if new is not old
+    ]
+    if not changed:
+        return cameras, ()
+    note = f"cameras rescaled to their photographs: {len(changed)} (first: {changed[0]})"
+    return tuple(result), (note,)
+
+
+def _note_on_others(source: Path, others: list[Path]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    names = ", ".join(printable(str(path)) for path in others)
+    return (f"read the cameras of {printable(str(source))}; not read: {names}",)

@@ -1,0 +1,90 @@
+"""What an encoder looks at: given views, or virtual ones, and what they should show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.render.quality import psnr
+from gscodec.render.scene import render
+from gscodec.render.virtual import virtual_cameras
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera, TargetViews
+    from gscodec.scene import GaussianScene
+
+_MEASURING = 24  # views that sensitivity is measured in
+_OPTIMISING = 128  # virtual views for effort high
+_SIZE = (480, 360)  # of virtual views, pixels
+_LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
+
+
+@dataclass(frozen=True)
+class EncoderViews:
+    """Cameras, and the scene whose renders or photographs are the target.
+
+    Attributes:
+        scene: The source.
+        cameras: None for a scene that no camera can see.
+        photographs: See `TargetViews`.
+        note: Where the cameras come from, one line.
+    """
+
+    scene: GaussianScene
+    cameras: tuple[Camera, ...]
+    photographs: tuple[NDArray[np.float16], ...] | None
+    note: str
+
+    @property
+    def measuring(self) -> tuple[Camera, ...]:
+        """A few of the cameras, evenly chosen from a list and the first of virtual ones."""
+        return self._few(_MEASURING)
+
+    def _few(self, most: int) -> tuple[Camera, ...]:
+        picked = np.linspace(0, len(self.cameras) - 1, min(most, len(self.cameras)))
+        return tuple(smaller(self.cameras[round(i)]) for i in picked)
+
+    def targets(self) -> tuple[NDArray[np.float16], ...]:
+        """What each camera should show, (H, W, 3), 0 to 1."""
+        if self.photographs is not None:
+            return self.photographs
+        pictures = (np.clip(render(self.scene, camera), 0, 1) for camera in self.cameras)
+        return tuple(picture.astype(np.float16) for picture in pictures)
+
+    def psnr(self, scene: GaussianScene) -> float:
+        """Mean PSNR of ``scene`` against the renders of the source, dB."""
+        return float(
+            np.mean([psnr(render(self.scene, c), render(scene, c)) for c in self.measuring])
+        )
+
+
+def smaller(camera: Camera) -> Camera:
+    """``camera`` with at most `_LARGEST` pixels along an edge."""
+    shrink = min(1.0, _LARGEST / max(camera.width, camera.height))
+    if shrink == 1:
+        return camera
+    return replace(
+        camera,
+        width=round(camera.width * shrink),
+        height=round(camera.height * shrink),
+        fx=camera.fx * shrink,
+        fy=camera.fy * shrink,
+        cx=camera.cx * shrink,
+        cy=camera.cy * shrink,
+    )
+
+
+def choose_views(scene: GaussianScene, given: TargetViews | None, effort: str) -> EncoderViews:
+    """The views that were given, or virtual ones."""
+    if given is not None:
+        what = "photographs" if given.photographs is not None else "cameras"
+        note = f"looked at the scene through {len(given.cameras)} given {what}"
+        return EncoderViews(scene, given.cameras, given.photographs, note)
+    count = _OPTIMISING if effort == "high" else _MEASURING
+    found = virtual_cameras(scene, count, *_SIZE)
+    note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
+    return EncoderViews(scene, found.cameras, None, note)

@@ -1,0 +1,19 @@
+"""Method `hac`: hash-grid assisted context (Chen et al., ECCV 2024), for GaussianScene.
+
+Positions are coded losslessly on a lattice (geometry). A binary hash grid and small integer
+networks then predict, from the position and from everything decoded before, the step, the
+centre and the spread of each group of attribute values; residuals are range coded. Every
+number between the bytes and the symbols is an integer.
+
+Coding order: opacity, scale, rotation, SH dc, then SH by degree, luma before chroma. Colours
+are rotated to (Y, U, V) with R = Y + U - V, G = Y + 2 V, B = Y - U - V. Rotations are twist
+and swing (geometry.rotation).
+
+Where this differs from the paper, which codes Scaffold-GS anchors: docs/hac.md.
+"""
+
+from gscodec.methods.hac.decoder import decode
+from gscodec.methods.hac.encoder import encode
+from gscodec.methods.hac.options import Options
+
+__all__ = ["Options", "decode", "encode"]

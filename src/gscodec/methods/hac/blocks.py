@@ -1,0 +1,119 @@
+"""Codes blocks of primitives group by group; mirrors `decoder._decode_block` step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.coding import (
+    LEVELS_PER_OCTAVE,
+    UNIT_LEVEL,
+    Encoder,
+    bit_costs,
+    encode_residuals,
+)
+from gscodec.errors import CannotCodeError
+from gscodec.geometry.rotation import is_disc, to_twist_swing
+from gscodec.methods.hac.layout import context, floats, groups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.coding import Family
+    from gscodec.fit.joint import Law
+    from gscodec.methods.hac.layout import Model
+    from gscodec.payload import Attribute
+
+ROTATION = 2  # number of the group that depends on how scales were decoded
+
+
+class BlockEncoder:
+    """Chooses and codes the residuals of some rows, one group after the other."""
+
+    def __init__(self, model: Model, sh_degree: int, u: NDArray[np.int64]) -> None:
+        """``u`` (rows, 3) are the positions as the grid sees them."""
+        self._model = model
+        self._layout = groups(sh_degree)
+        self._context = context(model, self._layout, u)
+        self._encoders: dict[Attribute, Encoder] = {}
+        self.values: list[NDArray[np.int64]] = []
+        self.laws: list[Law] = []
+
+    def wanted(
+        self, columns: Sequence[NDArray[np.float64]], quats: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of the next group, from ``columns`` and ``quats`` of these rows.
+
+        The decoder knows only the decoded scales: the axis of the twist follows them.
+        """
+        number = len(self.values)
+        if number == ROTATION:
+            return to_twist_swing(quats, is_disc(self.values[number - 1]))
+        return columns[number]
+
+    def code(
+        self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64], *, laws: bool
+    ) -> None:
+        """Codes ``wanted`` (rows, columns), the next group's values.
+
+        ``log2_ideal`` (rows, steps) are the steps at which a bit is worth its error. With
+        ``laws``, how each value is coded is kept.
+        """
+        from gscodec.fit.joint import Law
+        from gscodec.fit.sensitivity import BIT_PRICE
+
+        number = len(self.values)
+        (attribute, group), model = self._layout[number], self._model.groups[number]
+        centre, step, level = model.predict(group, self._context.seen())
+        residual = (np.ldexp(wanted, model.fraction_bits) - centre) / step
+        if np.abs(residual).max(initial=0) >= 2**30:
+            raise CannotCodeError(f"{attribute.name.lower()} has values too far apart")
+        ideal = np.exp2(log2_ideal[:, group.step_of] + np.array(group.step_offset) / 8)
+        price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / step) ** 2
+        whole = _cheapest(residual, level, model.family, price)
+        encoder = self._encoders.setdefault(attribute, Encoder())
+        encode_residuals(encoder, whole.ravel(), level.ravel(), model.family)
+        self.values.append(centre + whole * step)
+        self._context.append(model.features(group, self.values[-1]))
+        if laws:
+            steps = floats(step, model)
+            sigma = np.exp2((level.astype(np.float64) - UNIT_LEVEL) / LEVELS_PER_OCTAVE)
+            parts = (floats(centre, model), steps, sigma * steps)
+            self.laws.append(Law(*(p.astype(np.float32) for p in parts)))
+
+    def decoded(self) -> NDArray[np.float64]:
+        """What the last coded group decodes to, (rows, columns)."""
+        return floats(self.values[-1], self._model.groups[len(self.values) - 1])
+
+    def forget(self) -> None:
+        """Gives the memory of the context back; no further group can be coded."""
+        del self._context
+
+    def finish(self) -> list[tuple[Attribute, bytes]]:
+        """The streams, one per attribute."""
+        return [(a, encoder.finish()) for a, encoder in self._encoders.items()]
+
+
+def _cheapest(
+    residual: NDArray[np.float64],
+    level: NDArray[np.uint8],
+    family: Family,
+    price: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """The cheapest of the nearest integer, the next one towards zero, and zero.
+
+    ``price`` is what a bit costs in squared steps.
+    """
+    costs = bit_costs(family)
+    last = costs.shape[1] - 1
+    size = np.abs(residual)
+    best = np.rint(size).astype(np.int64)
+    least = price * costs[level, np.minimum(best, last)] + (size - best) ** 2
+    for other in (np.maximum(best - 1, 0), np.zeros_like(best)):
+        cost = price * costs[level, np.minimum(other, last)] + (size - other) ** 2
+        best = np.where(cost < least, other, best)
+        least = np.minimum(cost, least)
+    return np.where(residual < 0, -best, best)

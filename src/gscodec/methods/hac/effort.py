@@ -1,0 +1,262 @@
+"""Effort high: values that cost less and show the same, found through the renderer.
+
+Rounds: measure what values do to pixels, prune Gaussians that are not worth their bits, learn
+the context model, then descend on error plus bits under the laws of this model. At the end,
+groups are coded one after the other, and those not yet coded make up for what has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.errors import SceneError
+from gscodec.geometry.rotation import is_disc
+from gscodec.methods.hac.blocks import ROTATION, BlockEncoder
+from gscodec.methods.hac.layout import groups
+from gscodec.methods.hac.options import ITERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.fit.joint import Joint, Law
+    from gscodec.methods.hac.encoder import Encoding, Work
+    from gscodec.methods.hac.layout import Model
+    from gscodec.scene import GaussianScene
+
+_ROUND = 300  # iterations under one model
+_MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
+_SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
+_SETTLE_RATE = 0.5  # of the learning rates when settling begins
+_LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
+
+
+class Clock:
+    """The share of an optimisation that is done, by iterations or by time."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        options = encoding.options
+        self.seconds = options.time_limit or math.inf
+        self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
+        self.started = time.monotonic()
+
+    def share(self, done: int) -> float:
+        """0 to 1 for the rounds; settling comes after."""
+        spent = (time.monotonic() - self.started) / self.seconds
+        return max(done / self.total, spent) / (1 - _SETTLE_SHARE)
+
+
+@dataclass(frozen=True)
+class State:
+    """An optimisation between two rounds.
+
+    Attributes:
+        scene: The Gaussians that are left, with their values so far.
+        index: (N,) int64, which Gaussian of the original scene each one is.
+        done: Iterations so far.
+        share: Of the rounds, so far.
+    """
+
+    scene: GaussianScene
+    index: NDArray[np.int64]
+    done: int
+    share: float
+
+    def save(self, key: bytes) -> bytes:
+        """As bytes; ``key`` says what it is the state of."""
+        file = io.BytesIO()
+        progress = np.array([self.done, self.share])
+        fields: dict[str, NDArray[np.generic]] = {**self.scene.attributes()}
+        fields |= {"index": self.index, "progress": progress}
+        fields["key"] = np.frombuffer(key, np.uint8)
+        np.savez(file, allow_pickle=False, **fields)
+        return file.getvalue()
+
+    @classmethod
+    def load(cls, data: bytes, key: bytes, source: GaussianScene) -> State:
+        """Inverse of `save`; everything that is not coded comes from ``source``.
+
+        Raises:
+            SceneError: Not a state, or the state of something else.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                fields = {name: file[name] for name in file.files}
+            index, (done, share) = fields.pop("index"), fields.pop("progress").tolist()
+            if fields.pop("key").tobytes() != key:
+                raise SceneError(
+                    "resume: found the state of another scene or of other settings; start anew"
+                )
+            scene = replace(source.take(index), **fields)
+        except (ValueError, KeyError, OSError, EOFError, IndexError, TypeError) as error:
+            raise SceneError(f"resume: found no state of an optimisation ({error})") from error
+        return cls(scene, index, int(done), float(share))
+
+
+def _key(encoding: Encoding, lam: float) -> bytes:
+    """What a state belongs to."""
+    options = encoding.options
+    settings = (lam, options.seed, options.position_bits, len(encoding.views.cameras))
+    return hashlib.sha256(encoding.scene.digest() + repr(settings).encode()).digest()
+
+
+def optimised(encoding: Encoding, lam: float) -> Work:
+    """The scene after descending through the renderer: fewer Gaussians, other values."""
+    options = encoding.options
+    everything = np.arange(len(encoding.scene))
+    state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
+    if options.resume is not None:
+        state = State.load(options.resume, key, encoding.scene)
+    if not encoding.views.cameras:
+        return encoding.work(lam)
+    targets = encoding.views.targets()
+    clock = Clock(encoding)
+    resumed = state.share
+    while state.share < 1:
+        work = _pruned(encoding, state, lam, prune=state.share < _LATE)
+        model = encoding.fit(work, lam, _MODEL_SHARE)
+        laws = _laws(encoding, work, model, lam)
+        before = state.done
+
+        def pace(done: int, before: int = before) -> float:
+            return resumed + (1 - resumed) * clock.share(before + done)
+
+        scene = _descend(encoding, work, laws, targets, pace, lam)
+        done = before + _ROUND
+        state = State(scene, work.index, done, pace(_ROUND))
+        if options.checkpoint is not None:
+            options.checkpoint(state.save(key))
+    return _pruned(encoding, state, lam, prune=False)
+
+
+def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Work:
+    """Measured, without Gaussians that are not worth their bits, and in order."""
+    from gscodec.fit.hac import unneeded
+
+    source, pixels = encoding.measured(state.scene)
+    scene, index = state.scene, state.index
+    if prune:
+        kept = np.flatnonzero(~unneeded(source, pixels, encoding.price(lam)))
+        if len(kept):
+            scene, index, source = scene.take(kept), index[kept], source.take(kept)
+    return encoding.prepared(scene, index, source, lam)
+
+
+def _laws(encoding: Encoding, work: Work, model: Model, lam: float) -> list[Law]:
+    """How ``model`` codes each group of ``work``."""
+    from gscodec.fit.joint import Law
+
+    ideal = encoding.ideal(work, lam)
+    found: list[list[Law]] = []
+    for rows, block in encoding.block_encoders(work, model):
+        columns, quats = [c[rows] for c in work.source.columns], work.source.quats[rows]
+        for number in range(len(groups(work.scene.sh_degree))):
+            block.code(block.wanted(columns, quats), ideal[number][rows], laws=True)
+        found.append(block.laws)
+    return [
+        Law(
+            *(
+                np.concatenate([getattr(law, f) for law in laws])
+                for f in ("centre", "step", "sigma")
+            )
+        )
+        for laws in zip(*found, strict=True)
+    ]
+
+
+def _descend(
+    encoding: Encoding,
+    work: Work,
+    laws: Sequence[Law],
+    targets: Sequence[NDArray[np.float16]],
+    pace: Callable[[int], float],
+    lam: float,
+) -> GaussianScene:
+    """The scene of ``work`` after a round; positions stay those of the source."""
+    from gscodec.fit.hac import to_scene
+    from gscodec.fit.joint import Schedule
+
+    columns = joint(encoding, work, targets, lam).run(
+        work.source.columns,
+        is_disc(work.source.columns[1]),
+        laws,
+        0,
+        Schedule(_ROUND, pace, noisy=True),
+        _report(encoding, laws),
+    )
+    return to_scene(columns, work.scene, is_disc(work.source.columns[1]))
+
+
+def joint(
+    encoding: Encoding, work: Work, targets: Sequence[NDArray[np.float16]], lam: float
+) -> Joint:
+    """An optimisation of ``work`` through the views."""
+    from gscodec.fit.hac import on_device
+    from gscodec.fit.joint import Joint
+
+    return Joint(
+        work.means,
+        encoding.views.cameras,
+        targets,
+        encoding.price(lam),
+        seed=encoding.options.seed,
+        device=on_device(encoding.options.device),
+    )
+
+
+def settling(
+    encoding: Encoding, work: Work, model: Model, lam: float
+) -> Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]]:
+    """What `Encoding.coded` calls after each group: later groups adapt to decoded ones."""
+    from gscodec.fit.joint import Schedule
+
+    columns = list(work.source.columns)
+    if not encoding.views.cameras:
+        return lambda _: columns
+    laws = _laws(encoding, work, model, lam)
+    descent = joint(encoding, work, encoding.views.targets(), lam)
+    options = encoding.options
+    total = _SETTLE_SHARE * (options.iterations or ITERATIONS)
+    limit = time.monotonic() + _SETTLE_SHARE * (options.time_limit or math.inf)
+    last = len(columns) - 1
+    turns = last - ROTATION
+    disc = is_disc(columns[1])
+
+    def settle(done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
+        nonlocal columns, disc
+        number = len(done[0].values) - 1
+        columns[number] = np.concatenate([block.decoded() for block in done])
+        if number == ROTATION - 1:
+            disc = np.concatenate([is_disc(block.values[number]) for block in done])
+        if ROTATION <= number < last:
+            iterations = max(1, round(total / turns))
+            start = time.monotonic()
+            seconds = (limit - start) / (last - number)
+
+            def pace(taken: int) -> float:
+                return max(taken / iterations, (time.monotonic() - start) / seconds)
+
+            schedule = Schedule(iterations, pace, noisy=False, gentle=_SETTLE_RATE)
+            report = _report(encoding, laws)
+            columns = descent.run(columns, disc, laws, number + 1, schedule, report)
+        return columns
+
+    return settle
+
+
+def _report(encoding: Encoding, laws: Sequence[Law]) -> Callable[[float, float], None]:
+    """Tells how far a descent is."""
+
+    def report(share: float, error: float) -> None:
+        psnr = -10 * math.log10(max(error, 1e-10))
+        encoding.progress("optimise", share, f"{psnr:.1f} dB, {len(laws[0].step):,} Gaussians")
+
+    return report

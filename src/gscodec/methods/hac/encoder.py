@@ -1,0 +1,382 @@
+"""Scene to streams: measure, choose values (effort high), learn the model, code.
+
+`Work` is a scene with all that does not depend on the model: order, lattice, wanted values. A
+`Model` is learned for it at one lambda and codes it at this lambda, or at another one nearby
+(`shifted`), which is how a wanted size or PSNR is found.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.coding import LEVELS_PER_OCTAVE, Encoder
+from gscodec.errors import CannotCodeError, SceneError
+from gscodec.geometry import MAX_BITS, Lattice, morton, octree
+from gscodec.intnet.context import MAX_MEAN, MAX_STEP_BIAS, encode_group_model
+from gscodec.intnet.hashgrid import encode_grid
+from gscodec.methods import Coded, Progress
+from gscodec.methods.hac.blocks import BlockEncoder
+from gscodec.methods.hac.layout import (
+    BLOCK_SIZE,
+    Model,
+    arrays,
+    blocks,
+    groups,
+    in_parallel,
+    joined,
+    position_features,
+)
+from gscodec.methods.hac.search import search
+from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.scene import ExtraProperty, GaussianScene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.fit.hac import Source
+    from gscodec.fit.pixels import PixelSensitivity
+    from gscodec.methods.hac.options import Options
+
+_MAX_COORDINATE = 1e18  # squares of distances must stay finite
+_OVERHEAD = 800  # bytes of header, notes and envelopes, about
+
+
+@dataclass(frozen=True)
+class Work:
+    """A scene that is ready to be modelled, in Morton order.
+
+    Attributes:
+        scene: The values that are wanted.
+        index: (N,) int64, which Gaussian of the original scene each one is.
+        source: The scene in coded columns.
+        lattice: Of the positions.
+        ijk: (N, 3) int64 lattice positions.
+        codes: (N,) uint64 Morton codes, ascending.
+    """
+
+    scene: GaussianScene
+    index: NDArray[np.int64]
+    source: Source
+    lattice: Lattice
+    ijk: NDArray[np.int64]
+    codes: NDArray[np.uint64]
+
+    @classmethod
+    def of(
+        cls, scene: GaussianScene, index: NDArray[np.int64], source: Source, bits: int
+    ) -> Work:
+        """Puts everything on a lattice of depth ``bits`` and in order."""
+        lattice = Lattice.covering(scene.means, bits)
+        ijk = lattice.quantize(scene.means)
+        codes = morton.encode(ijk)
+        order = np.argsort(codes, kind="stable")
+        sorted_scene, sorted_source = scene.take(order), source.take(order)
+        return cls(sorted_scene, index[order], sorted_source, lattice, ijk[order], codes[order])
+
+    @property
+    def means(self) -> NDArray[np.float32]:
+        """Positions as they will be decoded."""
+        return self.lattice.positions(self.ijk)
+
+
+def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
+    """Fits the context model to ``scene`` and codes it.
+
+    Raises:
+        CannotCodeError: The lattice or the integers cannot hold some value; method raw can.
+        SceneError: The scene holds NaN or infinity.
+        UsageError: A wanted size or PSNR is out of reach.
+    """
+    if not len(scene):
+        raise CannotCodeError("the scene is empty")
+    _check_finite(scene)
+    if float(np.abs(scene.means).max()) > _MAX_COORDINATE:
+        raise CannotCodeError(f"positions reach beyond {_MAX_COORDINATE:g}")
+    encoding = Encoding(scene, options, progress)
+    if options.target_bytes is None and options.target_psnr is None:
+        return encoding.at(options.lam)
+    return encoding.at_target()
+
+
+def _check_finite(scene: GaussianScene) -> None:
+    for name, array in scene.attributes().items():
+        bad = ~np.isfinite(array).reshape(len(scene), -1).all(axis=1)
+        if bad.any():
+            raise SceneError(
+                f"scene.{name}: {int(bad.sum())} Gaussians hold NaN or infinity, the first at "
+                f"index {int(bad.argmax())}; drop them or use method raw"
+            )
+
+
+class Encoding:
+    """One run of the encoder: what the steps share."""
+
+    def __init__(self, scene: GaussianScene, options: Options, progress: Progress) -> None:
+        from gscodec.fit.views import choose_views
+
+        self.scene, self.options, self.progress = scene, options, progress
+        progress("views", 0.0)
+        self.views = choose_views(scene, options.views, options.effort)
+
+    def at(self, lam: float) -> Coded:
+        """The file at ``lam``."""
+        if self.options.effort == "high":
+            from gscodec.methods.hac.effort import optimised, settling
+
+            work = optimised(self, lam)
+            model = self.fit(work, lam)
+            return self.coded(work, model, lam, settling(self, work, model, lam))
+        work = self.work(lam)
+        return self.coded(work, self.fit(work, lam), lam)
+
+    def at_target(self) -> Coded:
+        """The file that has the wanted size or PSNR: the fit is reused while searching."""
+        options = self.options
+        work = self.work(options.lam)
+        lam = self._search(work, self.fit(work, options.lam), options.lam)
+        if options.effort == "high":
+            from gscodec.methods.hac.effort import optimised
+
+            work = optimised(self, lam)
+        else:
+            work = self.work(lam)
+        model = self.fit(work, lam)
+        best = self._search(work, model, lam)
+        return self.coded(work, shifted(model, best / lam), best)
+
+    def _search(self, work: Work, model: Model, fitted: float) -> float:
+        def result(lam: float) -> float:
+            coded = self.coded(work, shifted(model, lam / fitted), lam)
+            if self.options.target_psnr is not None:
+                return self.views.psnr(coded.reconstruction)
+            return float(sum(len(s.data) for s in coded.payload.streams) + _OVERHEAD)
+
+        return search(result, fitted, self.options.target_bytes, self.options.target_psnr)
+
+    # --- steps ---------------------------------------------------------------------------
+
+    def price(self, lam: float) -> float:
+        """Squared error of a picture that a bit is worth."""
+        from gscodec.fit import hac as fit
+
+        return fit.price(lam, len(self.scene))
+
+    def work(self, lam: float) -> Work:
+        """The scene as it is."""
+        source, _ = self.measured(self.scene)
+        return self.prepared(self.scene, np.arange(len(self.scene)), source, lam)
+
+    def measured(self, scene: GaussianScene) -> tuple[Source, PixelSensitivity]:
+        """``scene`` in coded columns, with what each value does to pixels."""
+        from gscodec.fit.hac import Source
+
+        report = partial(self.progress, "measure")
+        return Source.of(scene).measured(scene, self.views.measuring, self.options.seed, report)
+
+    def prepared(
+        self, scene: GaussianScene, index: NDArray[np.int64], source: Source, lam: float
+    ) -> Work:
+        """In order, on a lattice as fine as ``lam`` asks for."""
+        from gscodec.fit import hac as fit
+
+        bits = self.options.position_bits
+        if bits is None:
+            bits = _affordable(fit.position_bits(source, self.price(lam)))
+        return Work.of(scene, index, source, bits)
+
+    def fit(self, work: Work, lam: float, share: float = 1.0) -> Model:
+        """Learns the context model, in ``share`` of the usual number of iterations."""
+        from gscodec.fit import hac as fit
+
+        box = fit.grid_box(work.ijk)
+        u = box.normalise(work.ijk)
+        grid, models = fit.learn(
+            u,
+            position_features(u),
+            work.source,
+            tuple(group for _, group in groups(work.scene.sh_degree)),
+            self.price(lam),
+            iterations=max(2, round(share * fit.ITERATIONS)),
+            seed=self.options.seed,
+            device=self.options.device,
+            threads=self.options.threads,
+            progress=partial(self.progress, "fit"),
+        )
+        if any(abs(m.mean) > MAX_MEAN for m in models):
+            raise CannotCodeError("a group's values are far from zero and close to each other")
+        return Model(grid, box, models)
+
+    def ideal(self, work: Work, lam: float) -> list[NDArray[np.float64]]:
+        """Log2 of the ideal steps of each group."""
+        from gscodec.fit import hac as fit
+
+        return fit.ideal_steps(work.source, self.price(lam))
+
+    def block_encoders(self, work: Work, model: Model) -> list[tuple[slice, BlockEncoder]]:
+        """One for each block, with its rows."""
+        u = model.box.normalise(work.ijk)
+        rows = blocks(len(u), BLOCK_SIZE)
+        return [(r, BlockEncoder(model, work.scene.sh_degree, u[r])) for r in rows]
+
+    def coded(
+        self,
+        work: Work,
+        model: Model,
+        lam: float,
+        settle: Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]] | None = None,
+    ) -> Coded:
+        """Codes ``work`` under ``model``.
+
+        ``settle`` is called after each group with the encoders of all blocks and gives columns
+        for the groups that follow: they can make up for what coding has changed so far.
+        """
+        layout = groups(work.scene.sh_degree)
+        ideal = self.ideal(work, lam)
+        columns, quats = list(work.source.columns), work.source.quats
+        u = model.box.normalise(work.ijk)
+        slices = blocks(len(u), BLOCK_SIZE)
+
+        def step(item: tuple[slice, BlockEncoder], number: int) -> None:
+            rows, block = item
+            wanted = block.wanted([c[rows] for c in columns], quats[rows])
+            block.code(wanted, ideal[number][rows], laws=False)
+
+        def whole(rows: slice) -> BlockEncoder:
+            block = BlockEncoder(model, work.scene.sh_degree, u[rows])
+            for number in range(len(layout)):
+                step((rows, block), number)
+            block.forget()
+            return block
+
+        report, threads = partial(self.progress, "code"), self.options.threads
+        if settle is None:
+            done = in_parallel(whole, slices, threads, report)
+        else:
+            items = self.block_encoders(work, model)
+            done = [block for _, block in items]
+            for number in range(len(layout)):
+                in_parallel(partial(step, number=number), items, threads, lambda _: None)
+                columns = settle(done)
+                report((number + 1) / len(layout))
+        return self._assembled(work, model, lam, done)
+
+    def _assembled(
+        self, work: Work, model: Model, lam: float, done: Sequence[BlockEncoder]
+    ) -> Coded:
+        """Header, streams and the scene that they decode to."""
+        scene, options = self.scene, self.options
+        positions = Encoder()
+        octree.encode(work.codes, work.lattice.bits, positions)
+        parts = [arrays(block.values, model, scene.sh_degree) for block in done]
+        decoded = replace(
+            joined(work.means, parts),
+            has_normals=scene.has_normals,
+            extras=tuple(ExtraProperty(e.name, e.values[work.index]) for e in scene.extras),
+        )
+        streams = [
+            Stream(Attribute.NETWORKS, 0, _encode_networks(model)),
+            Stream(Attribute.GRID, 0, _encode_grid(model)),
+            Stream(Attribute.POSITION, 0, positions.finish()),
+            *(
+                Stream(attribute, number, data)
+                for number, block in enumerate(done)
+                for attribute, data in block.finish()
+            ),
+        ]
+        low, high = decoded.means.min(axis=0).tolist(), decoded.means.max(axis=0).tolist()
+        header = Header(
+            kind=SceneKind.GAUSSIANS,
+            method=Method.HAC,
+            count=len(decoded),
+            sh_degree=scene.sh_degree,
+            has_normals=scene.has_normals,
+            block_size=BLOCK_SIZE,
+            position_bits=work.lattice.bits,
+            lattice_origin=work.lattice.origin,
+            lattice_step=work.lattice.step,
+            bounds_min=(low[0], low[1], low[2]),
+            bounds_max=(high[0], high[1], high[2]),
+            scene_sha256=decoded.digest(),
+        )
+        meta: dict[str, object] = {
+            "settings": {
+                "lambda": lam,
+                "effort": options.effort,
+                "position_bits": work.lattice.bits,
+                "seed": options.seed,
+            },
+            "views": self.views.note,
+            "position_error": _position_error(scene.means[work.index], decoded, scene),
+        }
+        return Coded(Payload(header, tuple(streams), meta), decoded, self._notes(work))
+
+    def _notes(self, work: Work) -> tuple[str, ...]:
+        pruned = len(self.scene) - len(work.scene)
+        return (
+            *([f"pruned {pruned} of {len(self.scene)} Gaussians"] if pruned else ()),
+            f"reordered {len(work.scene)} Gaussians along the Morton curve",
+            *work.source.notes,
+            *_duplicates(work.codes),
+        )
+
+
+def _affordable(bits: int) -> int:
+    """The octree depth for a wish of ``bits``; two levels too few are tolerable, more are not."""
+    if bits > MAX_BITS + 2:
+        raise CannotCodeError(f"positions need {bits} bits, the lattice has at most {MAX_BITS}")
+    return min(bits, MAX_BITS)
+
+
+def shifted(model: Model, ratio: float) -> Model:
+    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps."""
+    more = round(0.5 * LEVELS_PER_OCTAVE * math.log2(ratio))
+
+    def bias(old: int) -> int:
+        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, old + more))
+
+    shifted_groups = (replace(g, step_bias=bias(g.step_bias)) for g in model.groups)
+    return replace(model, groups=tuple(shifted_groups))
+
+
+def _encode_networks(model: Model) -> bytes:
+    encoder = Encoder()
+    for group in model.groups:
+        encode_group_model(encoder, group)
+    return encoder.finish()
+
+
+def _encode_grid(model: Model) -> bytes:
+    encoder = Encoder()
+    encode_grid(encoder, model.grid, model.box)
+    return encoder.finish()
+
+
+def _position_error(
+    means: NDArray[np.float32], decoded: GaussianScene, scene: GaussianScene
+) -> dict[str, float]:
+    """Largest and RMS distance, in scene units and in median Gaussian scales."""
+    offset = decoded.means.astype(np.float64) - means
+    distance = np.sqrt((offset**2).sum(axis=1))
+    scale = float(np.exp(np.median(scene.log_scales.astype(np.float64))))
+    largest, rms = float(distance.max()), float(np.sqrt((distance**2).mean()))
+    return {
+        "max": largest,
+        "rms": rms,
+        "max_over_median_scale": largest / scale,
+        "rms_over_median_scale": rms / scale,
+    }
+
+
+def _duplicates(codes: NDArray[np.uint64]) -> Iterable[str]:
+    """A note about Gaussians that share a lattice cell; they are kept."""
+    _, counts = np.unique(codes, return_counts=True)
+    shared = int(counts[counts > 1].sum())
+    if shared:
+        yield f"{shared} Gaussians share a lattice cell with another (all are kept)"

@@ -1,0 +1,83 @@
+"""Settings of the encoder of `hac`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gscodec.errors import UsageError
+from gscodec.geometry import MAX_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gscodec.camera import TargetViews
+
+LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
+ITERATIONS = 1500  # of effort high, unless said otherwise
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the encoder.
+
+    Attributes:
+        lam: Lagrangian weight of bits against distortion, 1e-6 to 1; larger is smaller and
+            worse. The paper's range is 5e-4 to 4e-3.
+        effort: "fast" learns the entropy model only; "high" also changes values, through the
+            renderer, so that they cost less and show the same.
+        iterations: Of effort high.
+        time_limit: Seconds that effort high may take for optimising, about; a file that was
+            made against the clock cannot be made again bit for bit.
+        views: What to look at; None chooses virtual cameras from the scene.
+        target_bytes: Size to reach within 3 %, by changing ``lam``.
+        target_psnr: Mean PSNR over the views to reach within 0.1 dB, by changing ``lam``.
+        resume: State of an interrupted optimisation, from ``checkpoint``.
+        checkpoint: Called with the state now and then.
+        position_bits: Depth of the octree, 1 to 21; None chooses it from data and ``lam``.
+        seed: Of the training. Same input, seed, machine and version give the same file.
+        device: Where to train: "auto", "cpu" or "cuda".
+        threads: CPU threads; None takes all.
+    """
+
+    lam: float = 2e-3
+    effort: str = "fast"
+    iterations: int | None = None
+    time_limit: float | None = None
+    views: TargetViews | None = None
+    target_bytes: int | None = None
+    target_psnr: float | None = None
+    resume: bytes | None = None
+    checkpoint: Callable[[bytes], None] | None = None
+    position_bits: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not LEAST_LAMBDA <= self.lam <= MOST_LAMBDA:
+            raise UsageError(
+                f"lambda: found {self.lam:g}, expected {LEAST_LAMBDA:g} to {MOST_LAMBDA:g}"
+            )
+        if self.effort not in {"fast", "high"}:
+            raise UsageError(f"effort: found {self.effort!r}, expected fast or high")
+        if self.effort == "fast":
+            for name in ("iterations", "time_limit", "resume"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"{name.replace('_', ' ')}: only effort high has it")
+        if self.iterations is not None and self.iterations < 1:
+            raise UsageError(f"iterations: found {self.iterations}, expected at least 1")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise UsageError(f"time limit: found {self.time_limit:g} s, expected more than 0")
+        if self.target_bytes is not None and self.target_psnr is not None:
+            raise UsageError("target size and target PSNR: choose one of them")
+        if self.target_bytes is not None and self.target_bytes < 1:
+            raise UsageError(f"target size: found {self.target_bytes}, expected at least 1")
+        if self.target_psnr is not None and not 0 < self.target_psnr < 100:
+            raise UsageError(f"target PSNR: found {self.target_psnr:g}, expected 0 to 100 dB")
+        if self.position_bits is not None and not 1 <= self.position_bits <= MAX_BITS:
+            raise UsageError(f"position bits: found {self.position_bits}, expected 1 to 21")
+        if self.device not in {"auto", "cpu", "cuda"}:
+            raise UsageError(f"device: found {self.device!r}, expected auto, cpu or cuda")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads: found {self.threads}, expected at least 1")

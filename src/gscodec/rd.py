@@ -1,0 +1,208 @@
+"""A scene at several rates: each method at each lambda, and SPZ beside them.
+
+Quality is that of the renders of the decoded scene against the renders of the source. Every
+point goes through the whole codec, its check included: what is measured can be decoded.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from gscodec import methods
+from gscodec.codec import encode_with_report, inspect
+from gscodec.errors import CannotCodeError, SceneError, UsageError
+from gscodec.report.rd_result import SPZ, Point, point_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera
+    from gscodec.methods import Progress
+    from gscodec.scene import GaussianScene
+
+LAMBDAS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+_OVERHEAD = ("header", "meta", "container")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One encode to be measured; making one refuses options that make no sense.
+
+    Attributes:
+        method: One of `gscodec.methods.names`.
+        options: Fields of its ``Options``, lam too where it has one.
+    """
+
+    method: str
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        methods.by_name(self.method).Options(**self.options)
+
+    @property
+    def lam(self) -> float | None:
+        """Lagrangian weight of bits; None where the method has none."""
+        return self.options.get("lam")
+
+    @property
+    def name(self) -> str:
+        """For example ``hac 5e-4``."""
+        return point_name(self.method, self.lam)
+
+
+def jobs(
+    names: Sequence[str], lambdas: Sequence[float], options: Mapping[str, Any]
+) -> tuple[Job, ...]:
+    """Every method with every lambda, or once where a method has no lambda.
+
+    Args:
+        names: Methods.
+        lambdas: Lagrangian weights of bits.
+        options: Further fields of ``Options``; methods without such a field ignore them.
+
+    Raises:
+        UsageError: An unknown method, a bad value, or an option that none of the methods has.
+    """
+    fields = {
+        name: methods.by_name(name).Options.__dataclass_fields__
+        for name in dict.fromkeys(names)
+    }
+    for option in options:
+        if not any(option in known for known in fields.values()):
+            raise UsageError(f"option {option}: unknown to {', '.join(fields)}")
+    result = []
+    for name, known in fields.items():
+        own = {option: value for option, value in options.items() if option in known}
+        weights = dict.fromkeys(lambdas) if "lam" in known else (None,)
+        result += [Job(name, own if w is None else {**own, "lam": w}) for w in weights]
+    return tuple(result)
+
+
+def measure(
+    scene: GaussianScene,
+    todo: Sequence[Job],
+    cameras: Sequence[Camera],
+    *,
+    spz: bool,
+    progress: Progress,
+) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+    """Points in the order of ``todo``, that of SPZ first; and notes, each once.
+
+    Raises:
+        SceneError: There is nothing to render, or the scene holds values that cannot be coded.
+        VerifyError: A file does not decode to what was meant.
+    """
+    yardstick = _Yardstick(scene, cameras, progress)
+    points, notes = _measure_spz(scene, yardstick, progress) if spz else ((), ())
+    changes: dict[str, list[str]] = {}
+    for job in todo:
+        point, job_notes = _measure_job(scene, job, yardstick, progress)
+        points = (*points, point)
+        for note in job_notes:
+            changes.setdefault(note, []).append(job.name)
+    return points, (*notes, *(f"{', '.join(who)}: {note}" for note, who in changes.items()))
+
+
+class _Yardstick:
+    """Renders of the source, kept to be compared with."""
+
+    def __init__(
+        self, scene: GaussianScene, cameras: Sequence[Camera], progress: Progress
+    ) -> None:
+        if not cameras:
+            raise SceneError("found no view to render; an empty scene has no virtual cameras")
+        self._views = [
+            (camera, _picture(scene, camera))
+            for camera in _watched(cameras, "render source", progress)
+        ]
+
+    def measure(
+        self, decoded: GaussianScene, stage: str, progress: Progress
+    ) -> tuple[float, float, float]:
+        """PSNR in dB, mean and of the worst view, and mean SSIM."""
+        from gscodec.render.quality import psnr, ssim
+
+        ratios, similarities = [], []
+        for camera, wanted in _watched(self._views, stage, progress):
+            found = _picture(decoded, camera)
+            ratios.append(psnr(wanted, found))
+            similarities.append(ssim(wanted, found))
+        return float(np.mean(ratios)), min(ratios), float(np.mean(similarities))
+
+
+def _measure_job(
+    scene: GaussianScene, job: Job, yardstick: _Yardstick, progress: Progress
+) -> tuple[Point, tuple[str, ...]]:
+    """Encodes ``scene``; the point, and what the encoder changed."""
+    start = time.perf_counter()
+    encoded = encode_with_report(
+        scene,
+        job.method,
+        progress=lambda stage, share, detail="", /: progress(
+            f"{job.name} {stage}", share, detail
+        ),
+        **job.options,
+    )
+    seconds = time.perf_counter() - start
+    quality = yardstick.measure(encoded.reconstruction, f"{job.name} render", progress)
+    size, count = len(encoded.data), len(encoded.reconstruction)
+    parts = _parts(encoded.data)
+    point = Point(job.method, job.lam, size, count, *quality, seconds, parts)
+    return point, encoded.notes
+
+
+def _measure_spz(
+    scene: GaussianScene, yardstick: _Yardstick, progress: Progress
+) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+    """The point of SPZ, or a note why there is none."""
+    if find_spec("gaussforge") is None:
+        return (), (f"{SPZ} is not measured: pip install 'gscodec[bench]'",)
+    from gscodec.spz import decode_spz, encode_spz
+
+    progress(f"{SPZ} encode", 0.0)
+    try:
+        start = time.perf_counter()
+        data = encode_spz(scene)
+        seconds = time.perf_counter() - start
+        decoded = decode_spz(data)
+    except (CannotCodeError, SceneError) as reason:
+        return (), (f"{SPZ} is not measured: {reason}",)
+    quality = yardstick.measure(decoded, f"{SPZ} render", progress)
+    return (Point(SPZ, None, len(data), len(decoded), *quality, seconds, {}),), ()
+
+
+def spread(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
+    """At most ``most`` of ``cameras``, evenly over their order."""
+    if len(cameras) <= most:
+        return tuple(cameras)
+    chosen = np.linspace(0, len(cameras) - 1, most).round().astype(int)
+    return tuple(cameras[i] for i in chosen)
+
+
+def _parts(data: bytes) -> dict[str, int]:
+    """Bytes by attribute; header, notes and envelopes together as ``container``."""
+    rows = inspect(data).rows
+    parts = {row.name: row.bytes for row in rows if row.name not in _OVERHEAD}
+    return {**parts, "container": sum(row.bytes for row in rows if row.name in _OVERHEAD)}
+
+
+def _picture(scene: GaussianScene, camera: Camera) -> NDArray[np.float32]:
+    """(H, W, 3), clipped as a screen does."""
+    from gscodec.render import render
+
+    return np.clip(render(scene, camera), 0, 1)
+
+
+def _watched(items: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
+    """``items``, telling how far they are."""
+    for number, item in enumerate(items):
+        progress(stage, number / len(items))
+        yield item

@@ -1,0 +1,41 @@
+"""Scenes seen by cameras: from raw trained parameters to pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.render.splat import INRIA, Gaussians, rasterize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera
+    from gscodec.scene import GaussianScene
+
+
+def activate(scene: GaussianScene) -> Gaussians:
+    """The scene as renderers take it: exponential of scales, sigmoid of opacities."""
+    with np.errstate(over="ignore"):
+        opacities = 1 / (1 + np.exp(-scene.opacity_logits))
+        scales = np.exp(scene.log_scales)
+    colors = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1)
+    arrays = (scene.means, scene.quats, scales, opacities, colors)
+    # Numba would compile the kernels once more for arrays that cannot be written.
+    ready = [np.require(a, np.float32, ["C", "W"]) for a in arrays]
+    return Gaussians(ready[0], ready[1], ready[2], ready[3], ready[4], scene.sh_degree)
+
+
+def render(
+    scene: GaussianScene,
+    camera: Camera,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> NDArray[np.float32]:
+    """Picture (H, W, 3) of ``scene``, not clipped, with the conventions of the first 3DGS code."""
+    return rasterize(activate(scene), camera, background, INRIA).image
+
+
+def blend_weights(scene: GaussianScene, camera: Camera) -> NDArray[np.float32]:
+    """How much of the picture each Gaussian is: sum of its blending weights over pixels, (N,)."""
+    return rasterize(activate(scene), camera, conventions=INRIA).weights()

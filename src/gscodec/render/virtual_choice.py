@@ -1,0 +1,74 @@
+"""Views for a place: those that are like the training's, so that each Gaussian gets its share.
+
+Strategy: judge many views by what they show (`plausibility`), then take one by one what adds
+most to Gaussians that were little seen so far (`choose`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.render.virtual_place import NEAR_PLACE, facing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.render.virtual_candidates import Candidates
+    from gscodec.render.virtual_place import Place
+
+_NEAR_OBJECT = 0.5  # typical depth, sizes of the core; pictures of objects are rarely closer
+_TOO_CROWDED = 0.3  # share of the picture
+_EMPTY = 0.01  # share of the picture; a view of less is a view of nothing
+_RARE = 0.1  # weight of views as nobody takes them
+_FILLED_POWER = 16
+# Sine of the elevation of cameras around objects: a little above, rarely from below.
+_ELEVATION, _SPREAD = 0.25, 0.35
+_FLOOR = 1e-4  # of plausibility: an implausible view is better than none
+_PATIENCE = 0.2  # share of the typical exposure from which on a Gaussian is in no hurry
+
+
+def plausibility(views: Candidates, place: Place) -> NDArray[np.float64]:
+    """How much each view is like one of the training, (M,); 0 where none can be."""
+    result = np.sqrt(views.unhidden)
+    if place.upright:
+        result *= _elevation(views.eyes, place.up)
+    elif not place.inside:
+        result *= facing(views.eyes, place.front)
+    result *= views.filled ** (_FILLED_POWER * place.filled)
+    near = place.filled * NEAR_PLACE + (1 - place.filled) * _NEAR_OBJECT
+    result *= np.where(views.distance < near, _RARE, 1)
+    result = result / max(float(result.max()), 1e-300) + _FLOOR
+    usable = (views.crowded < _TOO_CROWDED) & (views.filled > _EMPTY)
+    return np.where(usable, result, 0)
+
+
+def _elevation(eyes: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
+    sine = eyes @ up / np.maximum(np.linalg.norm(eyes, axis=1), 1e-9)
+    result: NDArray[np.float64] = np.exp(-0.5 * ((sine - _ELEVATION) / _SPREAD) ** 2) + _RARE
+    return result
+
+
+def choose(
+    views: Candidates,
+    plausible: NDArray[np.float64],
+    importance: NDArray[np.float64],
+    count: int,
+) -> list[int]:
+    """Indices of at most ``count`` views, best first.
+
+    Maximises the sum of importance * log(exposure) step by step (Frank-Wolfe), so each step
+    prefers Gaussians that were little seen compared with how much all plausible views see them.
+    """
+    typical = plausible @ views.weights / max(float(plausible.sum()), 1e-300) + 1e-6
+    seen = np.zeros(len(importance), np.float32)
+    left = plausible.astype(np.float32)
+    chosen: list[int] = []
+    for step in range(min(count, int((plausible > 0).sum()))):
+        wanted = importance / (_PATIENCE * typical + seen / max(step, 1))
+        best = int(np.argmax(left * (views.weights @ wanted.astype(np.float32))))
+        chosen.append(best)
+        left[best] = 0
+        seen += views.weights[best]
+    return chosen

@@ -1,0 +1,166 @@
+"""What a camera sees of a sample, coarsely and fast: one numba kernel without tiles.
+
+Strategy: tiles of 16 x 16 pixels are wasted on pictures of some thousand pixels. Here each
+Gaussian touches only the pixels of its own box, near to far, on one transmittance image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+
+from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gscodec.render.virtual_sample import Sample
+
+try:
+    import numba
+except ImportError as error:
+    raise UsageError("rendering needs numba; pip install 'gscodec[render]'") from error
+
+WIDTH, HEIGHT = 64, 48
+FOCAL = 0.5 / math.tan(math.radians(29))  # in widths: 58 degrees across, as phones and viewers
+
+_LEAST_ALPHA = 1e-4
+_MOST_ALPHA = 0.99
+_OPAQUE = 1e-3  # transmittance of pixels that take no more
+_BLUR = 0.3  # pixels squared, added to projected covariances so that no splat is missed
+_REAL_BLUR = 0.003  # what the 0.3 of renderers is, in these ten times larger pixels
+_REACH = 3.0  # standard deviations
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _jit(function: F) -> F:
+    try:
+        kernel = numba.njit(cache=True)(function)
+    except RuntimeError:  # numba finds no folder for its cache that can be written
+        kernel = numba.njit(function)
+    return cast("F", kernel)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one camera sees.
+
+    Attributes:
+        weights: (N,) float32, blending weights summed over the picture, whose area is 1.
+        visible: (N,) float32, share of a Gaussian that nothing hides; 0 outside of the picture.
+        filled: Share of the picture that is not empty.
+        distance: Typical depth of what is seen, sizes of the core.
+        crowded: Share of the picture that is right before the camera.
+    """
+
+    weights: NDArray[np.float32]
+    visible: NDArray[np.float32]
+    filled: float
+    distance: float
+    crowded: float
+
+
+_CROWDED = 0.05  # sizes of the core before the camera where nothing should be
+
+
+def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = FOCAL) -> Sight:
+    """What a camera with pose ``view`` (4, 4) and ``focal`` (in widths) sees beyond ``near``."""
+    n = len(sample)
+    rows = np.ascontiguousarray(view[:3], np.float32)
+    depths = sample.means @ rows[2, :3] + rows[2, 3]
+    order = np.argsort(depths, kind="stable")
+    order = order[np.searchsorted(depths[order], near, side="right") :]
+    weights, visible = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    transmittance = np.ones((HEIGHT, WIDTH), np.float32)
+    _blend(
+        sample.means,
+        sample.covariances,
+        sample.opacities,
+        order,
+        rows,
+        focal * WIDTH,
+        weights,
+        visible,
+        transmittance,
+    )
+    weights /= WIDTH * HEIGHT
+    seen = np.flatnonzero(weights)
+    total = max(float(weights[seen].sum()), 1e-12)
+    distance = math.exp(float(weights[seen] @ np.log(depths[seen])) / total)
+    crowded = float(weights[seen][depths[seen] < _CROWDED].sum())
+    return Sight(weights, visible, 1 - float(transmittance.mean()), distance, crowded)
+
+
+@_jit
+def _blend(
+    means: NDArray[np.float32],
+    covariances: NDArray[np.float32],
+    opacities: NDArray[np.float32],
+    order: NDArray[np.int64],
+    view: NDArray[np.float32],
+    focal: float,
+    weights: NDArray[np.float32],
+    visible: NDArray[np.float32],
+    transmittance: NDArray[np.float32],
+) -> None:
+    """Blends the Gaussians ``order`` near to far; pixel units, the picture's centre is seen."""
+    height, width = transmittance.shape
+    # Splats far outside of the picture are projected as if at 0.3 half-widths beside it.
+    limit_x, limit_y = 0.65 * width / focal, 0.65 * height / focal
+    t = np.empty((2, 3))
+    for i in order:
+        mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
+        z = view[2, 0] * mx + view[2, 1] * my + view[2, 2] * mz + view[2, 3]
+        x = (view[0, 0] * mx + view[0, 1] * my + view[0, 2] * mz + view[0, 3]) / z
+        y = (view[1, 0] * mx + view[1, 1] * my + view[1, 2] * mz + view[1, 3]) / z
+        u, v = min(max(x, -limit_x), limit_x), min(max(y, -limit_y), limit_y)
+        for k in range(3):
+            t[0, k] = focal / z * (view[0, k] - u * view[2, k])
+            t[1, k] = focal / z * (view[1, k] - v * view[2, k])
+        # Entries of t C t^T.
+        xx, xy, xz = covariances[i, 0], covariances[i, 1], covariances[i, 2]
+        yy, yz, zz = covariances[i, 3], covariances[i, 4], covariances[i, 5]
+        u0 = xx * t[0, 0] + xy * t[0, 1] + xz * t[0, 2]
+        u1 = xy * t[0, 0] + yy * t[0, 1] + yz * t[0, 2]
+        u2 = xz * t[0, 0] + yz * t[0, 1] + zz * t[0, 2]
+        w0 = xx * t[1, 0] + xy * t[1, 1] + xz * t[1, 2]
+        w1 = xy * t[1, 0] + yy * t[1, 1] + yz * t[1, 2]
+        w2 = xz * t[1, 0] + yz * t[1, 1] + zz * t[1, 2]
+        a = u0 * t[0, 0] + u1 * t[0, 1] + u2 * t[0, 2] + _REAL_BLUR
+        b = u0 * t[1, 0] + u1 * t[1, 1] + u2 * t[1, 2]
+        c = w0 * t[1, 0] + w1 * t[1, 1] + w2 * t[1, 2] + _REAL_BLUR
+        area = a * c - b * b
+        a, c = a + _BLUR, c + _BLUR
+        det = a * c - b * b
+        px, py = focal * x + width / 2 - 0.5, focal * y + height / 2 - 0.5
+        reach_x, reach_y = _REACH * math.sqrt(a), _REACH * math.sqrt(c)
+        if not (area > 0 and det > 0 and px + reach_x >= 0 and px - reach_x <= width - 1):
+            continue
+        if not (py + reach_y >= 0 and py - reach_y <= height - 1):
+            continue
+        left, right = int(max(px - reach_x + 1, 0)), int(min(px + reach_x, width - 1))
+        top, bottom = int(max(py - reach_y + 1, 0)), int(min(py + reach_y, height - 1))
+        half_a, half_c, across = 0.5 * c / det, 0.5 * a / det, -b / det
+        opacity = opacities[i] * math.sqrt(area / det)  # blur covers no more than what is there
+        weight = 0.0
+        for row in range(top, bottom + 1):
+            dy = row - py
+            for column in range(left, right + 1):
+                through = transmittance[row, column]
+                if through < _OPAQUE:
+                    continue
+                dx = column - px
+                exponent = half_a * dx * dx + half_c * dy * dy + across * dx * dy
+                alpha = min(opacity * math.exp(-exponent), _MOST_ALPHA)
+                if alpha >= _LEAST_ALPHA:
+                    weight += alpha * through
+                    transmittance[row, column] = through * (1 - alpha)
+        weights[i] = weight
+        if -0.5 <= px <= width - 0.5 and -0.5 <= py <= height - 0.5:
+            visible[i] = min(weight / (2 * math.pi * opacity * math.sqrt(det)), 1.0)

@@ -1,0 +1,180 @@
+"""What comparing two scenes gave: values and JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How like two pictures are, or pictures on average.
+
+    Attributes:
+        psnr: dB, peak 1, at most 100.
+        ssim: 1 for identical pictures.
+        lpips: 0 for identical pictures; None where it was not asked for.
+    """
+
+    psnr: float
+    ssim: float
+    lpips: float | None = None
+
+    def loss(self, other: Quality) -> Quality:
+        """How much worse ``other`` is, in each of the three."""
+        both = self.lpips is not None and other.lpips is not None
+        return Quality(
+            psnr=self.psnr - other.psnr,
+            ssim=self.ssim - other.ssim,
+            lpips=(other.lpips or 0.0) - (self.lpips or 0.0) if both else None,
+        )
+
+
+def mean_quality(qualities: Sequence[Quality]) -> Quality | None:
+    """The mean of each number over views; None of no views."""
+    if not qualities:
+        return None
+    known = [q.lpips for q in qualities if q.lpips is not None]
+    return Quality(
+        psnr=fmean(q.psnr for q in qualities),
+        ssim=fmean(q.ssim for q in qualities),
+        lpips=fmean(known) if len(known) == len(qualities) else None,
+    )
+
+
+@dataclass(frozen=True)
+class ViewQuality:
+    """One view of both scenes.
+
+    Attributes:
+        name: Of the photograph, or the number of the camera.
+        width: Of the pictures, pixels.
+        height: Of the pictures, pixels.
+        quality: The render of b against that of a.
+        a_to_photograph: The render of a against the photograph; None without photographs.
+        b_to_photograph: The render of b against the photograph; None without photographs.
+    """
+
+    name: str
+    width: int
+    height: int
+    quality: Quality
+    a_to_photograph: Quality | None = None
+    b_to_photograph: Quality | None = None
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far one attribute is off.
+
+    Attributes:
+        name: The attribute.
+        unit: Of the numbers.
+        rms: Root of the mean square.
+        max: Largest.
+    """
+
+    name: str
+    unit: str
+    rms: float
+    max: float
+
+
+@dataclass(frozen=True)
+class AttributeErrors:
+    """Both scenes Gaussian by Gaussian, which is which being estimated by matching.
+
+    Attributes:
+        matched: Number of pairs.
+        unmatched_a: Gaussians of a without a partner.
+        unmatched_b: Gaussians of b without a partner.
+        errors: Of the pairs; empty where there are none.
+    """
+
+    matched: int
+    unmatched_a: int
+    unmatched_b: int
+    errors: tuple[Deviation, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two scenes.
+
+    Attributes:
+        name: Of the file.
+        bytes: Size of the file.
+        gaussians: How many it has.
+        sh_degree: Of its colours.
+    """
+
+    name: str
+    bytes: int
+    gaussians: int
+    sh_degree: int
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Everything measured on two scenes; a is the reference, b what is judged.
+
+    Attributes:
+        a: The reference.
+        b: What is judged.
+        views_from: Where the cameras come from.
+        background: Behind the Gaussians, R, G, B, 0 to 1.
+        views: In the order of the cameras.
+        attributes: Errors of b.
+        notes: One line for each thing that was changed or left out.
+    """
+
+    a: Side
+    b: Side
+    views_from: str
+    background: tuple[float, float, float]
+    views: tuple[ViewQuality, ...]
+    attributes: AttributeErrors
+    notes: tuple[str, ...]
+
+    @property
+    def mean(self) -> Quality | None:
+        """Of b against a, over the views; None without views."""
+        return mean_quality([view.quality for view in self.views])
+
+    @property
+    def worst(self) -> ViewQuality | None:
+        """The view of least PSNR; None without views."""
+        return min(self.views, key=lambda view: view.quality.psnr, default=None)
+
+    @property
+    def to_photographs(self) -> tuple[Quality, Quality] | None:
+        """Means of a and of b against the photographs; None without photographs."""
+        a = [v.a_to_photograph for v in self.views if v.a_to_photograph is not None]
+        b = [v.b_to_photograph for v in self.views if v.b_to_photograph is not None]
+        mean_a, mean_b = mean_quality(a), mean_quality(b)
+        return None if mean_a is None or mean_b is None else (mean_a, mean_b)
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain JSON values."""
+        values = asdict(self)
+        return {
+            **{key: values[key] for key in ("a", "b", "views_from", "background")},
+            **(asdict(self.mean) if self.mean else dict.fromkeys(("psnr", "ssim", "lpips"))),
+            "worst_psnr": self.worst.quality.psnr if self.worst else None,
+            "worst_view": self.worst.name if self.worst else None,
+            "photographs": self._photographs(),
+            "attributes": {"estimated_by": "matching", **values["attributes"]},
+            "views": values["views"],
+            "notes": list(self.notes),
+        }
+
+    def _photographs(self) -> dict[str, object] | None:
+        pair = self.to_photographs
+        if pair is None:
+            return None
+        a, b = pair
+        return {"a": asdict(a), "b": asdict(b), "loss": asdict(a.loss(b))}

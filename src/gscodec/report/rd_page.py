@@ -1,0 +1,177 @@
+"""A rate-distortion result as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from gscodec._version import __version__
+from gscodec.report.rd_plot import file_size, rd_svg
+from gscodec.report.rd_result import SPZ, lambda_text
+from gscodec.report.rd_style import COLOURS, DARK, PAGE, PARTS, UNKNOWN_PART, series_colour
+from gscodec.report.text import label, printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gscodec.report.rd_result import Point, RdResult
+
+
+def rd_html(result: RdResult) -> bytes:
+    """The page: summary, curves, bits by attribute, Bjontegaard rates, notes.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    sections = (
+        ("Rate and distortion", rd_svg(result)),
+        ("Points", _points(result)),
+        ("Bits per Gaussian", _bars(result)),
+        ("Curves against each other", _comparisons(result)),
+        ("Notes", "".join(f"<p>{_safe(note)}</p>\n" for note in result.notes)),
+    )
+    page = PAGE.substitute(
+        title=f"Rate and distortion of {_safe(result.source)}",
+        subtitle=f"Views: {_safe(result.views_from)}",
+        light=_variables(COLOURS),
+        dark=_variables(DARK),
+        facts=_facts(result),
+        sections="\n".join(f"<h2>{name}</h2>\n{body}" for name, body in sections if body),
+        version=__version__,
+    )
+    return page.encode()
+
+
+def _variables(colours: dict[str, str]) -> str:
+    return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
+
+
+def _safe(text: str) -> str:
+    return escape(printable(text))
+
+
+def _facts(result: RdResult) -> str:
+    facts = [
+        ("Gaussians", f"{result.gaussians:,}"),
+        ("SH degree", f"{result.sh_degree}"),
+        ("source", file_size(result.source_bytes)),
+    ]
+    spz, best = result.spz, next(iter(result.at_spz()), None)
+    if spz is not None:
+        facts.append((SPZ, f"{file_size(spz.bytes)}, {spz.psnr:.2f} dB"))
+    if best is not None:
+        value = f"{file_size(best.bytes)}, {best.ratio:.3f} of {SPZ}"
+        facts.append((f"{best.codec} at that PSNR", value))
+    return "".join(f"<div><dt>{_safe(n)}</dt><dd>{_safe(v)}</dd></div>" for n, v in facts)
+
+
+def _points(result: RdResult) -> str:
+    rows = [
+        (
+            f"{_key(_colour(point, result))}{_safe(point.codec)}",
+            "" if point.lam is None else lambda_text(point.lam),
+            f"{point.bytes:,}",
+            f"{result.source_bytes / point.bytes:.1f} : 1",
+            f"{result.bits_per_gaussian(point.bytes):.2f}",
+            f"{point.psnr:.2f}",
+            f"{point.worst_psnr:.2f}",
+            f"{point.ssim:.5f}",
+            f"{point.gaussians:,}",
+            f"{point.encode_seconds:.1f}",
+        )
+        for point in result.points
+    ]
+    headings = (
+        "codec",
+        "λ",
+        "bytes",
+        "ratio",
+        "bits per Gaussian",
+        "PSNR, dB",
+        "worst view",
+        "SSIM",
+        "Gaussians",
+        "encode, s",
+    )
+    return _table(headings, rows)
+
+
+def _bars(result: RdResult) -> str:
+    """Files as bars to one scale, that of the largest; one without loss must not set it."""
+    lossy = [point.bytes for point in result.points if not point.lossless]
+    scale = max(lossy or [point.bytes for point in result.points])
+    rows = [
+        (
+            _safe(point.name),
+            f"{result.bits_per_gaussian(point.bytes):.2f}",
+            _bar(point, scale, result),
+        )
+        for point in result.points
+    ]
+    found = dict.fromkeys(part for point in result.points for part in point.parts)
+    keys = "".join(f"<span>{_key(_part_colour(p))}{_safe(label(p))}</span>" for p in found)
+    return f'<div class="legend">{keys}</div>\n{_table(("codec", "bits", ""), rows, "bars")}'
+
+
+def _bar(point: Point, scale: int, result: RdResult) -> str:
+    parts = point.parts or {"whole file": point.bytes}
+    factor = 100 / max(scale, point.bytes)
+    spans = (
+        f'<span style="width: {count * factor:.3f}%; background: {_part_colour(part)}" '
+        f'title="{_safe(label(part))}: {result.bits_per_gaussian(count):.2f} bits, '
+        f'{size(count)}, {count / point.bytes:.1%}"></span>'
+        for part, count in parts.items()
+        if count
+    )
+    note = '<span class="muted">not to scale</span>' if point.bytes > scale else ""
+    return f'<div class="bar">{"".join(spans)}</div>{note}'
+
+
+def _part_colour(part: str) -> str:
+    return PARTS.get(part, UNKNOWN_PART)
+
+
+def _colour(point: Point, result: RdResult) -> str:
+    if point.codec == SPZ:
+        return "var(--ink)"
+    methods = [name for name in result.curves() if name != SPZ]
+    return f"var(--{series_colour(methods.index(point.codec))})"
+
+
+def _comparisons(result: RdResult) -> str:
+    tables = []
+    if result.at_spz():
+        rows = [(_safe(f.codec), f"{f.bytes:,.0f}", f"{f.ratio:.3f}") for f in result.at_spz()]
+        caption = f"At the PSNR of {SPZ}: log(bytes) is linear in PSNR between two points."
+        headings = ("codec", "bytes there", f"of the bytes of {SPZ}")
+        tables.append(_table(headings, rows, "narrow", caption))
+    if result.comparisons():
+        rows = [
+            (_safe(pair.test), _safe(pair.reference), f"{pair.rate:+.1f} %")
+            for pair in result.comparisons()
+        ]
+        caption = (
+            "Bjontegaard rates: mean difference in bytes at equal PSNR where curves overlap."
+        )
+        tables.append(_table(("codec", "against", "bytes"), rows, "narrow", caption))
+    return "\n".join(tables)
+
+
+def _key(colour: str) -> str:
+    return f'<span class="key" style="background: {colour}"></span>'
+
+
+def _table(
+    headings: Iterable[str],
+    rows: Sequence[Sequence[str]],
+    kind: str = "",
+    caption: str = "",
+) -> str:
+    """Cells are HTML already."""
+    head = "".join(f"<th>{cell}</th>" for cell in headings)
+    body = "\n".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
+    title = f"<caption>{caption}</caption>" if caption else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">{title}<thead><tr>{head}</tr></thead>'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )

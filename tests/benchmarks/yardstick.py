@@ -1,0 +1,108 @@
+"""`gscodec compare` beside a judge that is no part of gscodec: both must say the same.
+
+Each scene is encoded and decoded once; then both compare it with its source, over the same
+cameras. They share no code: the judge has its own reader, renderer (C++), PSNR and SSIM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+JUDGE = SHARED / "judge" / "judge.py"
+SCENES = ("mic-small", "mic", "plant", "fox", "playbot")
+GSCODEC = (sys.executable, "-m", "gscodec")
+TOLERANCE = 0.02  # dB
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """PSNR in dB and SSIM, means over the views, and the PSNR of the worst view."""
+
+    psnr: float
+    worst: float
+    ssim: float
+    views: int
+
+
+def coded(scene: Path, folder: Path, lam: str) -> Path:
+    """The .gsz and the .ply that it decodes to, made unless they are in ``folder``."""
+    gsz = folder / f"{scene.name}-{lam}.gsz"
+    if not gsz.exists():
+        run(*GSCODEC, "encode", scene / "scene.ply", "--lambda", lam, "-o", gsz, "--quiet")
+    ply = gsz.with_suffix(".ply")
+    if not ply.exists():
+        run(*GSCODEC, "decode", gsz, "-o", ply, "--quiet")
+    return gsz
+
+
+def ours(scene: Path, gsz: Path) -> Verdict:
+    """By `gscodec compare`, of the .gsz itself."""
+    views = ("--views", scene / "cameras.json")
+    out = run(*GSCODEC, "compare", scene / "scene.ply", gsz, *views, "--quiet", "--json")
+    result = json.loads(out)
+    count = len(result["views"])
+    return Verdict(result["psnr"], result["worst_psnr"], result["ssim"], count)
+
+
+def theirs(scene: Path, ply: Path, folder: Path) -> Verdict:
+    """By the judge, of the decoded .ply."""
+    out, cameras = folder / "judge.json", scene / "cameras.json"
+    run(sys.executable, JUDGE, "compare", scene / "scene.ply", ply, cameras, "--json", out)
+    result = json.loads(out.read_text())
+    count = len(result["views"])
+    return Verdict(result["psnr"], result["worst_psnr"], result["ssim"], count)
+
+
+def run(*command: str | Path) -> bytes:
+    """What a command prints; the script ends if it fails."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def row(name: str, a: Verdict, b: Verdict) -> str:
+    """One line of the table; ``a`` is ours, ``b`` the judge's."""
+    return (
+        f"| {name} | {a.views} | {a.psnr:.3f} dB | {b.psnr:.3f} dB | {a.psnr - b.psnr:+.4f} dB "
+        f"| {a.worst - b.worst:+.4f} dB | {a.ssim - b.ssim:+.6f} |"
+    )
+
+
+def main() -> None:
+    """Prints a Markdown table; ends with 1 if a difference exceeds the tolerance."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--scenes", nargs="+", default=SCENES, help="folders of ../shared/scenes"
+    )
+    parser.add_argument("--lambda", dest="lam", default="2e-3")
+    parser.add_argument("--keep", type=Path, help="folder of coded scenes, used if there")
+    args = parser.parse_args()
+    if not JUDGE.exists():
+        sys.exit(f"skipped: there is no judge at {JUDGE}")
+    print("| scene | views | ours | yardstick | difference | worst view | SSIM |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    differences = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.keep or Path(scratch)
+        for name in args.scenes:
+            scene = SHARED / "scenes" / name
+            if not (scene / "scene.ply").exists():
+                print(f"| {name} | skipped: not on this machine | | | | | |", flush=True)
+                continue
+            gsz = coded(scene, folder, args.lam)
+            verdicts = ours(scene, gsz), theirs(scene, gsz.with_suffix(".ply"), Path(scratch))
+            print(row(name, *verdicts), flush=True)
+            differences += [abs(verdicts[0].psnr - verdicts[1].psnr)]
+            differences += [abs(verdicts[0].worst - verdicts[1].worst)]
+    if max(differences, default=0.0) > TOLERANCE:
+        sys.exit(f"differences up to {max(differences):.3f} dB, expected at most {TOLERANCE}")
+
+
+if __name__ == "__main__":
+    main()
