@@ -21,9 +21,7 @@ SPZ = (sys.executable, str(ROOT / "tests" / "benchmarks" / "spz.py"))
 CLI = (sys.executable, "-m", "gscodec")
 
 
-def encode(
-    source: Path, folder: Path, options: list[str]
-) -> tuple[int, float, Path]:
+def encode(source: Path, folder: Path, options: list[str]) -> tuple[int, float, Path]:
     """Bytes, seconds and the decoded scene of one encode of ``source``."""
     coded, decoded = folder / "coded.gsz", folder / "decoded.ply"
     cost = run((*CLI, "encode", "-", "-o", "-", "-q", *options), source, coded)
@@ -112,7 +110,10 @@ def main() -> None:
     if subprocess.run([*CLI, "--version"], capture_output=True, check=False).returncode:
         sys.exit("skipped: gscodec does not run")
     effort = args.options.split()
-    lines = ["| scene | options | bytes | of SPZ v4 | PSNR | encode |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| scene | options | bytes | of SPZ v4 | PSNR | encode |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
     photographs = [
         "| options | bytes | of the .ply | source | coded | lost | encode |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

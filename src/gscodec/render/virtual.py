@@ -22,7 +22,7 @@ from gscodec.render.virtual_candidates import (
     varied,
 )
 from gscodec.render.virtual_choice import choose, plausibility
-from gscodec.render.virtual_place import Place, recognise
+from gscodec.render.virtual_place import HIDDEN, Place, recognise
 from gscodec.render.virtual_sample import Sample, draw_sample
 from gscodec.render.virtual_sight import FOCAL
 
@@ -47,8 +47,8 @@ class VirtualViews:
 
     Attributes:
         cameras: The best first: any first few of them make a good choice too.
-        kind: What the scene looks like: a single ``object``, a ``room`` seen from inside, or
-            the ``capture`` of a place from one side or around its middle.
+        kind: What the scene looks like: a single ``object``, a closed ``room``, or the
+            ``capture`` of a place from one side or around its middle.
         note: What was found, one line.
         seen: Share of all opacity that is on Gaussians that some camera sees.
     """
@@ -105,7 +105,7 @@ def _survey(
     views = from_within + at_core + at_surfaces
     plausible = plausibility(views, place)
     if plausible.any():
-        poses = varied(views.poses, plausible, more * _VARIED, rng)
+        poses = varied(views.poses, plausible.sum(axis=0), more * _VARIED, rng)
         views += look_from(sample, poses, near)
         plausible = plausibility(views, place)
     return views, plausible, place
@@ -121,17 +121,19 @@ def _camera(
 
 
 def _kind(place: Place) -> Kind:
-    if place.inside:
+    if place.walls is not None and place.hidden > HIDDEN:
         return "room"
     return "capture" if place.filled >= 0.5 else "object"
 
 
 def _note(place: Place) -> str:
-    if place.inside:
-        return "a room seen from inside"
-    if place.filled >= 0.5:
-        return "the capture of a place with its background"
+    match _kind(place):
+        case "room":
+            return "a room, seen from inside and from outside"
+        case "capture":
+            return "the capture of a place with its background"
+    inside = ", and a look inside" if place.walls is not None else ""
     if place.upright:
         axis = int(np.abs(place.up).argmax())
-        return f"an object, {'-+'[int(place.up[axis] > 0)]}{'xyz'[axis]} is up"
-    return "an object seen from all sides"
+        return f"an object, {'-+'[int(place.up[axis] > 0)]}{'xyz'[axis]} is up{inside}"
+    return f"an object, seen from all sides{inside}"

@@ -143,6 +143,6 @@ def look_from(sample: Sample, poses: Sequence[Pose], near: float) -> Candidates:
     for k, pose in enumerate(poses):
         sight = look(sample, pose.view(DEFAULT_UP), near)
         weights[k] = sight.weights
-        unhidden = float(sight.visible @ solid)
+        unhidden = float((sight.visible * solid).sum())
         numbers[k] = sight.filled, sight.distance, sight.crowded, unhidden
     return Candidates(tuple(poses), weights, *numbers.T)

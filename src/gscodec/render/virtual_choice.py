@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.render.virtual_place import NEAR_PLACE, facing
+from gscodec.render.virtual_place import HIDDEN, NEAR_PLACE, facing, within_hull
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,18 +30,39 @@ _PATIENCE = 0.2  # share of the typical exposure from which on a Gaussian is in 
 
 
 def plausibility(views: Candidates, place: Place) -> NDArray[np.float64]:
-    """How much each view is like one of the training, (M,); 0 where none can be."""
+    """How much each view is like one of the training, (P, M); 0 where none can be.
+
+    Rows differ for closed places: those from inside are half of them for a room, a third for
+    what is more likely an object.
+    """
+    rows = [_from_around(views, place)]
+    if place.walls is not None:
+        rows *= 1 if place.hidden > HIDDEN else 2
+        rows.append(_from_inside(views, place.walls))
+    usable = (views.crowded < _TOO_CROWDED) & (views.filled > _EMPTY)
+    result = np.stack([row / max(float(row.max()), 1e-300) + _FLOOR for row in rows])
+    return np.where(usable, result, 0)
+
+
+def _from_around(views: Candidates, place: Place) -> NDArray[np.float64]:
     result = np.sqrt(views.unhidden)
     if place.upright:
         result *= _elevation(views.eyes, place.up)
-    elif not place.inside:
+    else:
         result *= facing(views.eyes, place.front)
     result *= views.filled ** (_FILLED_POWER * place.filled)
+    hollow = within_hull(views.eyes, place.hull)
+    result *= np.where(hollow, _RARE + (1 - _RARE) * place.filled, 1)
     near = place.filled * NEAR_PLACE + (1 - place.filled) * _NEAR_OBJECT
     result *= np.where(views.distance < near, _RARE, 1)
-    result = result / max(float(result.max()), 1e-300) + _FLOOR
-    usable = (views.crowded < _TOO_CROWDED) & (views.filled > _EMPTY)
-    return np.where(usable, result, 0)
+    return result
+
+
+def _from_inside(views: Candidates, walls: NDArray[np.float64]) -> NDArray[np.float64]:
+    within = ((views.eyes > walls[0]) & (views.eyes < walls[1])).all(axis=1)
+    result: NDArray[np.float64] = np.sqrt(views.unhidden) * views.filled**_FILLED_POWER
+    result *= np.where(within, 1, _RARE) * np.where(views.distance < NEAR_PLACE, _RARE, 1)
+    return result
 
 
 def _elevation(eyes: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,19 +77,22 @@ def choose(
     importance: NDArray[np.float64],
     count: int,
 ) -> list[int]:
-    """Indices of at most ``count`` views, best first.
+    """Indices of at most ``count`` views, best first; rows of ``plausible`` take turns.
 
     Maximises the sum of importance * log(exposure) step by step (Frank-Wolfe), so each step
     prefers Gaussians that were little seen compared with how much all plausible views see them.
     """
-    typical = plausible @ views.weights / max(float(plausible.sum()), 1e-300) + 1e-6
+    every = plausible.sum(axis=0)
+    typical = every @ views.weights / max(float(every.sum()), 1e-300) + 1e-6
     seen = np.zeros(len(importance), np.float32)
     left = plausible.astype(np.float32)
     chosen: list[int] = []
-    for step in range(min(count, int((plausible > 0).sum()))):
+    for step in range(min(count, int((every > 0).sum()))):
         wanted = importance / (_PATIENCE * typical + seen / max(step, 1))
-        best = int(np.argmax(left * (views.weights @ wanted.astype(np.float32))))
+        best = int(
+            np.argmax(left[step % len(left)] * (views.weights @ wanted.astype(np.float32)))
+        )
         chosen.append(best)
-        left[best] = 0
+        left[:, best] = 0
         seen += views.weights[best]
     return chosen

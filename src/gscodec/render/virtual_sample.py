@@ -35,6 +35,7 @@ class Sample:
         normals: (N, 3) float64, the shortest axis of each.
         opacities: (N,) float32, 0 to 1.
         copies: (N,) float64, how many Gaussians of the scene each stands for.
+        cover: (N,) float64, what they cover together: area times opacity.
         centre: (3,) float64, of the core, scene units.
         size: Of the core, scene units.
     """
@@ -44,6 +45,7 @@ class Sample:
     normals: NDArray[np.float64]
     opacities: NDArray[np.float32]
     copies: NDArray[np.float64]
+    cover: NDArray[np.float64]
     centre: NDArray[np.float64]
     size: float
 
@@ -80,6 +82,7 @@ def draw_sample(scene: GaussianScene, count: int, rng: np.random.Generator) -> S
     kept = np.flatnonzero(rng.random(len(rows)) < chance)
     copies = 1 / chance[kept]
     scales = _grown(logs[kept] - np.log(size), copies)
+    areas = np.sort(scales, axis=1)[:, 1:].prod(axis=1)
     axes = _axes(scene.quats[rows[kept]].astype(np.float64))
     return Sample(
         means=means[kept].astype(np.float32),
@@ -87,6 +90,7 @@ def draw_sample(scene: GaussianScene, count: int, rng: np.random.Generator) -> S
         normals=np.take_along_axis(axes, scales.argmin(axis=1)[:, None, None], axis=2)[..., 0],
         opacities=opacities[kept].astype(np.float32),
         copies=copies,
+        cover=areas * opacities[kept],
         centre=centre,
         size=size,
     )
@@ -95,9 +99,9 @@ def draw_sample(scene: GaussianScene, count: int, rng: np.random.Generator) -> S
 def _empty() -> Sample:
     nothing = np.zeros((0, 3))
     few = nothing.astype(np.float32)
-    return Sample(
-        few, np.zeros((0, 6), np.float32), nothing, few[:, 0], nothing[:, 0], np.zeros(3), 1.0
-    )
+    none = nothing[:, 0]
+    covariances = np.zeros((0, 6), np.float32)
+    return Sample(few, covariances, nothing, few[:, 0], none, none, np.zeros(3), 1.0)
 
 
 def _core(
@@ -106,15 +110,16 @@ def _core(
     """Centre (3,) and size of where most opacity is: backgrounds and outliers do not count."""
     spans = np.empty((3, 3))
     for axis in range(3):
-        spans[axis] = _quantiles(means[:, axis], opacities, (0.1, 0.5, 0.9))
+        spans[axis] = quantiles(means[:, axis], opacities, (0.1, 0.5, 0.9))
     low, centre, high = spans.T
-    across = _GAUSSIANS_ACROSS * float(_quantiles(breadth, opacities, (0.5,))[0])
+    across = _GAUSSIANS_ACROSS * float(quantiles(breadth, opacities, (0.5,))[0])
     return centre, max(float(np.linalg.norm(high - low)), across, 1e-30)
 
 
-def _quantiles(
+def quantiles(
     values: NDArray[np.float64], weights: NDArray[np.float64], shares: tuple[float, ...]
 ) -> NDArray[np.float64]:
+    """Values (S,) below which are ``shares`` (S,) of all ``weights`` (N,) of ``values`` (N,)."""
     order = np.argsort(values, kind="stable")
     total = np.cumsum(weights[order])
     at = np.searchsorted(total, total[-1] * np.array(shares))

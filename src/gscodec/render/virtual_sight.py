@@ -92,7 +92,7 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
     weights /= WIDTH * HEIGHT
     seen = np.flatnonzero(weights)
     total = max(float(weights[seen].sum()), 1e-12)
-    distance = math.exp(float(weights[seen] @ np.log(depths[seen])) / total)
+    distance = math.exp(float((weights[seen] * np.log(depths[seen])).sum()) / total)
     crowded = float(weights[seen][depths[seen] < _CROWDED].sum())
     return Sight(weights, visible, 1 - float(transmittance.mean()), distance, crowded)
 

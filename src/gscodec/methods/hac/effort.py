@@ -13,6 +13,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class State:
                     "resume: found the state of another scene or of other settings; start anew"
                 )
             scene = replace(source.take(index), **fields)
-        except (ValueError, KeyError, OSError, EOFError, IndexError, TypeError) as error:
+        except (ValueError, KeyError, OSError, EOFError, IndexError, BadZipFile) as error:
             raise SceneError(f"resume: found no state of an optimisation ({error})") from error
         return cls(scene, index, int(done), float(share))
 

@@ -335,14 +335,20 @@ def _affordable(bits: int) -> int:
 
 
 def shifted(model: Model, ratio: float) -> Model:
-    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps."""
-    more = round(0.5 * LEVELS_PER_OCTAVE * math.log2(ratio))
+    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps.
 
-    def bias(old: int) -> int:
-        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, old + more))
+    Steps come in eighths of an octave, which is half a decibel. Groups change at different
+    ratios, so that a wanted size or PSNR can be met more closely.
+    """
+    more = 0.5 * LEVELS_PER_OCTAVE * math.log2(ratio)
+    count = len(model.groups)
 
-    shifted_groups = (replace(g, step_bias=bias(g.step_bias)) for g in model.groups)
-    return replace(model, groups=tuple(shifted_groups))
+    def bias(number: int, old: int) -> int:
+        new = old + math.floor(more + (number + 0.5) / count)
+        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, new))
+
+    moved = (replace(g, step_bias=bias(n, g.step_bias)) for n, g in enumerate(model.groups))
+    return replace(model, groups=tuple(moved))
 
 
 def _encode_networks(model: Model) -> bytes:
