@@ -53,7 +53,10 @@ imports: $(READY) ## Who may import whom
 bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchmarks.md
 	$(BIN)/python tests/benchmarks/geometry.py
 	$(BIN)/python tests/benchmarks/scale.py
+	$(BIN)/python tests/benchmarks/raster.py
+	$(BIN)/python tests/benchmarks/yardstick.py
 	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/high.py
 
 fuzz: $(READY) ## Throw damaged files at the decoder
 	$(BIN)/python tests/fuzz.py --count 10000 --seed 0

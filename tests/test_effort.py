@@ -144,7 +144,7 @@ def test_search_finds_the_crossing_of_any_falling_curve(goal: float) -> None:
 
     def curve(lam: float) -> float:
         calls.append(lam)
-        return 70.0 - 8 * (np.log10(lam) + 6) ** 1.2
+        return float(70.0 - 8 * (np.log10(lam) + 6) ** 1.2)
 
     found = search(curve, 2e-3, None, goal)
     assert curve(found) == pytest.approx(goal, abs=0.1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 
-def silent(stage: str, share: float) -> None:
+def silent(stage: str, share: float, detail: str = "", /) -> None:
     """Nobody watches."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gscodec.payload import Payload
 
 
-def silent(stage: str, share: float) -> None:
+def silent(stage: str, share: float, detail: str = "", /) -> None:
     """Nobody watches."""
 
 

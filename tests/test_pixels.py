@@ -58,7 +58,7 @@ def change(
         for sign in (-1, 1):
             values: NDArray[np.float64] = getattr(scene, field).copy()
             values[index] += sign * by
-            moved = replace(scene, **{field: values}).activate()
+            moved = replace(scene, **{field: values}).activate()  # type: ignore[arg-type]
             pictures.append(rasterize(moved, view, conventions=INRIA).image)
         total += float((((pictures[1] - pictures[0]) / (2 * by)) ** 2).mean()) / len(cameras)
     return total

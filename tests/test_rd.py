@@ -367,7 +367,7 @@ def test_views_are_spread_evenly() -> None:
     assert spread(many, 1) == (many[0],)
 
 
-def silent(stage: str, share: float) -> None:
+def silent(stage: str, share: float, detail: str = "", /) -> None:
     """Nobody watches."""
 
 

@@ -45,7 +45,7 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
 
 
-def silent(stage: str, share: float) -> None:
+def silent(stage: str, share: float, detail: str = "", /) -> None:
     """Nobody watches."""
 
 

@@ -214,6 +214,11 @@ def test_fewer_cameras_are_the_first_ones() -> None:
     ]
 
 
+def test_no_camera_comes_twice() -> None:
+    views = virtual_cameras(make_scene(200), 400)
+    assert len({c.world_to_camera.tobytes() for c in views.cameras}) == 400
+
+
 def test_pictures_have_the_size_that_is_asked_for() -> None:
     for camera in virtual_cameras(make_scene(500), 3, 300, 400).cameras:
         assert (camera.width, camera.height, camera.cx, camera.cy) == (300, 400, 150, 200)

@@ -7,6 +7,7 @@ virtual cameras unless it says otherwise; quality is the independent judge's.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import subprocess
 import sys
@@ -39,11 +40,19 @@ def at_spz(name: str, settings: list[list[str]], folder: Path) -> list[str]:
     spz = (folder / "spz").stat().st_size
     rows = [f"| {name} | SPZ v4 | {spz:,} | 1.000 | {goal:.2f} dB | |"]
     curve = []
+    train = scene / "cameras_train.json"
     for options in settings:
-        size, seconds, decoded = encode(source, folder, options)
+        given = []
+        if "--views" in options:  # the training cameras, but the renders of the source
+            cameras_only = json.loads(train.read_text())
+            for camera in cameras_only:
+                camera["image"] = ""
+            (folder / "views.json").write_text(json.dumps(cameras_only))
+            given = [str(folder / "views.json")]
+        size, seconds, decoded = encode(source, folder, [*options, *given])
         psnr, _ = judge(source, decoded, cameras, folder)
         curve.append((size, psnr))
-        said = " ".join(options).replace(str(SHARED), "../shared")
+        said = " ".join([*options, *(["training cameras"] if given else [])])
         rows.append(
             f"| {name} | {said} | {size:,} | {size / spz:.3f} | {psnr:.2f} dB | {seconds:.0f} s |"
         )
@@ -59,8 +68,6 @@ def at_spz(name: str, settings: list[list[str]], folder: Path) -> list[str]:
 def against_photographs(options: list[str], folder: Path) -> list[str]:
     """mic with its photographs: test PSNR of the source and of the coded scene."""
     sys.path.insert(0, str(JUDGE.parent))
-    import json
-
     import judge as yardstick
     import numpy as np
     from PIL import Image
@@ -99,8 +106,9 @@ def against_photographs(options: list[str], folder: Path) -> list[str]:
 def main() -> None:
     """Measures and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", nargs="+", default=["mic", "fox", "playbot"])
-    parser.add_argument("--lambdas", nargs="+", default=["1e-4", "3e-4", "1e-3"])
+    parser.add_argument("--scenes", nargs="*", default=["mic", "fox", "playbot"])
+    parser.add_argument("--lambdas", nargs="*", default=["1e-4", "3e-4", "1e-3"])
+    parser.add_argument("--given", nargs="*", default=[], metavar="LAMBDA")
     parser.add_argument("--options", default="--effort high")
     parser.add_argument("--photographs", nargs="*", default=["3e-4"], metavar="LAMBDA")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "high.md")
@@ -121,6 +129,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name in args.scenes:
             settings = [[*effort, "--lambda", lam] for lam in args.lambdas]
+            settings += [[*effort, "--lambda", lam, "--views"] for lam in args.given]
             lines += at_spz(name, settings, Path(scratch))
         for lam in args.photographs:
             photographs += against_photographs([*effort, "--lambda", lam], Path(scratch))

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _MEASURING = 24  # views that sensitivity is measured in
 _OPTIMISING = 128  # virtual views for effort high
-_SIZE = (480, 360)  # of virtual views, pixels
+# Of virtual views, pixels. Effort high sees pieces of large ones, for it changes all that it
+# cannot see; measuring only weighs.
+_SIZES = {"fast": (480, 360), "high": (960, 720)}
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 
 
@@ -85,6 +87,6 @@ def choose_views(scene: GaussianScene, given: TargetViews | None, effort: str) -
         note = f"looked at the scene through {len(given.cameras)} given {what}"
         return EncoderViews(scene, given.cameras, given.photographs, note)
     count = _OPTIMISING if effort == "high" else _MEASURING
-    found = virtual_cameras(scene, count, *_SIZE)
+    found = virtual_cameras(scene, count, *_SIZES[effort])
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
     return EncoderViews(scene, found.cameras, None, note)

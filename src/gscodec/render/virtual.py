@@ -35,7 +35,7 @@ Kind = Literal["object", "room", "capture"]
 
 _SAMPLE = (20_000, 50_000)  # Gaussians, of small and of large scenes
 _SHARE = 1 / 20  # of the Gaussians in between
-_PLACES, _INWARDS, _SURFACES, _VARIED = 16, 144, 96, 128  # poses to choose from
+_PLACES, _INWARDS, _SURFACES, _VARIED = 16, 180, 96, 128  # poses to choose from
 _AMPLE, _MOST = 100, 4  # cameras for which these are enough; times as many poses at most
 _NEAR = 0.2  # scene units, where the renderers of 3DGS begin to draw
 _LEAST_NEAR, _MOST_NEAR = 0.01, 0.2  # sizes of the core, whatever the units

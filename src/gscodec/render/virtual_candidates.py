@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_UP = np.array([0.0, -1.0, 0.0])  # as reconstructions have it: y is down
 SIDES = np.concatenate([np.eye(3), -np.eye(3)])
-_RADII = (0.3, 0.6, 0.9, 1.2)  # of spheres around the core, sizes of the core
+_RADII = (0.3, 0.6, 0.9, 1.2, 1.2)  # of spheres around the core, sizes of the core
 _JITTER = 0.08  # of the point looked at, sizes of the core
 _VARIATION = 0.15  # of the distance to what is looked at, standard deviation
 _WITHIN = 0.15  # from the centre of the core, standard deviation of each component

@@ -26,6 +26,11 @@ _FILLED_POWER = 16
 # Sine of the elevation of cameras around objects: a little above, rarely from below.
 _ELEVATION, _SPREAD = 0.25, 0.35
 _FLOOR = 1e-4  # of plausibility: an implausible view is better than none
+_BESIDE, _TAKEN = (
+    0.2,
+    0.9,
+)  # width, in distances of the view, and depth of a place that is taken
+_LEFT_AT_LEAST = np.float32(1e-9)
 _PATIENCE = 0.2  # share of the typical exposure from which on a Gaussian is in no hurry
 
 
@@ -81,18 +86,22 @@ def choose(
 
     Maximises the sum of importance * log(exposure) step by step (Frank-Wolfe), so each step
     prefers Gaussians that were little seen compared with how much all plausible views see them.
+    Places close to one that is taken become less plausible: colours depend on the direction.
     """
     every = plausible.sum(axis=0)
     typical = every @ views.weights / max(float(every.sum()), 1e-300) + 1e-6
     seen = np.zeros(len(importance), np.float32)
     left = plausible.astype(np.float32)
+    least = left * _LEFT_AT_LEAST
+    eyes = views.eyes
     chosen: list[int] = []
     for step in range(min(count, int((every > 0).sum()))):
-        wanted = importance / (_PATIENCE * typical + seen / max(step, 1))
-        best = int(
-            np.argmax(left[step % len(left)] * (views.weights @ wanted.astype(np.float32)))
-        )
+        wanted = (importance / (_PATIENCE * typical + seen / max(step, 1))).astype(np.float32)
+        best = int((left[step % len(left)] * (views.weights @ wanted)).argmax())
         chosen.append(best)
-        left[:, best] = 0
         seen += views.weights[best]
+        square = ((eyes - eyes[best]) ** 2).sum(axis=1) / (_BESIDE * views.distance[best]) ** 2
+        fade = 1 - _TAKEN * np.exp(-0.5 * square)
+        left = np.maximum(left * fade.astype(np.float32), least)
+        left[:, best] = least[:, best] = 0
     return chosen
