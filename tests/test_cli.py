@@ -288,7 +288,7 @@ def test_version_and_module(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--lambda", "0"), "lambda: found 0, expected 1e-5 to 1"),
+        (("--lambda", "0"), "lambda: found 0, expected 1e-06 to 1"),
         (("--lambda", "nan"), "lambda: found nan"),
         (("--position-bits", "40"), "position bits: found 40, expected 1 to 21"),
         (("--position-bits", "0"), "position bits: found 0, expected 1 to 21"),

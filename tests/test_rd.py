@@ -452,7 +452,7 @@ def test_virtual_cameras_by_default(cli: Cli, scene: Path) -> None:
             ("--lambda", "1e-3,x"),
             "--lambda: found '1e-3,x', expected numbers such as 5e-4,2e-3",
         ),
-        (("--lambda", "7"), "lambda: found 7, expected 1e-5 to 1"),
+        (("--lambda", "7"), "lambda: found 7, expected 1e-06 to 1"),
         (
             ("--time-limit", "0"),
             "--time-limit: found '0', expected a time such as 90s, 10m or 1h",

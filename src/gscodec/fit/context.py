@@ -59,6 +59,7 @@ _WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2
 _REAL_SHARE = 0.5
 _SAMPLE = 16_384  # Gaussians that judge whether a level of the grid pays
 _SMALLEST_SIGMA = 2.0**-4.5  # of a step: the first table level
+_FINER = 8.0  # octaves: a base step is not finer than the ideal one by more
 _HALF_BIN = 1 / 16  # octaves: half of what floor() loses in steps and spreads
 _Q0_OVER_MEAN = 4.0  # Q0 over the geometric mean of the wanted steps; a step is below 2 Q0
 
@@ -159,7 +160,8 @@ def scaling(target: Target) -> tuple[int, int, int, int]:
     """Fraction bits, mean in quanta, log2 of the unit in quanta, step bias, for a target."""
     # Coarser steps than the values are wide would all code the same: nothing.
     widest = math.log2(max(float(target.values.std()), 1e-300)) + 1
-    mean_step = min(float(target.log2_ideal.mean()), widest)
+    ideal = float(target.log2_ideal.mean())
+    mean_step = max(min(ideal, widest), ideal - _FINER)
     fraction = max(0, min(MAX_FRACTION_BITS, round(13 - mean_step - math.log2(_Q0_OVER_MEAN))))
     low, middle, high = np.percentile(target.values, [2, 50, 98])
     spread = max(float(high - low) / 4, 2.0**-fraction)
