@@ -32,7 +32,16 @@ from gscodec.cli.files import (
     write_output,
     write_stdout,
 )
-from gscodec.cli.options import Json, Output, Overwrite, Quiet, Threads
+from gscodec.cli.options import (
+    Effort,
+    Iterations,
+    Json,
+    Output,
+    Overwrite,
+    Quiet,
+    Threads,
+    TimeLimit,
+)
 from gscodec.cli.rd import rd
 from gscodec.cli.session import Session, peak_memory_bytes
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
@@ -117,27 +126,9 @@ def encode(
             "Default: 2e-3.",
         ),
     ] = None,
-    effort: Annotated[
-        str | None,
-        typer.Option(
-            "--effort",
-            metavar="fast|high",
-            help="fast: code the values as they are. high: also change them, through renders, "
-            "so that they cost less and show the same; takes minutes. Default: fast.",
-        ),
-    ] = None,
-    iterations: Annotated[
-        int | None,
-        typer.Option("--iterations", metavar="N", min=1, help="Of effort high. Default: 1500."),
-    ] = None,
-    time_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--time-limit",
-            metavar="TIME",
-            help="For effort high, about: 90s, 10m, 1h.",
-        ),
-    ] = None,
+    effort: Effort = None,
+    iterations: Iterations = None,
+    time_limit: TimeLimit = None,
     views: Annotated[
         str | None,
         typer.Option(

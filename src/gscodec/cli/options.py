@@ -31,3 +31,21 @@ Json: TypeAlias = Annotated[
         "--json", help="Report as JSON on stdout (on stderr where data goes to stdout)."
     ),
 ]
+
+Effort: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--effort",
+        metavar="fast|high",
+        help="fast: code the values as they are. high: also change them, through renders, "
+        "so that they cost less and show the same; takes minutes. Default: fast.",
+    ),
+]
+Iterations: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--iterations", metavar="N", min=1, help="Of effort high. Default: 1500."),
+]
+TimeLimit: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--time-limit", metavar="TIME", help="For effort high, about: 90s, 10m, 1h."),
+]

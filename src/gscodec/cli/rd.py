@@ -20,7 +20,15 @@ from gscodec.cli.files import (
     write_output,
     write_stdout,
 )
-from gscodec.cli.options import Json, Output, Overwrite, Quiet
+from gscodec.cli.options import (
+    Effort,
+    Iterations,
+    Json,
+    Output,
+    Overwrite,
+    Quiet,
+    TimeLimit,
+)
 from gscodec.cli.scenes import load_scene
 from gscodec.cli.session import Session
 from gscodec.errors import UsageError
@@ -74,20 +82,9 @@ def rd(
             help="Views to render at most, evenly over those there are. Default: 24.",
         ),
     ] = 24,
-    effort: Annotated[
-        str | None,
-        typer.Option("--effort", metavar="fast|high", help="As of encode."),
-    ] = None,
-    iterations: Annotated[
-        int | None,
-        typer.Option("--iterations", metavar="N", min=1, help="As of encode."),
-    ] = None,
-    time_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--time-limit", metavar="TIME", help="Of each encode, as of encode: 90s, 10m, 2h."
-        ),
-    ] = None,
+    effort: Effort = None,
+    iterations: Iterations = None,
+    time_limit: TimeLimit = None,
     no_spz: Annotated[
         bool, typer.Option("--no-spz", help="Do not measure SPZ beside the methods.")
     ] = False,
