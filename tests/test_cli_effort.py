@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,7 +10,6 @@ import gscodec
 from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
 from gscodec.errors import InputError, UsageError
 from scenes import make_scene
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
