@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gscodec.coding import Decoder, Encoder, encode_naturals
+from gscodec.coding.bits import FREQUENCIES, class_models
 from gscodec.errors import FormatError, SceneError
 from gscodec.geometry import Lattice, logistic, morton, octree
 from reference_decoder import RangeDecoder
@@ -131,10 +132,10 @@ def test_same_points_give_the_same_bytes() -> None:
 
 
 def test_shipped_frequencies_are_those_of_the_specification() -> None:
-    assert list(logistic.FREQUENCIES) == ONES
+    assert list(FREQUENCIES) == ONES
     exact = 2**24 / (1 + np.exp(-np.arange(32) / 4))
     assert np.abs(exact - ONES).max() <= 0.5
-    assert len(logistic.class_models()) == 63
+    assert len(class_models()) == 63
 
 
 @cache

@@ -1,5 +1,6 @@
 """Entropy coding with integer frequencies. The only package that imports constriction."""
 
+from gscodec.coding.bits import LOGIT_UNIT, decode_bits, encode_bits, one_shares
 from gscodec.coding.naturals import decode_naturals, decode_table, encode_naturals, encode_table
 from gscodec.coding.planes import decode_planes, encode_planes
 from gscodec.coding.range_coder import FREQUENCY_BITS, Decoder, Encoder, Model, cost_in_bits
@@ -19,6 +20,7 @@ __all__ = [
     "FREQUENCY_BITS",
     "LEVELS",
     "LEVELS_PER_OCTAVE",
+    "LOGIT_UNIT",
     "UNIT_LEVEL",
     "Decoder",
     "Encoder",
@@ -26,14 +28,17 @@ __all__ = [
     "Model",
     "bit_costs",
     "cost_in_bits",
+    "decode_bits",
     "decode_fitted",
     "decode_naturals",
     "decode_planes",
     "decode_residuals",
     "decode_table",
+    "encode_bits",
     "encode_fitted",
     "encode_naturals",
     "encode_planes",
     "encode_residuals",
     "encode_table",
+    "one_shares",
 ]

@@ -1,24 +1,22 @@
-"""Binary decisions from integer logits, and how the encoder learns the weights.
+"""Weights that turn features into the logit of a binary decision (`gscodec.coding.bits`).
 
-A logit is an integer in 1/16 nat. It is rounded to a quarter of a nat, clamped, and picks one
-of 63 shipped tables: class c, -31 .. 31, gives a one with the probability 1 / (1 + exp(-c / 4)).
 Weights are integers, sent as differences from those of the level before.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.coding import (
-    FREQUENCY_BITS,
+    LOGIT_UNIT,
     Decoder,
     Encoder,
     Model,
     decode_naturals,
     encode_naturals,
+    one_shares,
 )
 from gscodec.errors import FormatError
 
@@ -26,75 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHT_LIMIT = 4095  # 26 neighbours in each of a few sums stay far below 2**24: exact float32
-UNIT = 16  # weights and logits per nat
-_QUARTER = UNIT // 4
-_TOP = 31
-# Frequency of a one in 2**24 for the classes 0 .. 31.
-FREQUENCIES = (
-    8388608,
-    9431757,
-    10443135,
-    11394728,
-    12265128,
-    13040928,
-    13716624,
-    14293396,
-    14777323,
-    15177517,
-    15504527,
-    15769129,
-    15981542,
-    16150975,
-    16285438,
-    16391720,
-    16475457,
-    16541267,
-    16592886,
-    16633310,
-    16664929,
-    16689637,
-    16708930,
-    16723987,
-    16735732,
-    16744891,
-    16752030,
-    16757595,
-    16761931,
-    16765310,
-    16767942,
-    16769992,
-)
 _UNIFORM_BIT = Model.uniform(2)
 # The encoder's regression. The prior lets a weight differ from the level before by 0.7 nat.
 _PULL = 2.0
 _ITERATIONS = 8
 _SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
-
-
-@cache
-def class_models() -> tuple[Model, ...]:
-    """The tables of the classes -31 .. 31."""
-    whole = 1 << FREQUENCY_BITS
-    rising = [whole - f for f in FREQUENCIES[:0:-1]] + list(FREQUENCIES)
-    return tuple(Model(np.array([whole - one, one])) for one in rising)
-
-
-def classes(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Index into `class_models` for integer ``logits`` (any shape, 1/16 nat)."""
-    quarters = np.floor((logits + _QUARTER // 2) / _QUARTER)  # exact: a power of two
-    return (np.clip(quarters, -_TOP, _TOP) + _TOP).astype(np.uint8)
-
-
-def encode_bits(
-    encoder: Encoder, bits: NDArray[np.integer], logits: NDArray[np.float32]
-) -> None:
-    """Codes ``bits`` (M,), each 0 or 1, with ``logits`` (M,) of a one."""
-    encoder.encode_grouped(bits, classes(logits), class_models())
-
-
-def decode_bits(decoder: Decoder, logits: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Inverse of `encode_bits`: (M,) int32."""
-    return decoder.decode_grouped(classes(logits), class_models())
 
 
 def encode_weights(
@@ -124,8 +58,7 @@ def decode_weights(decoder: Decoder, before: NDArray[np.int64]) -> NDArray[np.in
 
 def cost(bits: NDArray[np.integer], logits: NDArray[np.float32]) -> float:
     """Ideal code length of `encode_bits`, in bits."""
-    ones = np.array([m.frequencies[1] for m in class_models()]) / 2.0**FREQUENCY_BITS
-    p = ones[classes(logits)]
+    p = one_shares(logits)
     return float(-np.log2(np.where(bits == 1, p, 1 - p)).sum())
 
 
@@ -145,8 +78,10 @@ def learn(
     """
     if not len(bits):
         return before
-    fitted = _fit(features, bits.astype(np.float64), before / UNIT, scale)
-    weights = np.clip(np.rint(fitted * UNIT), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int64)
+    fitted = _fit(features, bits.astype(np.float64), before / LOGIT_UNIT, scale)
+    weights = np.clip(np.rint(fitted * LOGIT_UNIT), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(
+        np.int64
+    )
     old, new = (cost(bits, features @ w.astype(np.float32)) for w in (before, weights))
     return weights if (old - new) * scale > _weight_bits(weights - before) else before
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
 from gscodec.geometry.neighbours import AROUND, OCTANT, RANK, SELF, SIDE, SOURCE
 
@@ -59,7 +60,7 @@ def encode_occupancy(
         logits = _combine(around, contents, contents[multiple], octant, column)[:, 0]
         open_ = _undecided(contents[multiple], octant)
         bits = occupancy[multiple][open_] >> octant & 1
-        logistic.encode_bits(encoder, bits, logits[open_])
+        encode_bits(encoder, bits, logits[open_])
     return weights
 
 
@@ -87,7 +88,7 @@ def decode_occupancy(
         logits = _combine(around, contents, own, octant, column)[:, 0]
         open_ = _undecided(own, octant)
         bits = np.ones(len(multiple), dtype=np.uint16)
-        bits[open_] = logistic.decode_bits(decoder, logits[open_])
+        bits[open_] = decode_bits(decoder, logits[open_])
         contents[multiple] = own | bits << octant
     return (contents[:-1] & 255).astype(np.uint8), weights
 

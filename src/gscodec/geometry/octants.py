@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding import Decoder, Encoder, Model
+from gscodec.coding import Decoder, Encoder, Model, decode_bits, encode_bits
 from gscodec.geometry import logistic
 from gscodec.geometry.level import ABSENT, MULTIPLE, Level
 from gscodec.geometry.neighbours import OFFSETS, RANK
@@ -50,7 +50,7 @@ def encode_octants(
     logistic.encode_weights(encoder, weights, before)
     for axis in _AXES:
         logits = _combine(near, octants, axis, weights.astype(np.float32)[:, None])[:, 0]
-        logistic.encode_bits(encoder, octants >> axis & 1, logits)
+        encode_bits(encoder, octants >> axis & 1, logits)
     return weights
 
 
@@ -66,7 +66,7 @@ def decode_octants(
     octants = np.zeros(len(near), dtype=np.uint8)
     for axis in _AXES:
         logits = _combine(near, octants, axis, weights.astype(np.float32)[:, None])[:, 0]
-        octants |= (logistic.decode_bits(decoder, logits) << axis).astype(np.uint8)
+        octants |= (decode_bits(decoder, logits) << axis).astype(np.uint8)
     return octants, weights
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
 from gscodec.geometry.neighbours import RANK, SELF, SOURCE
 
@@ -48,7 +49,7 @@ def encode_singles(
     weights = logistic.learn(features, single[sample].astype(np.uint8), before, stride)
     logistic.encode_weights(encoder, weights, before)
     logits = _combine(children, asked, weights.astype(np.float32)[:, None])[:, 0]
-    logistic.encode_bits(encoder, single[asked].astype(np.uint8), logits)
+    encode_bits(encoder, single[asked].astype(np.uint8), logits)
     return weights
 
 
@@ -60,7 +61,7 @@ def decode_singles(
     weights = logistic.decode_weights(decoder, before)
     logits = _combine(children, asked, weights.astype(np.float32)[:, None])[:, 0]
     single = children.parent_single.copy()
-    single[asked] = logistic.decode_bits(decoder, logits) == 1
+    single[asked] = decode_bits(decoder, logits) == 1
     return single, weights
 
 
