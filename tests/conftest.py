@@ -8,16 +8,23 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+import io
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 import scenes
+from command import Result
+from gscodec.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from command import Cli
     from gscodec.scene import GaussianScene
 
 # CI must not fail at random; a developer's machine may find something new.
@@ -36,3 +43,27 @@ def make_scene() -> Callable[..., GaussianScene]:
 def hard_scene(request: pytest.FixtureRequest) -> GaussianScene:
     """Each of `scenes.hard_scenes` in turn."""
     return scenes.hard_scenes()[request.param]
+
+
+@pytest.fixture
+def cli(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Cli:
+    """Runs ``gscodec`` in this process, inside an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*args: str | Path, stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "argv", ["gscodec", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        out, err = capfdbinary.readouterr()
+        code = ended.value.code
+        return Result(code if isinstance(code, int) else 0, out, err.decode())
+
+    return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
@@ -11,19 +10,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 import typer.main
 
 import gscodec
-from gscodec.cli.app import app, main
+from command import Result
+from gscodec.cli.app import app
 from scenes import make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Cli = Callable[..., "Result"]
+    from command import Cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,38 +41,6 @@ RUN_MAIN = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "{}\nfrom gscodec.cli import main; main()"
 )
-
-
-class Result(NamedTuple):
-    """How a run ended."""
-
-    code: int
-    out: bytes
-    err: str
-
-
-@pytest.fixture
-def cli(
-    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Cli:
-    """Runs `main` in this process, inside an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*args: str | Path, stdin: bytes = b"") -> Result:
-        monkeypatch.setattr(sys, "argv", ["gscodec", *map(str, args)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        out, err = capfdbinary.readouterr()
-        code = ended.value.code
-        return Result(code if isinstance(code, int) else 0, out, err.decode())
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from PIL import Image
 import gscodec
 from gscodec.camera import Camera
 from gscodec.cameraio import write_cameras
-from gscodec.cli.app import main
 from gscodec.comparison import (
     Pictures,
     attribute_errors,
@@ -31,15 +30,14 @@ from gscodec.report.compare_result import Quality, mean_quality
 from scenes import make_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from command import Cli
     from gscodec.report.compare_result import AttributeErrors
     from gscodec.scene import GaussianScene
 
-    Cli = Callable[..., "Result"]
 
 BLACK = (0.0, 0.0, 0.0)
 WHITE = (1.0, 1.0, 1.0)
@@ -340,30 +338,10 @@ def test_means_and_losses() -> None:
 # --- the command --------------------------------------------------------------------------
 
 
-class Result(NamedTuple):
-    """How a run ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def cli(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Cli:
-    """Runs ``gscodec compare`` in this process, inside the folder of `files`."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["gscodec", "compare", *args])
-        monkeypatch.setattr("signal.signal", lambda *_: None)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        return Result(code if isinstance(code, int) else 0, *capfd.readouterr())
-
-    return run
+def cli(cli: Cli) -> Cli:
+    """Runs ``gscodec compare``, inside the folder of `files`."""
+    return partial(cli, "compare")
 
 
 A = make_scene(300)
@@ -413,7 +391,7 @@ def test_tables_show_what_json_has(cli: Cli) -> None:
     result = cli("a.ply", "b.gsz", "--views", "views.json", "--quiet", "--json")
     report = json.loads(result.out)
     assert result.err == ""
-    tables = cli("a.ply", "b.gsz", "--views", "views.json").out
+    tables = cli("a.ply", "b.gsz", "--views", "views.json").text
     for text in (
         "280 Gaussians; without a partner: 20 of a",
         "estimated by matching",
@@ -427,7 +405,7 @@ def test_tables_show_what_json_has(cli: Cli) -> None:
 
 
 def test_quiet_prints_nothing(cli: Cli) -> None:
-    assert cli("a.ply", "b.gsz", "--views", "views.json", "--quiet") == (0, "", "")
+    assert cli("a.ply", "b.gsz", "--views", "views.json", "--quiet") == (0, b"", "")
 
 
 @pytest.mark.usefixtures("photos")
@@ -439,7 +417,7 @@ def test_photographs_judge_both(cli: Cli) -> None:
     assert photographs["b"]["psnr"] == pytest.approx(report["psnr"], abs=0.1)
     loss = photographs["a"]["psnr"] - photographs["b"]["psnr"]
     assert photographs["loss"]["psnr"] == pytest.approx(loss)
-    tables = cli(*args).out
+    tables = cli(*args).text
     assert f"{photographs['a']['psnr']:.3f} dB" in tables
     assert f"{loss:.3f} dB" in tables
 
@@ -480,7 +458,7 @@ def test_the_sheet_is_a_picture(cli: Cli, tmp_path: Path) -> None:
         assert sheet.format == "PNG"
         assert min(sheet.size) > 48
     again = cli(*args)
-    assert (again.code, again.out) == (6, "")
+    assert (again.code, again.out) == (6, b"")
     assert again.err.endswith("sheet.png: exists already; replace it with --overwrite\n")
     assert cli(*args, "--overwrite", "--quiet").code == 0
 
@@ -560,7 +538,7 @@ def test_what_cannot_be_compared(
     (tmp_path / "nan.gsz").write_bytes(gscodec.encode(replace(A, means=means), "raw"))
     (tmp_path / "cut.gsz").write_bytes((tmp_path / "b.gsz").read_bytes()[:-9])
     result = cli(*args, "--quiet")
-    assert (result.code, result.out) == (code, "")
+    assert (result.code, result.out) == (code, b"")
     assert result.err.startswith(f"gscodec: error: {message}")
     assert result.err.count("\n") == 1
 

@@ -7,21 +7,20 @@ import importlib.util
 import io
 import json
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import typer.main
 
 import gscodec
-from gscodec.camera import Camera
+from gscodec.camera import Camera, spread
 from gscodec.cameraio import write_cameras
-from gscodec.cli.app import app, main
+from gscodec.cli.app import app
 from gscodec.errors import SceneError, UsageError
-from gscodec.rd import LAMBDAS, jobs, measure, spread
+from gscodec.rd import LAMBDAS, jobs, measure
 from gscodec.report.curve import bjontegaard_rate, bytes_at
 from gscodec.report.rd_page import rd_html
 from gscodec.report.rd_plot import file_size, rd_png, rd_svg
@@ -29,39 +28,12 @@ from gscodec.report.rd_result import SPZ, Point, RdResult, lambda_text
 from scenes import make_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Cli = Callable[..., "Result"]
+    from command import Cli
 
 CURVE = [(300.0, 30.0), (420.0, 33.5), (700.0, 36.0), (900.0, 38.5), (1500.0, 43.0)]
 VOID = {"meta", "br", "link", "img", "hr"}
-
-
-class Result(NamedTuple):
-    """How a run ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def cli(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Cli:
-    """Runs `main` in this process, inside an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["gscodec", *args])
-        monkeypatch.setattr("signal.signal", lambda *_: None)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        return Result(code if isinstance(code, int) else 0, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

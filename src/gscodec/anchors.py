@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
-from gscodec.scene import ExtraProperty
+from gscodec.scene import ExtraProperty, GaussianScene
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SCALINGS = 6  # per anchor: three for its offsets, three for its Gaussians
@@ -118,6 +120,17 @@ class RenderingNetworks:
         """All arrays, in the order of `named`, the appearance last."""
         parts = [array for network in self.named().values() for array in network.arrays()]
         return (*parts, *(() if self.appearance is None else (self.appearance,)))
+
+    def with_weights(self, arrays: Sequence[NDArray[np.float32]]) -> RenderingNetworks:
+        """Other weights, in the order of `named`, and the same appearance."""
+        parts = [Perceptron(*arrays[n : n + 4]) for n in range(0, len(arrays), 4)]
+        return RenderingNetworks(
+            parts[0],
+            parts[1],
+            parts[2],
+            parts[3] if self.feature_bank is not None else None,
+            self.appearance,
+        )
 
 
 @dataclass(frozen=True)
@@ -254,3 +267,6 @@ def _check_arrays(owner: str, value: object, wanted: dict[str, tuple[int, ...]])
             raise SceneError(
                 f"{owner}.{name}: found {array.dtype} {array.shape}, expected float32 {shape}"
             )
+
+
+Scene = GaussianScene | AnchorScene

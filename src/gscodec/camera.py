@@ -10,6 +10,8 @@ import numpy as np
 from gscodec.errors import SceneError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 MAX_EDGE = 16_384  # pixels; larger is a mistake, not a camera
@@ -84,3 +86,11 @@ class TargetViews:
 
     cameras: tuple[Camera, ...]
     photographs: tuple[NDArray[np.float16], ...] | None = None
+
+
+def spread(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
+    """At most ``most`` of ``cameras``, evenly over their order."""
+    if len(cameras) <= most:
+        return tuple(cameras)
+    chosen = np.linspace(0, len(cameras) - 1, most).round().astype(int)
+    return tuple(cameras[i] for i in chosen)

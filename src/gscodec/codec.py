@@ -9,16 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.container import Inspection, inspect, pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
+from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
+    from gscodec.anchors import Scene
+    from gscodec.bitmap import BitMap
     from gscodec.methods import Progress
-    from gscodec.scene import GaussianScene
 
-__all__ = ["Encoded", "Inspection", "decode", "encode", "encode_with_report", "inspect"]
+__all__ = [
+    "Encoded",
+    "Inspection",
+    "bit_map",
+    "decode",
+    "encode",
+    "encode_with_report",
+    "inspect",
+]
 
 
 _SMALL = 5000  # Gaussians below which raw may be smaller
@@ -40,12 +52,12 @@ class Encoded:
     """
 
     data: bytes
-    reconstruction: GaussianScene
+    reconstruction: Scene
     notes: tuple[str, ...]
     report: dict[str, object]
 
 
-def encode(scene: GaussianScene, method: str = "hac", **options: Any) -> bytes:
+def encode(scene: Scene, method: str = "hac", **options: Any) -> bytes:
     """Encodes ``scene`` and returns the bytes of a .gsz file.
 
     Args:
@@ -62,7 +74,7 @@ def encode(scene: GaussianScene, method: str = "hac", **options: Any) -> bytes:
 
 
 def encode_with_report(
-    scene: GaussianScene,
+    scene: Scene,
     method: str = "hac",
     *,
     verify: bool = True,
@@ -92,7 +104,7 @@ def encode_with_report(
     return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
 
 
-def _verify(data: bytes, wanted: GaussianScene) -> None:
+def _verify(data: bytes, wanted: Scene) -> None:
     """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
     try:
         same = decode(data).digest() == wanted.digest()
@@ -103,7 +115,7 @@ def _verify(data: bytes, wanted: GaussianScene) -> None:
 
 
 def _encode_or_fall_back(
-    scene: GaussianScene, method: str, options: object, progress: Progress
+    scene: Scene, method: str, options: object, progress: Progress
 ) -> methods.Coded:
     """Codes with ``method``, or with `raw` where that is the only way, or the smaller one."""
     raw = methods.by_name("raw")
@@ -126,9 +138,7 @@ def _size(coded: methods.Coded) -> int:
     return sum(len(stream.data) for stream in coded.payload.streams)
 
 
-def decode(
-    data: bytes, progress: Progress = _silent, threads: int | None = None
-) -> GaussianScene:
+def decode(data: bytes, progress: Progress = _silent, threads: int | None = None) -> Scene:
     """Decodes the bytes of a .gsz file; ``threads`` limits the CPU, not the result.
 
     Raises:
@@ -143,3 +153,21 @@ def decode(
             f"expected {payload.header.scene_sha256.hex()[:16]}... from the header"
         )
     return replace(scene, extras=extras.decode(payload))
+
+
+def bit_map(data: bytes, progress: Progress = _silent, threads: int | None = None) -> BitMap:
+    """Decodes the bytes of a .gsz file to learn which bits each primitive takes.
+
+    Extra properties are part of it, evenly over the primitives.
+
+    Raises:
+        FormatError: The bytes are damaged.
+        UnsupportedError: The file needs something that this version lacks.
+    """
+    payload = unpack(data)
+    found = methods.by_id(payload.header.method).spent(payload, progress, threads)
+    sizes = [len(s.data) for s in payload.streams if s.attribute is Attribute.EXTRA]
+    if not sizes or not len(found):
+        return found
+    each = np.full(len(found), 8 * sum(sizes) / len(found), dtype=np.float32)
+    return replace(found, bits={**found.bits, Attribute.EXTRA: each})

@@ -43,6 +43,12 @@ class Attribute(IntEnum):
     SH_1 = 8
     SH_2 = 9
     SH_3 = 10
+    MASK = 11
+    FEATURE = 12
+    SCALING = 13
+    OFFSET = 14
+    RENDERING = 15
+    CHECKPOINT = 16
     EXTRA = 32
 
 

@@ -179,14 +179,6 @@ def _measure_spz(
     return (Point(SPZ, None, len(data), len(decoded), *quality, seconds, {}),), ()
 
 
-def spread(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
-    """At most ``most`` of ``cameras``, evenly over their order."""
-    if len(cameras) <= most:
-        return tuple(cameras)
-    chosen = np.linspace(0, len(cameras) - 1, most).round().astype(int)
-    return tuple(cameras[i] for i in chosen)
-
-
 def _parts(data: bytes) -> dict[str, int]:
     """Bytes by attribute; header, notes and envelopes together as ``container``."""
     rows = inspect(data).rows

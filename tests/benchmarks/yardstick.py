@@ -1,7 +1,8 @@
 """`gscodec compare` beside a judge that is no part of gscodec: both must say the same.
 
 Each scene is encoded and decoded once; then both compare it with its source, over the same
-cameras. They share no code: the judge has its own reader, renderer (C++), PSNR and SSIM.
+cameras. Checkpoints of Scaffold-GS are compared with their photographs as they are. They share
+no code: the judge has its own reader, renderer (C++), PSNR and SSIM.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 JUDGE = SHARED / "judge" / "judge.py"
+JUDGE_OF_CHECKPOINTS = JUDGE.with_name("judge_scaffold.py")
 SCENES = ("mic-small", "mic", "plant", "fox", "playbot")
+# Checkpoint -> the scene that has its photographs.
+CHECKPOINTS = {"mic-scaffold": "mic", "kwrous-scaffold": "kwrous-scaffold"}
 GSCODEC = (sys.executable, "-m", "gscodec")
 TOLERANCE = 0.02  # dB
 
@@ -61,6 +65,35 @@ def theirs(scene: Path, ply: Path, folder: Path) -> Verdict:
     return Verdict(result["psnr"], result["worst_psnr"], result["ssim"], count)
 
 
+def ours_of_checkpoint(scene: Path, images: Path) -> Verdict:
+    """By `gscodec compare`, of its renders against photographs."""
+    views = ("--views", scene / "cameras.json", "--images", images)
+    result = json.loads(run(*GSCODEC, "compare", scene, scene, *views, "--quiet", "--json"))
+    mean = result["photographs"]["a"]
+    worst = min(view["a_to_photograph"]["psnr"] for view in result["views"])
+    return Verdict(mean["psnr"], worst, mean["ssim"], len(result["views"]))
+
+
+def theirs_of_checkpoint(scene: Path, images: Path, folder: Path) -> Verdict:
+    """By the judge."""
+    out, cameras = folder / "judge.json", scene / "cameras.json"
+    options = ("--images", images, "--json", out)
+    run(sys.executable, JUDGE_OF_CHECKPOINTS, scene, cameras, *options)
+    result = json.loads(out.read_text())
+    worst = min(view["psnr"] for view in result["rows"])
+    return Verdict(result["psnr"], worst, result["ssim"], result["views"])
+
+
+def verdicts(name: str, keep: Path, scratch: Path, lam: str) -> tuple[Verdict, Verdict]:
+    """Ours and theirs of one scene."""
+    scene = SHARED / "scenes" / name
+    if name in CHECKPOINTS:
+        images = SHARED / "scenes" / CHECKPOINTS[name] / "images"
+        return ours_of_checkpoint(scene, images), theirs_of_checkpoint(scene, images, scratch)
+    gsz = coded(scene, keep, lam)
+    return ours(scene, gsz), theirs(scene, gsz.with_suffix(".ply"), scratch)
+
+
 def run(*command: str | Path) -> bytes:
     """What a command prints; the script ends if it fails."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
@@ -78,7 +111,10 @@ def main() -> None:
     """Prints a Markdown table; ends with 1 if a difference exceeds the tolerance."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--scenes", nargs="+", default=SCENES, help="folders of ../shared/scenes"
+        "--scenes",
+        nargs="+",
+        default=(*SCENES, *CHECKPOINTS),
+        help="folders of ../shared/scenes",
     )
     parser.add_argument("--lambda", dest="lam", default="2e-3")
     parser.add_argument("--keep", type=Path, help="folder of coded scenes, used if there")
@@ -92,14 +128,12 @@ def main() -> None:
         folder = args.keep or Path(scratch)
         for name in args.scenes:
             scene = SHARED / "scenes" / name
-            if not (scene / "scene.ply").exists():
+            if not (scene / ("cfg_args" if name in CHECKPOINTS else "scene.ply")).exists():
                 print(f"| {name} | skipped: not on this machine | | | | | |", flush=True)
                 continue
-            gsz = coded(scene, folder, args.lam)
-            verdicts = ours(scene, gsz), theirs(scene, gsz.with_suffix(".ply"), Path(scratch))
-            print(row(name, *verdicts), flush=True)
-            differences += [abs(verdicts[0].psnr - verdicts[1].psnr)]
-            differences += [abs(verdicts[0].worst - verdicts[1].worst)]
+            a, b = verdicts(name, folder, Path(scratch), args.lam)
+            print(row(name, a, b), flush=True)
+            differences += [abs(a.psnr - b.psnr), abs(a.worst - b.worst)]
     if max(differences, default=0.0) > TOLERANCE:
         sys.exit(f"differences up to {max(differences):.3f} dB, expected at most {TOLERANCE}")
 

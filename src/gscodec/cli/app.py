@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from gscodec._version import __version__
+from gscodec.cli.bit_maps import check_maps, write_maps
 from gscodec.cli.cameras import cameras
 from gscodec.cli.compare import compare
 from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 _EXIT_BUG = 1
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MAX_SEED = 2**32 - 1
-_PIPE_WIDTH = 110  # columns of tables that go to no terminal
 _NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[encode]'"
 _FLAGS = {
     "lam": "--lambda",
@@ -280,29 +280,36 @@ def decode(
 @app.command()
 def inspect(
     source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PATH",
+            help="Decode the file and write where in space its bits are: a picture, .png, or a "
+            "page to turn it in, .html. May be repeated.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Show what is in a file and what each part of it costs; checks every checksum."""
+    check_maps(source, maps or (), overwrite=overwrite)
+
     from gscodec.container import inspect as inspect_bytes
 
     data = read_input(source)
     with _named(source):
         inspection = inspect_bytes(data)
+        if maps:
+            write_maps(source, data, maps)
     if as_json:
         write_stdout(_json(inspection.to_json()))
         return
 
-    from rich.console import Console
-
+    from gscodec.cli.tables import print_tables
     from gscodec.report.inspection import inspection_tables
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    with console.capture() as capture:
-        for table in inspection_tables(source, inspection):
-            console.print(table)
-            console.print()
-    text = "".join(f"{line.rstrip()}\n" for line in capture.get().rstrip().splitlines())
-    write_stdout(text.encode(sys.stdout.encoding, "backslashreplace"))
+    print_tables(inspection_tables(source, inspection))
 
 
 @dataclass(frozen=True)

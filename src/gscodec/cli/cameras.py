@@ -20,6 +20,7 @@ from gscodec.errors import SceneError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
     from gscodec.scene import GaussianScene
 
@@ -107,7 +108,9 @@ def _check(source: str, target: str, preview: str | None, *, overwrite: bool) ->
 
 
 def _preview(
-    scene: GaussianScene, views: Sequence[Camera], progress: Callable[[str, float], None]
+    scene: GaussianScene | AnchorScene,
+    views: Sequence[Camera],
+    progress: Callable[[str, float], None],
 ) -> bytes:
     from gscodec.cameraio import rescaled
     from gscodec.render import render

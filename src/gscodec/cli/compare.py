@@ -6,7 +6,6 @@ import json
 import math
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
 from gscodec.cli.options import Overwrite, Quiet
 from gscodec.cli.scenes import LoadedScene, load_scene
 from gscodec.cli.session import Session
+from gscodec.cli.views import ChosenViews, choose_views
 from gscodec.errors import UsageError, VerifyError
 
 if TYPE_CHECKING:
@@ -25,20 +25,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
     from gscodec.comparison import Shown
     from gscodec.report.compare_result import CompareResult, Side
     from gscodec.scene import GaussianScene
 
+    Scene = GaussianScene | AnchorScene
     Photograph = Callable[[Camera], NDArray[np.float32]]
 
-_VIRTUAL_VIEWS = 24
 _SHEET_ROWS = 12  # pictures of more views would take memory, and nobody looks at them
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="The reference, .ply or .gsz.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What is judged, .ply or .gsz.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="The reference: .ply, .gsz or checkpoint folder.")
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(metavar="B", help="What is judged: .ply, .gsz or checkpoint folder."),
+    ],
     views: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +106,7 @@ def compare(
     colour = _background(background)
     _check(a, b, views, images, lpips=lpips, sheet=sheet, overwrite=overwrite)
 
-    from gscodec.comparison import attribute_errors, compare_pictures, require_finite
+    from gscodec.comparison import compare_pictures, errors_between, require_finite
     from gscodec.report.compare_result import CompareResult
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
@@ -109,13 +115,13 @@ def compare(
         require_finite(first.scene, a)
         require_finite(second.scene, b)
         session.progress("cameras")
-        chosen = _choose_views(first.scene, second.scene, views, images, max_views, colour)
+        chosen = choose_views((first.scene, second.scene), views, images, max_views)
         pictures = compare_pictures(
             first.scene,
             second.scene,
             chosen.cameras,
             background=colour,
-            photograph=chosen.photograph,
+            photograph=None if images is None else _photograph(chosen, colour),
             lpips=lpips,
             keep=_SHEET_ROWS if sheet else 0,
             progress=session.progress,
@@ -124,10 +130,10 @@ def compare(
         result = CompareResult(
             a=_side(a, first),
             b=_side(b, second),
-            views_from=chosen.source,
+            views_from=chosen.told(folders=True),
             background=colour,
             views=pictures.views,
-            attributes=attribute_errors(first.scene, second.scene),
+            attributes=errors_between(first.scene, second.scene),
             notes=(*_notes("a", first), *_notes("b", second), *chosen.notes),
         )
         if sheet:
@@ -138,16 +144,6 @@ def compare(
     elif not quiet:
         _print_tables(result)
     _require(result, min_psnr)
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """The views of a comparison; ``photograph`` gives the photograph of each of ``cameras``."""
-
-    cameras: Sequence[Camera]
-    source: str
-    notes: tuple[str, ...] = ()
-    photograph: Photograph | None = None
 
 
 def _background(text: str) -> tuple[float, float, float]:
@@ -190,52 +186,25 @@ def _check(
         check_output(STDIO, sheet, overwrite=overwrite)
 
 
-def _choose_views(
-    a: GaussianScene,
-    b: GaussianScene,
-    path: str | None,
-    images: str | None,
-    most: int | None,
-    background: tuple[float, float, float],
-) -> _Chosen:
-    if path is None:
-        return _virtual(a, b, most)
-    from gscodec.cli.views import read_photograph, read_views
-    from gscodec.rd import spread
+def _photograph(chosen: ChosenViews, background: tuple[float, float, float]) -> Photograph:
+    """Gives the photograph of each camera."""
+    from gscodec.cli.photographs import read_photograph
 
-    found = read_views(path, images)
-    cameras: Sequence[Camera] = found.cameras
-    photograph: Photograph | None = None
-    if images is not None:
-        cameras = [c for c in cameras if c.image in found.photographs]
-
-        def photograph(camera: Camera) -> NDArray[np.float32]:
-            return read_photograph(found.photographs[camera.image], camera, background)
-
-    chosen = spread(cameras, most or len(cameras))
-    source = f"{len(chosen)} of the {len(found.cameras)} cameras of {found.source}"
-    return _Chosen(chosen, source, found.notes, photograph)
+    return lambda camera: read_photograph(chosen.photographs[camera.image], camera, background)
 
 
-def _virtual(a: GaussianScene, b: GaussianScene, most: int | None) -> _Chosen:
-    """Views of ``a``, or of ``b`` where there is nothing to see in ``a``."""
-    from gscodec.render.virtual import virtual_cameras
-
-    count = most or _VIRTUAL_VIEWS
-    found = virtual_cameras(a, count)
-    if not found.cameras:
-        found = virtual_cameras(b, count)
-    return _Chosen(found.cameras, f"{len(found.cameras)} virtual cameras, {found.note}")
-
-
-def _side(path: str, loaded: LoadedScene) -> Side:
+def _side(path: str, loaded: LoadedScene[Scene]) -> Side:
+    from gscodec.anchors import AnchorScene
     from gscodec.report.compare_result import Side
 
-    name = "stdin" if path == STDIO else Path(path).name
-    return Side(name, loaded.bytes, len(loaded.scene), loaded.scene.sh_degree)
+    name = "stdin" if path == STDIO else Path(path).name or Path(path).resolve().name
+    scene = loaded.scene
+    if isinstance(scene, AnchorScene):
+        return Side(name, loaded.bytes, None, None, len(scene), scene.offset_count)
+    return Side(name, loaded.bytes, len(scene), scene.sh_degree)
 
 
-def _notes(name: str, loaded: LoadedScene) -> tuple[str, ...]:
+def _notes(name: str, loaded: LoadedScene[Scene]) -> tuple[str, ...]:
     return tuple(f"{name}: {note}" for note in loaded.notes)
 
 

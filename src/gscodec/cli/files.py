@@ -30,7 +30,7 @@ def read_input(path: str) -> bytes:
     except IsADirectoryError as error:
         raise InputError(f"{printable(path)}: is a folder, expected a file") from error
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read: {_reason(error)}") from error
+        raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
 
 
 def output_path(source: str, output: str | None, old: str, new: str) -> str:
@@ -56,9 +56,7 @@ def check_output(source: str, output: str, *, overwrite: bool) -> None:
     try:
         problem = _problem(source, Path(output), overwrite=overwrite)
     except OSError as error:
-        raise OutputError(
-            f"{printable(output)}: cannot be written: {_reason(error)}"
-        ) from error
+        raise OutputError(f"{printable(output)}: cannot be written: {reason(error)}") from error
     if problem:
         raise problem
 
@@ -99,7 +97,7 @@ def write_output(path: str, data: bytes) -> None:
         else:
             _replace(target, data)
     except OSError as error:
-        raise OutputError(f"{printable(path)}: cannot be written: {_reason(error)}") from error
+        raise OutputError(f"{printable(path)}: cannot be written: {reason(error)}") from error
 
 
 def write_stdout(data: bytes) -> None:
@@ -114,7 +112,7 @@ def write_stdout(data: bytes) -> None:
     except OSError as error:
         # Else the interpreter would try again at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"stdout: cannot be written: {_reason(error)}") from error
+        raise OutputError(f"stdout: cannot be written: {reason(error)}") from error
 
 
 def _replace(target: Path, data: bytes) -> None:
@@ -130,5 +128,6 @@ def _replace(target: Path, data: bytes) -> None:
         raise
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says, in words that are safe on a terminal."""
     return printable(error.strerror or str(error))

@@ -29,18 +29,16 @@ from gscodec.cli.options import (
     Quiet,
     TimeLimit,
 )
-from gscodec.cli.scenes import load_scene
+from gscodec.cli.scenes import load_gaussians
 from gscodec.cli.session import Session
+from gscodec.cli.views import choose_views
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gscodec.camera import Camera
-    from gscodec.methods import Progress
     from gscodec.report.rd_result import RdResult
-    from gscodec.scene import GaussianScene
 
 _LIBRARIES = ("matplotlib", "numba", "scipy")
 
@@ -113,9 +111,11 @@ def rd(
     todo = jobs(method or ("hac",), _lambdas(lambdas) or LAMBDAS, given)
     with Session(quiet=quiet) as session, _stdout_kept_clean():
         session.progress("read")
-        loaded = load_scene(source)
+        loaded = load_gaussians(source)
         scene = loaded.scene
-        cameras, views_from, camera_notes = _cameras(scene, views, max_views, session.progress)
+        session.progress("cameras")
+        chosen = choose_views((scene,), views, None, max_views)
+        cameras = chosen.cameras
         points, notes = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
         result = RdResult(
             source="stdin" if source == STDIO else Path(source).name,
@@ -123,9 +123,9 @@ def rd(
             gaussians=len(scene),
             sh_degree=scene.sh_degree,
             views=len(cameras),
-            views_from=views_from,
+            views_from=chosen.told(folders=False),
             points=points,
-            notes=(*loaded.notes, *camera_notes, *notes),
+            notes=(*loaded.notes, *chosen.notes, *notes),
         )
         session.progress("write")
         files = _files(result, png=png is not None, csv=csv is not None)
@@ -172,25 +172,6 @@ def _lambdas(texts: Sequence[str] | None) -> list[float]:
         raise UsageError(
             f"--lambda: found {','.join(words)!r}, expected numbers such as 5e-4,2e-3"
         ) from error
-
-
-def _cameras(
-    scene: GaussianScene, path: str | None, most: int, progress: Progress
-) -> tuple[Sequence[Camera], str, tuple[str, ...]]:
-    """Cameras to render, where they come from, and notes."""
-    if path is None:
-        from gscodec.render.virtual import virtual_cameras
-
-        progress("cameras", 0.0)
-        virtual = virtual_cameras(scene, most)
-        return virtual.cameras, f"{len(virtual.cameras)} virtual cameras, {virtual.note}", ()
-    from gscodec.cli.views import read_views
-    from gscodec.rd import spread
-
-    found = read_views(path)
-    chosen = spread(found.cameras, most)
-    views_from = f"{len(chosen)} of the {len(found.cameras)} cameras of {found.source.name}"
-    return chosen, views_from, found.notes
 
 
 def _files(result: RdResult, *, png: bool, csv: bool) -> list[bytes]:

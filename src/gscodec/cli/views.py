@@ -6,7 +6,7 @@ that it names, then give each camera the size of its photograph.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,15 @@ from gscodec.errors import InputError, SceneError, UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.scene import GaussianScene
 
-__all__ = ["Views", "read_photograph", "read_views"]
+__all__ = ["ChosenViews", "Views", "choose_views", "read_photograph", "read_views"]
 
+_VIRTUAL_VIEWS = 24
 # Where a folder may have its cameras, the first one counts; INRIA's code has the same order.
 _MODELS = ("sparse/0", "sparse", ".")
 _FILES = ("transforms.json", "transforms_train.json", "cameras.json")
@@ -113,6 +116,78 @@ def read_views(path: str, images: str | None = None) -> Views:
     views = Views(source, cameras, found, (*_note_on_others(source, others), *resized))
     incomplete = bool(found) and not views.has_photographs
     return replace(views, notes=(*views.notes, views.missing)) if incomplete else views
+
+
+@dataclass(frozen=True)
+class ChosenViews:
+    """What is rendered to measure a scene.
+
+    Attributes:
+        cameras: In the order of their file.
+        count: Cameras there were to choose from.
+        origin: Their file or folder, None for virtual ones.
+        detail: How virtual ones were placed.
+        photographs: `Camera.image` -> the file, for those that were found.
+        notes: One line for each thing that was changed, left out or not found.
+    """
+
+    cameras: Sequence[Camera]
+    count: int
+    origin: Path | None = None
+    detail: str = ""
+    photographs: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def told(self, *, folders: bool) -> str:
+        """Where they come from; ``folders``: as a whole path."""
+        if self.origin is None:
+            return f"{self.count} virtual cameras, {self.detail}"
+        name = str(self.origin) if folders else self.origin.name
+        return f"{len(self.cameras)} of the {self.count} cameras of {name}"
+
+
+def choose_views(
+    scenes: Sequence[GaussianScene | AnchorScene],
+    path: str | None,
+    images: str | None,
+    most: int | None,
+) -> ChosenViews:
+    """At most ``most`` cameras of a data set, or as many virtual ones.
+
+    Args:
+        scenes: Virtual cameras look at the first in which there is something to see.
+        path: As for `read_views`, None for virtual cameras.
+        images: As for `read_views`; if given, only cameras with photographs are chosen.
+        most: None for all, or 24 virtual ones.
+
+    Raises:
+        The errors of `read_views`.
+    """
+    if path is None:
+        return _virtual_views(scenes, most or _VIRTUAL_VIEWS)
+    from gscodec.camera import spread
+
+    found = read_views(path, images)
+    cameras: Sequence[Camera] = found.cameras
+    if images is not None:
+        cameras = [c for c in cameras if c.image in found.photographs]
+    return ChosenViews(
+        cameras=spread(cameras, most or len(cameras)),
+        count=len(found.cameras),
+        origin=found.source,
+        photographs=found.photographs,
+        notes=found.notes,
+    )
+
+
+def _virtual_views(scenes: Sequence[GaussianScene | AnchorScene], count: int) -> ChosenViews:
+    from gscodec.render.virtual import virtual_cameras
+
+    for scene in scenes:
+        found = virtual_cameras(scene, count)
+        if found.cameras:
+            break
+    return ChosenViews(found.cameras, len(found.cameras), detail=found.note)
 
 
 def _locate(path: Path) -> tuple[Path, Path, list[Path]]:

@@ -1,6 +1,13 @@
 """Entropy coding with integer frequencies. The only package that imports constriction."""
 
-from gscodec.coding.bits import LOGIT_UNIT, decode_bits, encode_bits, one_shares
+from gscodec.coding.bits import (
+    LOGIT_UNIT,
+    decision_bits,
+    decision_classes,
+    decode_bits,
+    encode_bits,
+    one_shares,
+)
 from gscodec.coding.naturals import decode_naturals, decode_table, encode_naturals, encode_table
 from gscodec.coding.planes import decode_planes, encode_planes
 from gscodec.coding.range_coder import FREQUENCY_BITS, Decoder, Encoder, Model, cost_in_bits
@@ -14,6 +21,7 @@ from gscodec.coding.residuals import (
     decode_residuals,
     encode_fitted,
     encode_residuals,
+    residual_bits,
 )
 
 __all__ = [
@@ -28,6 +36,8 @@ __all__ = [
     "Model",
     "bit_costs",
     "cost_in_bits",
+    "decision_bits",
+    "decision_classes",
     "decode_bits",
     "decode_fitted",
     "decode_naturals",
@@ -41,4 +51,5 @@ __all__ = [
     "encode_residuals",
     "encode_table",
     "one_shares",
+    "residual_bits",
 ]

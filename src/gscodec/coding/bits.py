@@ -64,7 +64,7 @@ def class_models() -> tuple[Model, ...]:
     return tuple(Model(np.array([whole - one, one])) for one in rising)
 
 
-def classes(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+def decision_classes(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Index into `class_models` for integer ``logits`` (any shape, 1/16 nat)."""
     quarters = np.floor((logits + _QUARTER // 2) / _QUARTER)  # exact: a power of two
     return (np.clip(quarters, -_TOP, _TOP) + _TOP).astype(np.uint8)
@@ -74,16 +74,26 @@ def encode_bits(
     encoder: Encoder, bits: NDArray[np.integer], logits: NDArray[np.float32]
 ) -> None:
     """Codes ``bits`` (M,), each 0 or 1, with ``logits`` (M,) of a one."""
-    encoder.encode_grouped(bits, classes(logits), class_models())
+    encoder.encode_grouped(bits, decision_classes(logits), class_models())
 
 
 def decode_bits(decoder: Decoder, logits: NDArray[np.float32]) -> NDArray[np.int32]:
     """Inverse of `encode_bits`: (M,) int32."""
-    return decoder.decode_grouped(classes(logits), class_models())
+    return decoder.decode_grouped(decision_classes(logits), class_models())
 
 
 def one_shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probability of a one that the tables of ``logits`` give."""
     ones = np.array([m.frequencies[1] for m in class_models()]) / 2.0**FREQUENCY_BITS
-    shares: NDArray[np.float64] = ones[classes(logits)]
+    shares: NDArray[np.float64] = ones[decision_classes(logits)]
     return shares
+
+
+def decision_bits(
+    bits: NDArray[np.integer], decisions: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """What `encode_bits` spends on each of ``bits`` (M,) in classes ``decisions``: (M,) float32."""
+    frequencies = np.array([model.frequencies for model in class_models()])
+    costs: NDArray[np.float32] = (FREQUENCY_BITS - np.log2(frequencies)).astype(np.float32)
+    spent: NDArray[np.float32] = costs[decisions, bits]
+    return spent

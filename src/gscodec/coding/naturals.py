@@ -50,6 +50,13 @@ def decode_naturals(decoder: Decoder, count: int) -> NDArray[np.int64]:
     return leading + low - 1
 
 
+def natural_bits(values: NDArray[np.integer]) -> NDArray[np.int64]:
+    """What `encode_naturals` spends on each of ``values`` (M,): (M,) int64 bits."""
+    lengths = np.frexp(values.astype(np.float64) + 1)[1].astype(np.int64)  # exact: below 2**53
+    bits: NDArray[np.int64] = 5 + 8 * -(-(lengths - 1) // 8)
+    return bits
+
+
 def encode_table(encoder: Encoder, counts: NDArray[np.integer], precision: int = 12) -> Model:
     """Codes the frequencies of ``counts`` (S,) and returns the table the decoder will have.
 

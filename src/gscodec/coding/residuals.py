@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding.naturals import decode_naturals, encode_naturals
+from gscodec.coding.naturals import decode_naturals, encode_naturals, natural_bits
 from gscodec.coding.range_coder import FREQUENCY_BITS, Decoder, Encoder, Model
 from gscodec.errors import FormatError, GscodecError
 
@@ -141,6 +141,20 @@ def decode_residuals(
     magnitude = (natural >> 1) + support[outside] + 1
     values[outside] = np.where(natural & 1, -magnitude, magnitude)
     return values
+
+
+def residual_bits(
+    values: NDArray[np.int64], levels: NDArray[np.integer], family: Family
+) -> NDArray[np.float32]:
+    """What `encode_residuals` spends on each of ``values`` (M,): (M,) float32 bits."""
+    costs, support = bit_costs(family), _SUPPORTS[levels]
+    bits: NDArray[np.float32] = costs[levels, np.minimum(np.abs(values), support)]
+    outside = np.flatnonzero(np.abs(values) > support)
+    v, s = values[outside], support[outside]
+    escapes = np.array([half[-1] for half in _half_tables()[family]])[levels[outside]]
+    bits[outside] = FREQUENCY_BITS - np.log2(escapes)
+    bits[outside] += natural_bits(2 * (np.abs(v) - s - 1) + (v < 0))
+    return bits
 
 
 def encode_fitted(encoder: Encoder, values: NDArray[np.int64]) -> None:

@@ -10,26 +10,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.anchors import AnchorScene
+from gscodec.comparison.anchor_errors import anchor_errors
 from gscodec.comparison.attributes import attribute_errors
 from gscodec.comparison.pictures import Pictures, Shown, compare_pictures
 from gscodec.errors import SceneError
+from gscodec.report.compare_result import AttributeErrors, MatchedBy
 
 if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
-__all__ = ["Pictures", "Shown", "attribute_errors", "compare_pictures", "require_finite"]
+__all__ = [
+    "Pictures",
+    "Shown",
+    "attribute_errors",
+    "compare_pictures",
+    "errors_between",
+    "require_finite",
+]
 
 
-def require_finite(scene: GaussianScene, name: str) -> None:
+def errors_between(
+    a: GaussianScene | AnchorScene, b: GaussianScene | AnchorScene
+) -> AttributeErrors:
+    """Measures ``b`` against ``a``, both of finite values; no errors if they differ in kind."""
+    if isinstance(a, AnchorScene):
+        if isinstance(b, AnchorScene):
+            return anchor_errors(a, b)
+    elif not isinstance(b, AnchorScene):
+        return attribute_errors(a, b)
+    return AttributeErrors(0, len(a), len(b), (), MatchedBy.NOTHING)
+
+
+def require_finite(scene: GaussianScene | AnchorScene, name: str) -> None:
     """Refuses what has neither pictures nor errors.
 
     Raises:
-        SceneError: A value is NaN or infinite; with the first Gaussian that has one.
+        SceneError: A value is NaN or infinite; with the first Gaussian or anchor that has one.
     """
+    what = "Gaussian"
+    if isinstance(scene, AnchorScene):
+        what = "anchor"
+        if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
+            raise SceneError(f"{name}: a weight of the networks is not finite")
     for attribute, values in scene.attributes().items():
         bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
             raise SceneError(
-                f"{name}: {attribute} of Gaussian {int(bad.argmax())} is not finite "
-                f"({int(bad.sum())} of {len(scene)} Gaussians)"
+                f"{name}: {attribute} of {what} {int(bad.argmax())} is not finite "
+                f"({int(bad.sum())} of {len(scene)} {what}s)"
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from gscodec.comparison.matching import match
 from gscodec.comparison.shapes import covariance_errors, opacities
-from gscodec.report.compare_result import AttributeErrors, Deviation
+from gscodec.report.compare_result import AttributeErrors, Deviation, MatchedBy
 from gscodec.scene import sh_rest_count
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def attribute_errors(a: GaussianScene, b: GaussianScene) -> AttributeErrors:
     """Matches two scenes of finite values and measures ``b`` against ``a``, pair by pair."""
     pairs = match(a, b)
     errors = _errors(a, a.take(pairs.a), b.take(pairs.b)) if len(pairs) else ()
-    return AttributeErrors(len(pairs), len(a) - len(pairs), len(b) - len(pairs), tuple(errors))
+    unmatched = (len(a) - len(pairs), len(b) - len(pairs))
+    return AttributeErrors(len(pairs), *unmatched, tuple(errors), MatchedBy.LIKENESS)
 
 
 def _errors(whole: GaussianScene, a: GaussianScene, b: GaussianScene) -> Iterator[Deviation]:
@@ -36,18 +37,19 @@ def _errors(whole: GaussianScene, a: GaussianScene, b: GaussianScene) -> Iterato
     # As the encoder reports it: the middle one of all 3 N standard deviations.
     middle = float(np.median(whole.log_scales.astype(np.float64)))
     scale = np.exp(np.clip(middle, -_MAX_EXPONENT, _MAX_EXPONENT))
-    yield _error("position", "scene units", distances)
-    yield _error("position", "median Gaussian scales", distances / scale)
-    yield _error("opacity", "0 to 1", opacities(b) - opacities(a))
-    yield _error("covariance", "relative, Frobenius norm", covariance_errors(a, b))
-    yield _error("log-scales", "natural log, sorted", _sorted_scales(b) - _sorted_scales(a))
-    yield _error("SH dc", "coefficient", b.sh_dc.astype(np.float64) - a.sh_dc)
+    yield deviation("position", "scene units", distances)
+    yield deviation("position", "median Gaussian scales", distances / scale)
+    yield deviation("opacity", "0 to 1", opacities(b) - opacities(a))
+    yield deviation("covariance", "relative, Frobenius norm", covariance_errors(a, b))
+    yield deviation("log-scales", "natural log, sorted", _sorted_scales(b) - _sorted_scales(a))
+    yield deviation("SH dc", "coefficient", b.sh_dc.astype(np.float64) - a.sh_dc)
     for degree in range(1, max(a.sh_degree, b.sh_degree) + 1):
         difference = _coefficients(b, degree) - _coefficients(a, degree)
-        yield _error(f"SH {degree}", "coefficient", difference)
+        yield deviation(f"SH {degree}", "coefficient", difference)
 
 
-def _error(name: str, unit: str, difference: Floats) -> Deviation:
+def deviation(name: str, unit: str, difference: Floats) -> Deviation:
+    """Of differences of any shape, at least one number."""
     rms = float(np.sqrt(np.mean(np.square(difference))))
     return Deviation(name, unit, rms, float(np.abs(difference).max()))
 

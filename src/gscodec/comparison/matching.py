@@ -18,6 +18,7 @@ from gscodec.comparison.shapes import log_covariances, opacities
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.anchors import AnchorScene
     from gscodec.scene import GaussianScene
 
     Floats = NDArray[np.float64]
@@ -64,10 +65,39 @@ def match(a: GaussianScene, b: GaussianScene) -> Matching:
     few, many = _features(a), _features(b)
     if not len(few):
         return Matching(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    spacing = _spacing(many[:, _POSITION])
+    spacing = typical_spacing(many[:, _POSITION])
     few_places, many_places = _places(few, many, spacing), _places(many, many, spacing)
     weights = _weights(few, many, few_places, many_places, spacing)
+    return _pairs(few, many, few_places, many_places, weights)
 
+
+def match_anchors(a: AnchorScene, b: AnchorScene) -> Matching:
+    """Pairs the anchors of two scenes of finite values: by position, then by feature."""
+    if len(a) > len(b):
+        swapped = match_anchors(b, a)
+        return Matching(swapped.b, swapped.a)
+    if not len(a):
+        return Matching(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    few, many = (s.anchors.astype(np.float64) for s in (a, b))
+    spacing = typical_spacing(many)
+    weights = np.full(3, _POSITION_WEIGHT / spacing**2)
+    # Anchors of one place differ in what hangs on them; a feature's spread is its unit.
+    for ours, theirs in ((a.log_scalings, b.log_scalings), (a.features, b.features)):
+        if ours.shape[1] == theirs.shape[1]:
+            few, many = np.column_stack([few, ours]), np.column_stack([many, theirs])
+            spread = np.maximum(theirs.std(axis=0, dtype=np.float64), 1e-30)
+            weights = np.append(weights, 1 / (spread**2 * ours.shape[1]))
+    places = [
+        np.column_stack([rows[:, :3], _TIE * spacing * _occurrence(rows[:, :3])])
+        for rows in (few, many)
+    ]
+    return _pairs(few, many, places[0], places[1], weights)
+
+
+def _pairs(
+    few: Floats, many: Floats, few_places: Floats, many_places: Floats, weights: Floats
+) -> Matching:
+    """Each of ``few`` with one of ``many`` that is near by place, and like it by ``weights``."""
     pairs: list[tuple[Indices, Indices]] = []
     left, free = np.arange(len(few)), np.arange(len(many))
     for _ in range(_ROUNDS):
@@ -87,7 +117,7 @@ def _features(scene: GaussianScene) -> Floats:
     return np.concatenate([part.astype(np.float64) for part in parts], axis=1)
 
 
-def _spacing(means: Floats) -> float:
+def typical_spacing(means: Floats) -> float:
     """Typical distance from one place with Gaussians to the next, positive."""
     from scipy.spatial import cKDTree
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
     from gscodec.methods import Progress
     from gscodec.scene import GaussianScene
 
+    Scene = GaussianScene | AnchorScene
     Image = NDArray[np.float32]
     Measure = Callable[[Image, Image], Quality]
     Colour = tuple[float, float, float]
@@ -56,8 +58,8 @@ class Pictures:
 
 
 def compare_pictures(
-    a: GaussianScene,
-    b: GaussianScene,
+    a: Scene,
+    b: Scene,
     cameras: Sequence[Camera],
     *,
     background: Colour,
@@ -104,7 +106,7 @@ def compare_pictures(
     return Pictures(tuple(views), tuple(shown for *_, shown in in_order))
 
 
-def _picture(scene: GaussianScene, camera: Camera, background: Colour) -> Image:
+def _picture(scene: Scene, camera: Camera, background: Colour) -> Image:
     from gscodec.render import render
 
     return np.clip(render(scene, camera, background), 0, 1)

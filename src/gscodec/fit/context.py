@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gscodec.coding import Family
 from gscodec.errors import CannotCodeError, FormatError
@@ -35,6 +36,7 @@ from gscodec.intnet.context import (
     OUTPUT_BITS,
     Q0_INDEX,
     STEP_COUNT,
+    DecisionModel,
     Group,
     GroupModel,
 )
@@ -73,12 +75,29 @@ class Target:
         family: Shape of the likelihood.
         values: (N, columns) float64.
         log2_ideal: (N, steps) float64, log2 of the step at which a bit is worth its cost.
+        present: (N, columns) bool, which values are coded; None for all.
     """
 
     group: Group
     family: Family
     values: NDArray[np.float64]
     log2_ideal: NDArray[np.float64]
+    present: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """An integer model.
+
+    Attributes:
+        grid: The hash grid.
+        decisions: What codes the decisions, None if there are none.
+        groups: What codes each target.
+    """
+
+    grid: HashGrid
+    decisions: DecisionModel | None
+    groups: tuple[GroupModel, ...]
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,8 @@ def fit(
     targets: Sequence[Target],
     settings: Settings,
     progress: Callable[[float], None],
-) -> tuple[HashGrid, tuple[GroupModel, ...]]:
+    decisions: NDArray[np.bool_] | None = None,
+) -> Learned:
     """Trains and gives the integer grid and the integer model of each target.
 
     Args:
@@ -117,9 +137,10 @@ def fit(
         targets: Groups in coding order.
         settings: How to train.
         progress: Called with the share that is done.
+        decisions: (N, columns) coded before the first group, with a probability each.
     """
     device = torch.device(settings.device)
-    model = _ContextModel(position, features, targets, settings, device)
+    model = _ContextModel(position, features, targets, decisions, settings, device)
     groups = [
         {"params": model.weights, "lr": _WEIGHT_RATE},
         {"params": model.tables, "lr": _TABLE_RATE},
@@ -153,7 +174,7 @@ def fit(
             schedule.step()
             if iteration % 16 == 0:
                 progress(iteration / settings.iterations)
-    return model.integer_grid(), model.integer_models()
+    return Learned(model.integer_grid(), model.integer_decisions(), model.integer_models())
 
 
 def scaling(target: Target) -> tuple[int, int, int, int]:
@@ -183,6 +204,7 @@ class _ContextModel:
         position: NDArray[np.int64],
         features: NDArray[np.float32],
         targets: Sequence[Target],
+        decisions: NDArray[np.bool_] | None,
         settings: Settings,
         device: torch.device,
     ) -> None:
@@ -200,17 +222,22 @@ class _ContextModel:
                 self.cells.append(_cells(position, level, axes, device))
                 start = torch.rand(level.entries, VALUES, generator=generator) * 2 - 1
                 self.tables.append((start * 1e-2).to(device).requires_grad_())
+        self.decisions: Tensor | None = None
+        outputs = [(t.group.outputs, t.group.features) for t in targets]
+        if decisions is not None:
+            self.decisions = torch.from_numpy(decisions.astype(np.float32)).to(device)
+            outputs.insert(0, (decisions.shape[1], decisions.shape[1]))
         self.weights: list[Tensor] = []  # of each network: weight, bias, three times
         width = features.shape[1] + VALUES * len(self.tables)
-        for target in targets:
-            widths = (width, settings.hidden, settings.hidden, target.group.outputs)
+        for out, seen in outputs:
+            widths = (width, settings.hidden, settings.hidden, out)
             for number, (rows, columns) in enumerate(pairwise(widths)):
                 start = torch.rand(rows, columns, generator=generator) * 2 - 1
                 # The last layer starts near zero, so that all outputs start at the mean.
                 start *= (0.1 if number == _LAYERS - 1 else 1.0) / math.sqrt(rows)
                 self.weights.append(start.to(device).requires_grad_())
                 self.weights.append(torch.zeros(columns, device=device).requires_grad_())
-            width += target.group.features
+            width += seen
         parameters = self.weights + self.tables
         self.rounded = [p.detach().clone().requires_grad_() for p in parameters]
 
@@ -238,19 +265,30 @@ class _ContextModel:
         context = torch.cat([self.known[rows], *self._grid(rows)], dim=1)
         penalty = context.new_zeros(())
         laws: dict[Family, list[tuple[Tensor, ...]]] = {family: [] for family in Family}
+        if self.decisions is not None:
+            wanted = self.decisions[rows]
+            logits = _evaluate(self._network(0), context, rounding=rounding)
+            nats = binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+            penalty = penalty + nats / math.log(2)
+            context = torch.cat([context, wanted], dim=1)
         for number, group in enumerate(self.groups):
-            start = 2 * _LAYERS * number
-            out = _evaluate(
-                self.rounded[start : start + 2 * _LAYERS], context, rounding=rounding
-            )
+            network = self._network(number + (self.decisions is not None))
+            out = _evaluate(network, context, rounding=rounding)
             octaves, centre, spread = torch.split(out, group.widths, dim=1)
             log2_step = group.log2_step(octaves)
             log2_ideal = group.log2_ideal(rows)
-            penalty = penalty + _step_cost(log2_step, log2_ideal, spread.detach())
+            cost = _step_cost(log2_step, log2_ideal, spread.detach())
             step = torch.exp2(log2_step.detach())
             sigma = torch.exp2(spread) / step
             values = group.values[rows]
             residual = (values - centre) / step
+            if group.present is not None:
+                # What is absent gets the narrowest table and no residual: no bits.
+                present = group.present[rows]
+                cost = cost * present
+                residual = torch.where(present, residual, 0.0)
+                sigma = torch.where(present, sigma, _SMALLEST_SIGMA)
+            penalty = penalty + cost.sum()
             if rounding:
                 price = BIT_PRICE * (torch.exp2(log2_ideal) / step) ** 2
                 whole = _cheapest(group.family, residual.detach(), sigma.detach(), price)
@@ -263,11 +301,17 @@ class _ContextModel:
             context = torch.cat([context, *group.features(decoded)], dim=1)
         return (penalty + self._bits(laws)) / len(rows)
 
+    def _network(self, number: int) -> list[Tensor]:
+        """Weights and biases of a network as the integer model would have them."""
+        return self.rounded[2 * _LAYERS * number : 2 * _LAYERS * (number + 1)]
+
     @staticmethod
     def _bits(laws: dict[Family, list[tuple[Tensor, ...]]]) -> Tensor:
         """Bits of all values: (residual, sigma) with noise, or with the rounded one as well."""
         total = torch.zeros(())
         for family, groups in laws.items():
+            if not groups:
+                continue
             residual, sigma, *rounded = (
                 torch.cat(part, dim=1) for part in zip(*groups, strict=True)
             )
@@ -315,19 +359,29 @@ class _ContextModel:
         signs = tuple((t >= 0).cpu().numpy() for t, place in tables if self.active[place])
         return HashGrid(levels, signs)
 
+    def integer_decisions(self) -> DecisionModel | None:
+        """The network of the decisions as integers."""
+        if self.decisions is None:
+            return None
+        return DecisionModel(_integer_network(self._float_network(0)))
+
     def integer_models(self) -> tuple[GroupModel, ...]:
         """The networks as integers, with the constants of their groups."""
         models = []
         for number, group in enumerate(self.groups):
-            start = 2 * _LAYERS * number
-            weights = [
-                w.detach().cpu().numpy() for w in self.weights[start : start + 2 * _LAYERS]
-            ]
-            used = self._used_inputs(len(weights[0]))
-            network = _integer_network([weights[0][used], *weights[1:]], group.group)
+            weights = self._float_network(number + (self.decisions is not None))
+            steps, columns = group.group.steps, group.group.columns
+            weights[-1][:steps] += _HALF_BIN
+            weights[-1][steps + columns :] += _HALF_BIN
             constants = (group.fraction, group.mean, group.unit, group.bias)
-            models.append(GroupModel(group.family, *constants, network))
+            models.append(GroupModel(group.family, *constants, _integer_network(weights)))
         return tuple(models)
+
+    def _float_network(self, number: int) -> list[NDArray[np.float64]]:
+        """Weights and biases of a network, without inputs of dropped levels."""
+        parts = self.weights[2 * _LAYERS * number : 2 * _LAYERS * (number + 1)]
+        arrays = [w.detach().cpu().numpy().astype(np.float64) for w in parts]
+        return [arrays[0][self._used_inputs(len(arrays[0]))], *arrays[1:]]
 
     def _used_inputs(self, width: int) -> NDArray[np.int64]:
         """Inputs of a network of ``width`` that do not belong to a dropped level."""
@@ -360,6 +414,9 @@ class _TrainedGroup:
         self._ideal = torch.from_numpy(ideal.astype(np.float32)).to(device)
         offset = np.array(group.step_offset) / 8
         self._offset = torch.from_numpy(offset.astype(np.float32)).to(device)
+        self.present: Tensor | None = None
+        if target.present is not None:
+            self.present = torch.from_numpy(target.present).to(device)
 
     def log2_step(self, octaves: Tensor) -> Tensor:
         """Log2 of the steps (B, columns) in units, from step outputs (B, steps) in octaves."""
@@ -478,7 +535,7 @@ def _bits(family: Family, value: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _step_cost(log2_step: Tensor, log2_ideal: Tensor, log2_spread: Tensor) -> Tensor:
-    """Bits, and error in bits, that depend on the steps: summed over a batch.
+    """Bits, and error in bits, that depend on the steps, elementwise.
 
     A value of deviation sigma behind a step takes R = log2(1 + 12 sigma**2 / step**2) / 2 bits
     and leaves D = step**2 / 12 of squared error, but not more than sigma**2. Where the ideal
@@ -487,7 +544,7 @@ def _step_cost(log2_step: Tensor, log2_ideal: Tensor, log2_spread: Tensor) -> Te
     fine = torch.exp2(2 * (log2_spread - log2_step)) * 12
     rate = 0.5 * torch.log2(1 + fine)
     error = torch.exp2(2 * (log2_step - log2_ideal)) / (12 * BIT_PRICE) * (fine / (1 + fine))
-    return (rate + error).sum()
+    return rate + error
 
 
 def _cheapest(family: Family, residual: Tensor, sigma: Tensor, price: Tensor) -> Tensor:
@@ -512,12 +569,8 @@ def _cheapest(family: Family, residual: Tensor, sigma: Tensor, price: Tensor) ->
     return torch.sign(residual) * kept
 
 
-def _integer_network(weights: Sequence[NDArray[np.float32]], group: Group) -> Network:
-    """``weights`` (weight, bias by layer) in 2**-shift, as fine as float32 stays exact."""
-    last = weights[-1].astype(np.float64)
-    last[: group.steps] += _HALF_BIN
-    last[group.steps + group.columns :] += _HALF_BIN
-    real: list[NDArray[np.float64]] = [w.astype(np.float64) for w in weights[:-1]] + [last]
+def _integer_network(real: Sequence[NDArray[np.float64]]) -> Network:
+    """``real`` (weight, bias by layer) in 2**-shift, as fine as float32 stays exact."""
     for shift in range(WEIGHT_SHIFT, -1, -1):
         layers = tuple(
             Layer(

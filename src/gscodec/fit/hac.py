@@ -25,7 +25,7 @@ from gscodec.geometry.rotation import (
     sort_axes,
     to_twist_swing,
 )
-from gscodec.intnet.hashgrid import Box, HashGrid, Level
+from gscodec.intnet.hashgrid import Box, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
-    from gscodec.intnet.context import Group, GroupModel
+    from gscodec.fit.context import Learned, Settings
+    from gscodec.intnet.context import Group
     from gscodec.scene import GaussianScene
 
 MAX_OPACITY_LOGIT = 16.0  # sigmoid(16) is 1 to float32 precision
@@ -234,15 +235,11 @@ def learn(
     source: Source,
     groups: tuple[Group, ...],
     price: float,
-    *,
-    iterations: int,
-    seed: int,
-    device: str,
-    threads: int | None,
+    settings: Settings,
     progress: Callable[[float], None],
-) -> tuple[HashGrid, tuple[GroupModel, ...]]:
+) -> Learned:
     """Trains the context model of a scene; see `gscodec.fit.context.fit`."""
-    from gscodec.fit.context import Settings, Target
+    from gscodec.fit.context import Target
     from gscodec.fit.context import fit as train
 
     ideal = ideal_steps(source, price)
@@ -250,10 +247,19 @@ def learn(
         Target(g, Family.GAUSSIAN if n == 2 else Family.LAPLACE, source.columns[n], ideal[n])
         for n, g in enumerate(groups)
     ]
-    settings = Settings(
-        iterations, _hidden(len(u)), _levels(len(u)), seed, on_device(device), threads
-    )
     return train(u, features, targets, settings, progress)
+
+
+def settings(
+    count: int, share: float, *, seed: int, device: str, threads: int | None
+) -> Settings:
+    """How to train the model of ``count`` primitives, in ``share`` of the usual iterations."""
+    from gscodec.fit.context import Settings
+
+    iterations = max(2, round(share * ITERATIONS))
+    return Settings(
+        iterations, _hidden(count), _levels(count), seed, on_device(device), threads
+    )
 
 
 def on_device(wanted: str) -> str:

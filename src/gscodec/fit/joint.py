@@ -4,6 +4,10 @@ In: the columns of a scene, the law that codes each value (its expected centre, 
 spread), views and what they should show. Out: columns that show nearly the same and cost less.
 The loss is the mean squared error of pixels over the price of a bit, plus bits. The laws stay
 as they are meanwhile; whoever calls trains them anew between runs.
+
+Values move in units of their steps. A step is inversely proportional to the root of what a
+value does to pixels, so in these units the loss is about equally curved everywhere: values that
+show are set finely, and those that do not move fast to where they cost nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gscodec.fit.drawing import draw
+from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.threads import one_thread_an_operation
-from gscodec.render.rasterization import GSPLAT_MAX_ALPHA, rasterization
-from gscodec.render.splat import INRIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,16 +30,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
+    from gscodec.fit.drawing import Drawing
 
-# Learning rates of Adam, by group: opacity, scale, rotation, SH dc, everything after.
-_RATES = (0.02, 0.005, 0.004, 0.005, 0.002)
+# Learning rates of Adam: of values, in steps; of everything that is free besides them.
+_RATE, _FREE_RATE = 0.2, 1e-3
 _LAST_RATE = 0.1  # what is left of them at the end
 _BETAS = (0.9, 0.99)
+# Part of the error of a value that views other than those looked at would see. Without it,
+# values move freely wherever the given views do not tell: measured on views that were held back.
+import os
+
+_UNSEEN = float(os.environ.get("GS_UNSEEN", "0.1"))
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
-_LIMITS = (16.0, 30.0)  # of opacity logits and log-scales, as `fit.hac` clamps them
-# Y, U, V to R, G, B.
-_TO_RGB = torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 2.0], [1.0, -1.0, -1.0]]).T
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Joint:
 
     def __init__(
         self,
-        means: NDArray[np.float32],
+        drawing: Drawing,
         cameras: Sequence[Camera],
         targets: Sequence[NDArray[np.float16]],
         price: float,
@@ -84,20 +91,18 @@ class Joint:
         seed: int,
         device: str,
     ) -> None:
-        """Positions (N, 3) stay as they are; ``targets`` (H, W, 3) are what cameras should see."""
+        """``targets`` (H, W, 3) are what ``cameras`` should see."""
         self._device = torch.device(device)
-        self._means = torch.from_numpy(means).to(self._device)
+        self._drawing = drawing
         self._cameras, self._targets = cameras, targets
         self._price = price
         self._generator = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
-        self._to_rgb = _TO_RGB.to(self._device)
-        self._max_alpha = INRIA.max_alpha if device == "cpu" else GSPLAT_MAX_ALPHA
 
     def run(
         self,
         columns: Sequence[NDArray[np.float64]],
-        disc: NDArray[np.bool_],
+        homes: Sequence[NDArray[np.float64]],
         laws: Sequence[Law],
         first: int,
         schedule: Schedule,
@@ -105,19 +110,25 @@ class Joint:
     ) -> list[NDArray[np.float64]]:
         """Columns after descending in the groups from ``first`` on; earlier ones are fixed.
 
-        ``progress`` gets the share that is done and the mean squared error of late.
+        ``homes`` are the columns of the source, to which values are tied a little. What is free
+        in the drawing changes in place. ``progress`` gets the share that is done
+        and the mean squared error of late.
         """
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
-        leaves = [v.clone().requires_grad_() for v in values[first:]]
-        rates = [_RATES[min(g, len(_RATES) - 1)] for g in range(first, len(values))]
+        fixed, starts = values[:first], values[first:]
+        moves = [torch.zeros_like(v, requires_grad=True) for v in starts]
+        free = self._drawing.free
         optimiser = torch.optim.Adam(
-            [{"params": [v], "lr": r} for v, r in zip(leaves, rates, strict=True)],
+            [{"params": part} for part in (moves, free) if part],
             betas=_BETAS,
             eps=1e-15,
             fused=True,
         )
-        pulls = [_Pull(law, self._device) for law in laws[first:]]
-        axis = torch.from_numpy(disc).to(self._device)[:, None]
+        rates = [rate for part, rate in ((moves, _RATE), (free, _FREE_RATE)) if part]
+        pulls = [
+            _Pull(law, home, self._device)
+            for law, home in zip(laws[first:], homes[first:], strict=True)
+        ]
         recent = 0.0
         with one_thread_an_operation():
             for iteration in range(schedule.iterations):
@@ -126,57 +137,44 @@ class Joint:
                     break
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
                     group["lr"] = rate * schedule.gentle * _LAST_RATE**share
-                shown = values[:first] + [
-                    leaf + pull.noise(leaf.detach(), self._generator)
-                    if schedule.noisy
-                    else leaf
-                    for leaf, pull in zip(leaves, pulls, strict=True)
+                moved = [
+                    v + move * pull.step
+                    for v, move, pull in zip(starts, moves, pulls, strict=True)
                 ]
-                error = self._error(shown, axis)
+                shown = moved
+                if schedule.noisy:
+                    shown = [
+                        v + pull.noise(v.detach(), self._generator)
+                        for v, pull in zip(moved, pulls, strict=True)
+                    ]
+                error = self._error([*fixed, *shown])
                 optimiser.zero_grad()
                 (error / self._price).backward()  # type: ignore[no-untyped-call]
-                for leaf, pull in zip(leaves, pulls, strict=True):
-                    cast("Tensor", leaf.grad).add_(pull(leaf.detach()))
+                for move, v, pull in zip(moves, moved, pulls, strict=True):
+                    cast("Tensor", move.grad).add_(pull(v.detach()))
                 optimiser.step()
-                with torch.no_grad():
-                    for limit, leaf in zip(_LIMITS[first:], leaves, strict=False):
-                        leaf.clamp_(-limit, limit)
                 size = float(error.detach())
                 recent = size if not iteration else 0.95 * recent + 0.05 * size
                 progress(share, recent)
-        done = values[:first] + [leaf.detach() for leaf in leaves]
-        return list(columns[:first]) + [
-            v.cpu().numpy().astype(np.float64) for v in done[first:]
+        done = [
+            v + move.detach() * pull.step
+            for v, move, pull in zip(starts, moves, pulls, strict=True)
         ]
+        for limit, v in zip(self._drawing.limits[first:], done, strict=False):
+            v.clamp_(-limit, limit)
+        return [*columns[:first], *(v.cpu().numpy().astype(np.float64) for v in done)]
 
-    def _error(self, values: Sequence[Tensor], disc: Tensor) -> Tensor:
+    def _error(self, values: Sequence[Tensor]) -> Tensor:
         """Mean squared error of the next view, or of a piece of it."""
         if not self._order:
             self._order = torch.randperm(len(self._cameras), generator=self._generator).tolist()
         number = self._order.pop()
         camera, target = self._cameras[number], self._targets[number]
-        left, top, width, height = self._window(camera)
-        lens = torch.eye(3)
-        lens[0, 0], lens[1, 1] = camera.fx, camera.fy
-        lens[0, 2], lens[1, 2] = camera.cx - left, camera.cy - top
-        colors = self._colors(values)
-        image, _, _ = rasterization(
-            self._means,
-            _quats(values[2], disc),
-            torch.exp(values[1]),
-            torch.sigmoid(values[0][:, 0]),
-            colors,
-            torch.from_numpy(camera.world_to_camera.astype(np.float32))[None].to(self._device),
-            lens[None].to(self._device),
-            width,
-            height,
-            near_plane=INRIA.near_plane,
-            max_alpha=self._max_alpha,
-            sh_degree=int(colors.shape[1] ** 0.5) - 1,
-        )
+        left, top, width, height = window = self._window(camera)
+        image = draw(self._drawing, values, number, camera, window)
         piece = target[top : top + height, left : left + width].astype(np.float32)
         wanted = torch.from_numpy(piece).to(self._device)
-        return ((image[0].clamp(0, 1) - wanted) ** 2).mean()
+        return ((image.clamp(0, 1) - wanted) ** 2).mean()
 
     def _window(self, camera: Camera) -> tuple[int, int, int, int]:
         """Left, top, width, height of what is compared: all of it if it is small enough."""
@@ -186,42 +184,31 @@ class Joint:
         left, top = (int(torch.randint(r, (), generator=self._generator)) for r in room)
         return left, top, width, height
 
-    def _colors(self, values: Sequence[Tensor]) -> Tensor:
-        """SH coefficients (N, K, 3) of R, G, B."""
-        parts = [values[3][:, None]]
-        for luma, chroma in zip(values[4::2], values[5::2], strict=True):
-            n = luma.shape[1]
-            parts.append(torch.stack([luma, chroma[:, :n], chroma[:, n:]], dim=2))
-        return torch.cat(parts, dim=1) @ self._to_rgb
-
-
-def _quats(values: Tensor, disc: Tensor) -> Tensor:
-    """Quaternions of some length from twist, swing, swing; see `geometry.rotation`."""
-    t, a, b = values.unbind(1)
-    w, first, second = torch.ones_like(t), a + b * t, b - a * t
-    about_short = torch.stack([w, first, second, t], dim=1)
-    about_long = torch.stack([w, t, first, second], dim=1)
-    return torch.where(disc, about_short, about_long)
-
 
 class _Pull:
-    """Gradient of the bits of values: towards their centres, as steep as their laws."""
+    """Gradient of what a value costs besides the error that is seen: bits, and unseen error.
 
-    def __init__(self, law: Law, device: torch.device) -> None:
+    Bits pull towards the centre, as steeply as their law; unseen error pulls home.
+    """
+
+    def __init__(self, law: Law, home: NDArray[np.float64], device: torch.device) -> None:
         self._centre = torch.from_numpy(law.centre).to(device)
-        self._step = torch.from_numpy(law.step).to(device)
+        self._home = torch.from_numpy(home.astype(np.float32)).to(device)
+        self.step = torch.from_numpy(law.step).to(device)
         sigma = torch.from_numpy(law.sigma).to(device)
         # A Laplace law costs sqrt(2) / sigma nats per unit.
         slope = math.sqrt(2) / math.log(2) / sigma
-        self._slope = torch.minimum(slope, _MOST_BITS / self._step)
-        self._per_half_step = 2 / self._step
+        self._slope = torch.minimum(slope * self.step, torch.tensor(_MOST_BITS, device=device))
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Bits per unit (N, columns); within half a step the law is flat on top."""
-        offset = (values - self._centre) * self._per_half_step
-        return offset.clamp_(-1, 1).mul_(self._slope)
+        """Bits per step (N, columns); within half a step the law is flat on top."""
+        offset = (values - self._centre) * (2 / self.step)
+        bits = offset.clamp_(-1, 1).mul_(self._slope)
+        # A step is as long as makes its squared error, times 1 / BIT_PRICE, a number of bits.
+        away = (values - self._home) / self.step
+        return bits.add_(away, alpha=2 * _UNSEEN / BIT_PRICE)
 
     def noise(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Uniform noise of a step; a value near its centre is decoded as the centre instead."""
         noise = torch.rand(values.shape, generator=generator).to(values.device) - 0.5
-        return noise * torch.minimum(self._step, 2 * (values - self._centre).abs())
+        return noise * torch.minimum(self.step, 2 * (values - self._centre).abs())

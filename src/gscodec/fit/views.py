@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.anchors import AnchorScene
 from gscodec.render.quality import psnr
 from gscodec.render.scene import render
 from gscodec.render.virtual import virtual_cameras
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 _MEASURING = 24  # views that sensitivity is measured in
+_MEASURING_ANCHORS = 64  # every direction makes other Gaussians of them
 _OPTIMISING = 128  # virtual views for effort high
 # Of virtual views, pixels. Effort high sees pieces of large ones, for it changes all that it
 # cannot see; measuring only weighs.
@@ -36,7 +38,7 @@ class EncoderViews:
         note: Where the cameras come from, one line.
     """
 
-    scene: GaussianScene
+    scene: GaussianScene | AnchorScene
     cameras: tuple[Camera, ...]
     photographs: tuple[NDArray[np.float16], ...] | None
     note: str
@@ -44,7 +46,7 @@ class EncoderViews:
     @property
     def measuring(self) -> tuple[Camera, ...]:
         """A few of the cameras, evenly chosen from a list and the first of virtual ones."""
-        return self._few(_MEASURING)
+        return self._few(_measuring(self.scene))
 
     def _few(self, most: int) -> tuple[Camera, ...]:
         picked = np.linspace(0, len(self.cameras) - 1, min(most, len(self.cameras)))
@@ -57,11 +59,15 @@ class EncoderViews:
         pictures = (np.clip(render(self.scene, camera), 0, 1) for camera in self.cameras)
         return tuple(picture.astype(np.float16) for picture in pictures)
 
-    def psnr(self, scene: GaussianScene) -> float:
+    def psnr(self, scene: GaussianScene | AnchorScene) -> float:
         """Mean PSNR of ``scene`` against the renders of the source, dB."""
         return float(
             np.mean([psnr(render(self.scene, c), render(scene, c)) for c in self.measuring])
         )
+
+
+def _measuring(scene: GaussianScene | AnchorScene) -> int:
+    return _MEASURING_ANCHORS if isinstance(scene, AnchorScene) else _MEASURING
 
 
 def smaller(camera: Camera) -> Camera:
@@ -80,13 +86,15 @@ def smaller(camera: Camera) -> Camera:
     )
 
 
-def choose_views(scene: GaussianScene, given: TargetViews | None, effort: str) -> EncoderViews:
+def choose_views(
+    scene: GaussianScene | AnchorScene, given: TargetViews | None, effort: str
+) -> EncoderViews:
     """The views that were given, or virtual ones."""
     if given is not None:
         what = "photographs" if given.photographs is not None else "cameras"
         note = f"looked at the scene through {len(given.cameras)} given {what}"
         return EncoderViews(scene, given.cameras, given.photographs, note)
-    count = _OPTIMISING if effort == "high" else _MEASURING
+    count = _OPTIMISING if effort == "high" else _measuring(scene)
     found = virtual_cameras(scene, count, *_SIZES[effort])
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
     return EncoderViews(scene, found.cameras, None, note)

@@ -22,6 +22,7 @@ import numpy as np
 from gscodec.coding import (
     LEVELS,
     LEVELS_PER_OCTAVE,
+    LOGIT_UNIT,
     UNIT_LEVEL,
     Decoder,
     Encoder,
@@ -45,6 +46,7 @@ STEPS = np.array(
     dtype=np.int64,
 )
 OUTPUT_BITS = 5  # activations are in units of 2**-5
+_LOGIT_BITS = LOGIT_UNIT.bit_length() - 1
 FINE_SHIFT = 3  # the second, finer feature of a column: eight times the first
 
 
@@ -125,6 +127,28 @@ class GroupModel:
         if group.fine:
             seen.append(offset << FINE_SHIFT >> self.log2_unit)
         return np.clip(np.concatenate(seen, axis=1), -INPUT_MAX, INPUT_MAX)
+
+
+@dataclass(frozen=True)
+class DecisionModel:
+    """How yes-or-no decisions are coded: a probability for each column.
+
+    Attributes:
+        network: One output per column, its logit.
+    """
+
+    network: Network
+
+    def logits(self, context: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (M, columns) of a one, integers in 1 / `LOGIT_UNIT` nat."""
+        out = self.network(np.ascontiguousarray(context))
+        logits = out >> (self.network.shift + OUTPUT_BITS - _LOGIT_BITS)
+        return logits.astype(np.float32)  # exact: below 2**24
+
+    @staticmethod
+    def features(decisions: NDArray[np.integer]) -> NDArray[np.int64]:
+        """What later groups see of ``decisions`` (M, columns): one unit for a one."""
+        return decisions.astype(np.int64) << OUTPUT_BITS
 
 
 # What a decoder accepts. With these limits every number below stays under 2**59: a centre

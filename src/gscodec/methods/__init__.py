@@ -4,7 +4,8 @@ Contract of a method module (checked for every name by tests/test_every_method.p
 
 * ``Options``: frozen dataclass of the encoder's settings; a decoder takes none.
 * ``encode(scene, options, progress) -> Coded``
-* ``decode(payload, progress, threads) -> GaussianScene``, bit for bit ``Coded.reconstruction``.
+* ``decode(payload, progress, threads) -> Scene``, bit for bit ``Coded.reconstruction``.
+* ``spent(payload, progress, threads) -> BitMap``, of the same primitives in the same order.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from gscodec.blueprint import Blueprint
 from gscodec.errors import FormatError, UnsupportedError, UsageError
-from gscodec.payload import Attribute, Method, Payload
+from gscodec.payload import Attribute, Method, Payload, SceneKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gscodec.scene import GaussianScene
+    from gscodec.anchors import Scene
+    from gscodec.bitmap import BitMap
 
 
 class Progress(Protocol):
@@ -43,7 +46,7 @@ class Coded:
     """
 
     payload: Payload
-    reconstruction: GaussianScene
+    reconstruction: Scene
     notes: tuple[str, ...] = field(default=())
 
 
@@ -52,13 +55,14 @@ class MethodModule(Protocol):
 
     Options: type[Any]
 
-    def encode(self, scene: GaussianScene, options: Any, progress: Progress) -> Coded:
+    def encode(self, scene: Any, options: Any, progress: Progress) -> Coded:
         """Fits the model, chooses the symbols, codes them."""
 
-    def decode(
-        self, payload: Payload, progress: Progress, threads: int | None = None
-    ) -> GaussianScene:
+    def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:
         """Gives back exactly the encoder's reconstruction."""
+
+    def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
+        """Tells which bits each primitive takes."""
 
 
 def streams_of(
@@ -83,6 +87,20 @@ def streams_of(
             attribute, block = min(keys)
             raise FormatError(f"stream {attribute.name}, block {block}: {words}")
     return found
+
+
+def blueprint_of(payload: Payload) -> Blueprint | None:
+    """That of anchors, None for Gaussians; it says which streams there must be.
+
+    Raises:
+        FormatError: It is missing or damaged.
+    """
+    if payload.header.kind is not SceneKind.ANCHORS:
+        return None
+    found = [s.data for s in payload.streams if s.attribute is Attribute.CHECKPOINT]
+    if not found:
+        raise FormatError("stream CHECKPOINT, block 0: missing")
+    return Blueprint.decode(found[0])
 
 
 def names() -> tuple[str, ...]:

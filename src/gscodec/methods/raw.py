@@ -2,6 +2,7 @@
 
 Streams: one per attribute and block. The floats of an attribute are coded as byte planes
 (`gscodec.coding.planes`). Exponents compress, mantissas do not: expect a saving of 10 to 30 %.
+Anchors have two streams more: their networks, exact too, and how the checkpoint was stored.
 """
 
 from __future__ import annotations
@@ -11,8 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.anchors import SCALINGS, AnchorScene, Scene
+from gscodec.bitmap import BitMap
+from gscodec.blueprint import (
+    Blueprint,
+    assembled,
+    decode_exact_networks,
+    encode_exact_networks,
+)
 from gscodec.coding import decode_planes, encode_planes
-from gscodec.methods import Coded, Progress, streams_of
+from gscodec.methods import Coded, Progress, blueprint_of, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -20,15 +29,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_SIZE = 65_536
-_FLOAT32 = np.dtype(np.float32)
+_FLOAT32, _BYTE = np.dtype(np.float32), np.dtype(np.uint8)
 # The sh_rest array travels whole, as the stream of the first degree.
-_STREAMS = {
+_GAUSSIANS = {
     Attribute.POSITION: "means",
     Attribute.OPACITY: "opacity_logits",
     Attribute.SCALE: "log_scales",
     Attribute.ROTATION: "quats",
     Attribute.SH_DC: "sh_dc",
     Attribute.SH_1: "sh_rest",
+}
+_ANCHORS = {
+    Attribute.POSITION: "anchors",
+    Attribute.FEATURE: "features",
+    Attribute.SCALING: "log_scalings",
+    Attribute.OFFSET: "offsets",
+    Attribute.MASK: "masks",
 }
 
 
@@ -37,26 +53,45 @@ class Options:
     """The encoder of `raw` has nothing to choose."""
 
 
-def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:  # noqa: ARG001
+def encode(scene: Scene, options: Options, progress: Progress) -> Coded:  # noqa: ARG001
     """Codes ``scene`` without loss."""
-    arrays = scene.attributes()
+    arrays: dict[Attribute, NDArray[np.generic]] = {}
+    shared: tuple[Stream, ...] = ()
+    if isinstance(scene, AnchorScene):
+        arrays.update({a: scene.attributes()[n] for a, n in list(_ANCHORS.items())[:-1]})
+        if scene.masks is not None:
+            arrays[Attribute.MASK] = scene.masks.astype(np.uint8)
+        rendering = encode_exact_networks(scene.networks)
+        blueprint = Blueprint.of(scene).encode()
+        shared = (
+            Stream(Attribute.RENDERING, 0, rendering),
+            Stream(Attribute.CHECKPOINT, 0, blueprint),
+        )
+    else:
+        arrays.update({a: scene.attributes()[n] for a, n in _GAUSSIANS.items()})
     starts = range(0, len(scene), BLOCK_SIZE)
     streams = []
     for block, start in enumerate(starts):
         progress("code", block / len(starts))
-        for attribute, name in _STREAMS.items():
-            values = arrays[name][start : start + BLOCK_SIZE]
+        for attribute, array in arrays.items():
+            values = array[start : start + BLOCK_SIZE]
             if values.size:
                 streams.append(Stream(attribute, block, encode_planes(values)))
-    finite = np.where(np.isfinite(scene.means), scene.means, 0)
+    header = _header(scene, np.asarray(arrays[Attribute.POSITION], np.float32))
+    return Coded(Payload(header, (*streams, *shared)), scene)
+
+
+def _header(scene: Scene, positions: NDArray[np.float32]) -> Header:
+    finite = np.where(np.isfinite(positions), positions, 0)
     low = finite.min(axis=0, initial=np.inf) if len(scene) else np.zeros(3)
     high = finite.max(axis=0, initial=-np.inf) if len(scene) else np.zeros(3)
-    header = Header(
-        kind=SceneKind.GAUSSIANS,
+    gaussians = isinstance(scene, GaussianScene)
+    return Header(
+        kind=SceneKind.GAUSSIANS if gaussians else SceneKind.ANCHORS,
         method=Method.RAW,
         count=len(scene),
-        sh_degree=scene.sh_degree,
-        has_normals=scene.has_normals,
+        sh_degree=scene.sh_degree if isinstance(scene, GaussianScene) else 0,
+        has_normals=isinstance(scene, GaussianScene) and scene.has_normals,
         block_size=BLOCK_SIZE,
         position_bits=0,
         lattice_origin=(0.0, 0.0, 0.0),
@@ -65,40 +100,95 @@ def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
         bounds_max=(float(high[0]), float(high[1]), float(high[2])),
         scene_sha256=scene.digest(),
     )
-    return Coded(Payload(header, tuple(streams)), scene)
 
 
 def decode(
     payload: Payload,
     progress: Progress,
     threads: int | None = None,  # noqa: ARG001
-) -> GaussianScene:
+) -> Scene:
     """Inverse of `encode`; one thread is enough."""
-    header = payload.header
-    n, rest = header.count, sh_rest_count(header.sh_degree)
-    widths = {"means": 3, "opacity_logits": 1, "log_scales": 3, "quats": 4, "sh_dc": 3}
-    widths["sh_rest"] = 3 * rest
+    header, blueprint = payload.header, blueprint_of(payload)
+    widths = _gaussian_widths(header) if blueprint is None else _anchor_widths(blueprint)
+    n = header.count
     starts = range(0, n, header.block_size)
-    present = [attribute for attribute, name in _STREAMS.items() if widths[name]]
-    streams = streams_of(payload, ((a, b) for b in range(len(starts)) for a in present))
-    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _STREAMS.values()}
+    shared = [] if blueprint is None else [(Attribute.RENDERING, 0), (Attribute.CHECKPOINT, 0)]
+    present = [attribute for attribute, width in widths.items() if width]
+    by_block = ((a, b) for b in range(len(starts)) for a in present)
+    streams = streams_of(payload, (*shared, *by_block))
+    parts: dict[Attribute, list[NDArray[np.generic]]] = {attribute: [] for attribute in widths}
     for block, start in enumerate(starts):
         progress("decode", block / len(starts))
         rows = min(header.block_size, n - start)
         for attribute in present:
-            name = _STREAMS[attribute]
+            kind = _BYTE if attribute is Attribute.MASK else _FLOAT32
             data = streams[attribute, block]
-            parts[name].append(decode_planes(data, rows * widths[name], _FLOAT32))
+            parts[attribute].append(decode_planes(data, rows * widths[attribute], kind))
     arrays = {
-        name: np.concatenate(runs) if runs else np.zeros(0, np.float32)
-        for name, runs in parts.items()
+        attribute: np.concatenate(runs).astype(np.float32) if runs else np.zeros(0, np.float32)
+        for attribute, runs in parts.items()
     }
+    if blueprint is None:
+        return _gaussians(arrays, header)
+    networks = streams[Attribute.RENDERING, 0]
+    shapes: dict[str, tuple[int, ...]] = {
+        "anchors": (n, 3),
+        "features": (n, blueprint.features),
+        "log_scalings": (n, SCALINGS),
+        "offsets": (n, blueprint.offsets, 3),
+    }
+    fields = {
+        name: arrays[attribute].reshape(shapes[name])
+        for attribute, name in _ANCHORS.items()
+        if name in shapes
+    }
+    masks = arrays[Attribute.MASK].reshape(n, -1 if n else blueprint.offsets) != 0
+    return assembled(
+        blueprint,
+        decode_exact_networks(networks, blueprint),
+        fields,
+        masks if blueprint.has_masks else None,
+    )
+
+
+def _gaussian_widths(header: Header) -> dict[Attribute, int]:
+    """Values of each attribute per primitive."""
+    widths = dict(zip(_GAUSSIANS, (3, 1, 3, 4, 3), strict=False))
+    return {**widths, Attribute.SH_1: 3 * sh_rest_count(header.sh_degree)}
+
+
+def _anchor_widths(blueprint: Blueprint) -> dict[Attribute, int]:
+    count = blueprint.offsets
+    masks = count if blueprint.has_masks else 0
+    widths = (3, blueprint.features, SCALINGS, 3 * count, masks)
+    return dict(zip(_ANCHORS, widths, strict=True))
+
+
+def _gaussians(arrays: dict[Attribute, NDArray[np.float32]], header: Header) -> GaussianScene:
+    n = header.count
     return GaussianScene(
-        means=arrays["means"].reshape(n, 3),
-        opacity_logits=arrays["opacity_logits"],
-        log_scales=arrays["log_scales"].reshape(n, 3),
-        quats=arrays["quats"].reshape(n, 4),
-        sh_dc=arrays["sh_dc"].reshape(n, 3),
-        sh_rest=arrays["sh_rest"].reshape(n, rest, 3),
+        means=arrays[Attribute.POSITION].reshape(n, 3),
+        opacity_logits=arrays[Attribute.OPACITY],
+        log_scales=arrays[Attribute.SCALE].reshape(n, 3),
+        quats=arrays[Attribute.ROTATION].reshape(n, 4),
+        sh_dc=arrays[Attribute.SH_DC].reshape(n, 3),
+        sh_rest=arrays[Attribute.SH_1].reshape(n, sh_rest_count(header.sh_degree), 3),
         has_normals=header.has_normals,
     )
+
+
+def spent(payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
+    """The bits of each stream, evenly over the rows of its block: byte planes are coded whole."""
+    header = payload.header
+    scene = decode(payload, progress, threads)
+    positions = scene.means if isinstance(scene, GaussianScene) else scene.anchors
+    bits: dict[Attribute, NDArray[np.float32]] = {}
+    shared: dict[Attribute, float] = {}
+    for stream in payload.streams:
+        if stream.attribute in (Attribute.RENDERING, Attribute.CHECKPOINT):
+            shared[stream.attribute] = 8.0 * len(stream.data)
+        elif stream.attribute is not Attribute.EXTRA:
+            each = bits.setdefault(stream.attribute, np.zeros(len(positions), np.float32))
+            rows = each[stream.block * header.block_size :][: header.block_size]
+            rows += 8 * len(stream.data) / len(rows)
+    return BitMap(header.kind, positions, bits, shared)

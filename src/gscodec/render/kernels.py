@@ -105,6 +105,15 @@ def _basis(degree: int, x: Any, y: Any, z: Any, out: NDArray[np.float32]) -> Non
             out[15] = -_C3A * x * (xx - _F(3) * yy)
 
 
+@_jit
+def basis_functions(
+    degree: int, directions: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Fills ``out`` (N, 16) at unit ``directions`` (N, 3), as far as ``degree`` has functions."""
+    for i in numba.prange(len(directions)):
+        _basis(degree, directions[i, 0], directions[i, 1], directions[i, 2], out[i])
+
+
 @_inline
 def _basis_slope(
     degree: int, x: Any, y: Any, z: Any, w: NDArray[np.float32], out: NDArray[np.float32]

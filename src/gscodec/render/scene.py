@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.anchors import AnchorScene
+from gscodec.render.neural import neural_gaussians
 from gscodec.render.splat import INRIA, Gaussians, rasterize
 
 if TYPE_CHECKING:
@@ -27,13 +29,20 @@ def activate(scene: GaussianScene) -> Gaussians:
     return Gaussians(ready[0], ready[1], ready[2], ready[3], ready[4], scene.sh_degree)
 
 
+def seen_by(scene: GaussianScene | AnchorScene, camera: Camera) -> Gaussians:
+    """The Gaussians that ``camera`` is shown: always the same ones, or made for it."""
+    if isinstance(scene, AnchorScene):
+        return neural_gaussians(scene, camera)
+    return activate(scene)
+
+
 def render(
-    scene: GaussianScene,
+    scene: GaussianScene | AnchorScene,
     camera: Camera,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> NDArray[np.float32]:
     """Picture (H, W, 3) of ``scene``, not clipped, with the conventions of the first 3DGS code."""
-    return rasterize(activate(scene), camera, background, INRIA).image
+    return rasterize(seen_by(scene, camera), camera, background, INRIA).image
 
 
 def blend_weights(scene: GaussianScene, camera: Camera) -> NDArray[np.float32]:

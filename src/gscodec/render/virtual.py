@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gscodec.anchors import AnchorScene
 from gscodec.camera import Camera
+from gscodec.render.neural import stand_in
 from gscodec.render.virtual_candidates import (
     Candidates,
     Pose,
@@ -63,7 +65,11 @@ _NOTHING = VirtualViews((), "object", "nothing that can be seen", 0.0)
 
 
 def virtual_cameras(
-    scene: GaussianScene, count: int = 48, width: int = 640, height: int = 480, seed: int = 0
+    scene: GaussianScene | AnchorScene,
+    count: int = 48,
+    width: int = 640,
+    height: int = 480,
+    seed: int = 0,
 ) -> VirtualViews:
     """Up to ``count`` cameras for ``scene``; the same ones for the same arguments.
 
@@ -72,6 +78,8 @@ def virtual_cameras(
     Raises:
         SceneError: ``width`` or ``height`` make no picture.
     """
+    if isinstance(scene, AnchorScene):
+        scene = stand_in(scene)
     rng = np.random.default_rng(seed)
     sample = draw_sample(scene, int(np.clip(_SHARE * len(scene), *_SAMPLE)), rng)
     if not len(sample):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -84,21 +85,31 @@ class Deviation:
     max: float
 
 
+class MatchedBy(StrEnum):
+    """How it was found out what in one scene is what in the other."""
+
+    LIKENESS = "matching"
+    ORDER = "order"  # of anchors, where both scenes have as many in the same places
+    NOTHING = "nothing"  # anchors and Gaussians cannot be paired
+
+
 @dataclass(frozen=True)
 class AttributeErrors:
-    """Both scenes Gaussian by Gaussian, which is which being estimated by matching.
+    """Both scenes Gaussian by Gaussian, or anchor by anchor.
 
     Attributes:
         matched: Number of pairs.
-        unmatched_a: Gaussians of a without a partner.
-        unmatched_b: Gaussians of b without a partner.
+        unmatched_a: What a has without a partner.
+        unmatched_b: What b has without a partner.
         errors: Of the pairs; empty where there are none.
+        by: How pairs were found.
     """
 
     matched: int
     unmatched_a: int
     unmatched_b: int
     errors: tuple[Deviation, ...]
+    by: MatchedBy
 
 
 @dataclass(frozen=True)
@@ -108,14 +119,18 @@ class Side:
     Attributes:
         name: Of the file.
         bytes: Size of the file.
-        gaussians: How many it has.
-        sh_degree: Of its colours.
+        gaussians: How many it has; None of anchors, which make new ones for each camera.
+        sh_degree: Of its colours; None of anchors.
+        anchors: How many it has; None of Gaussians.
+        offsets: Of each anchor; None of Gaussians.
     """
 
     name: str
     bytes: int
-    gaussians: int
-    sh_degree: int
+    gaussians: int | None
+    sh_degree: int | None
+    anchors: int | None = None
+    offsets: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,10 +182,14 @@ class CompareResult:
             "worst_psnr": self.worst.quality.psnr if self.worst else None,
             "worst_view": self.worst.name if self.worst else None,
             "photographs": self._photographs(),
-            "attributes": {"estimated_by": "matching", **values["attributes"]},
+            "attributes": self._attributes(values["attributes"]),
             "views": values["views"],
             "notes": list(self.notes),
         }
+
+    def _attributes(self, values: dict[str, object]) -> dict[str, object]:
+        rest = {key: value for key, value in values.items() if key != "by"}
+        return {"estimated_by": self.attributes.by.value, **rest}
 
     def _photographs(self) -> dict[str, object] | None:
         pair = self.to_photographs

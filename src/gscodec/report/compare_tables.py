@@ -8,13 +8,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gscodec.report.compare_result import MatchedBy
 from gscodec.report.text import printable, shown, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gscodec.report.compare_result import (
-        AttributeErrors,
         CompareResult,
         Quality,
         Side,
@@ -26,7 +26,7 @@ def comparison_tables(result: CompareResult) -> Iterator[Table]:
     """What matters most comes last, where a terminal stops scrolling."""
     yield _facts(result)
     if result.attributes.errors:
-        yield _attributes(result.attributes)
+        yield _attributes(result)
     if result.views:
         yield _views(result)
         yield _means(result)
@@ -41,7 +41,7 @@ def _facts(result: CompareResult) -> Table:
         "b": _side(result.b),
         "views": result.views_from,
         "background": shown(result.background),
-        "matched": _matched(result.attributes),
+        "matched": _matched(result),
     }
     for key, value in [*facts.items(), *(("note", note) for note in result.notes)]:
         table.add_row(key, Text(printable(value)))
@@ -49,18 +49,32 @@ def _facts(result: CompareResult) -> Table:
 
 
 def _side(side: Side) -> str:
-    return f"{side.name}, {size(side.bytes)}, {side.gaussians:,} Gaussians, SH {side.sh_degree}"
+    name = f"{side.name}, {size(side.bytes)}"
+    if side.gaussians is None:
+        return f"{name}, {side.anchors:,} anchors of {side.offsets} offsets"
+    return f"{name}, {side.gaussians:,} Gaussians, SH {side.sh_degree}"
 
 
-def _matched(attributes: AttributeErrors) -> str:
-    text = f"{attributes.matched:,} Gaussians"
+def _matched(result: CompareResult) -> str:
+    attributes = result.attributes
+    if attributes.by is MatchedBy.NOTHING:
+        return "nothing: one scene has anchors, the other Gaussians"
+    text = f"{attributes.matched:,} {_primitives(result)}"
     left = {"a": attributes.unmatched_a, "b": attributes.unmatched_b}
     without = [f"{count:,} of {name}" for name, count in left.items() if count]
     return f"{text}; without a partner: {', '.join(without)}" if without else text
 
 
-def _attributes(attributes: AttributeErrors) -> Table:
-    table = _table("errors of b, estimated by matching Gaussians")
+def _primitives(result: CompareResult) -> str:
+    return "anchors" if result.a.gaussians is None else "Gaussians"
+
+
+def _attributes(result: CompareResult) -> Table:
+    attributes = result.attributes
+    estimated = f"estimated by matching {_primitives(result)}"
+    in_order = "anchor by anchor, in their order"
+    how = in_order if attributes.by is MatchedBy.ORDER else estimated
+    table = _table(f"errors of b, {how}")
     table.add_column("attribute")
     table.add_column("RMS", justify="right")
     table.add_column("max", justify="right")

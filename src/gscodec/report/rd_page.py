@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from gscodec._version import __version__
+from gscodec.report.page import html_page, key, safe, table
 from gscodec.report.rd_plot import file_size, rd_svg
 from gscodec.report.rd_result import SPZ, lambda_text
-from gscodec.report.rd_style import COLOURS, DARK, PAGE, PARTS, UNKNOWN_PART, series_colour
-from gscodec.report.text import label, printable, size
+from gscodec.report.rd_style import PARTS, UNKNOWN_PART, series_colour
+from gscodec.report.text import label, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from gscodec.report.rd_result import Point, RdResult
+
+_FOOTER = """\
+Written by gscodec {}. PSNR and SSIM compare renders of the decoded scene with
+renders of the source, mean over the views; 100 dB stands for identical pictures."""
 
 
 def rd_html(result: RdResult) -> bytes:
@@ -28,29 +30,19 @@ def rd_html(result: RdResult) -> bytes:
         ("Points", _points(result)),
         ("Bits per Gaussian", _bars(result)),
         ("Curves against each other", _comparisons(result)),
-        ("Notes", "".join(f"<p>{_safe(note)}</p>\n" for note in result.notes)),
+        ("Notes", "".join(f"<p>{safe(note)}</p>\n" for note in result.notes)),
     )
-    page = PAGE.substitute(
-        title=f"Rate and distortion of {_safe(result.source)}",
-        subtitle=f"Views: {_safe(result.views_from)}",
-        light=_variables(COLOURS),
-        dark=_variables(DARK),
-        facts=_facts(result),
-        sections="\n".join(f"<h2>{name}</h2>\n{body}" for name, body in sections if body),
-        version=__version__,
+    body = "\n".join(f"<h2>{name}</h2>\n{body}" for name, body in sections if body)
+    return html_page(
+        f"Rate and distortion of {result.source}",
+        f"Views: {result.views_from}",
+        _facts(result),
+        body,
+        footer=_FOOTER.format(__version__),
     )
-    return page.encode()
 
 
-def _variables(colours: dict[str, str]) -> str:
-    return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))
-
-
-def _facts(result: RdResult) -> str:
+def _facts(result: RdResult) -> list[tuple[str, str]]:
     facts = [
         ("Gaussians", f"{result.gaussians:,}"),
         ("SH degree", f"{result.sh_degree}"),
@@ -62,13 +54,13 @@ def _facts(result: RdResult) -> str:
     if best is not None:
         value = f"{file_size(best.bytes)}, {best.ratio:.3f} of {SPZ}"
         facts.append((f"{best.codec} at that PSNR", value))
-    return "".join(f"<div><dt>{_safe(n)}</dt><dd>{_safe(v)}</dd></div>" for n, v in facts)
+    return facts
 
 
 def _points(result: RdResult) -> str:
     rows = [
         (
-            f"{_key(_colour(point, result))}{_safe(point.codec)}",
+            f"{key(_colour(point, result))}{safe(point.codec)}",
             "" if point.lam is None else lambda_text(point.lam),
             f"{point.bytes:,}",
             f"{result.source_bytes / point.bytes:.1f} : 1",
@@ -93,7 +85,7 @@ def _points(result: RdResult) -> str:
         "Gaussians",
         "encode, s",
     )
-    return _table(headings, rows)
+    return table(headings, rows)
 
 
 def _bars(result: RdResult) -> str:
@@ -102,15 +94,15 @@ def _bars(result: RdResult) -> str:
     scale = max(lossy or [point.bytes for point in result.points])
     rows = [
         (
-            _safe(point.name),
+            safe(point.name),
             f"{result.bits_per_gaussian(point.bytes):.2f}",
             _bar(point, scale, result),
         )
         for point in result.points
     ]
     found = dict.fromkeys(part for point in result.points for part in point.parts)
-    keys = "".join(f"<span>{_key(_part_colour(p))}{_safe(label(p))}</span>" for p in found)
-    return f'<div class="legend">{keys}</div>\n{_table(("codec", "bits", ""), rows, "bars")}'
+    keys = "".join(f"<span>{key(_part_colour(p))}{safe(label(p))}</span>" for p in found)
+    return f'<div class="legend">{keys}</div>\n{table(("codec", "bits", ""), rows, "bars")}'
 
 
 def _bar(point: Point, scale: int, result: RdResult) -> str:
@@ -118,7 +110,7 @@ def _bar(point: Point, scale: int, result: RdResult) -> str:
     factor = 100 / max(scale, point.bytes)
     spans = (
         f'<span style="width: {count * factor:.3f}%; background: {_part_colour(part)}" '
-        f'title="{_safe(label(part))}: {result.bits_per_gaussian(count):.2f} bits, '
+        f'title="{safe(label(part))}: {result.bits_per_gaussian(count):.2f} bits, '
         f'{size(count)}, {count / point.bytes:.1%}"></span>'
         for part, count in parts.items()
         if count
@@ -141,37 +133,17 @@ def _colour(point: Point, result: RdResult) -> str:
 def _comparisons(result: RdResult) -> str:
     tables = []
     if result.at_spz():
-        rows = [(_safe(f.codec), f"{f.bytes:,.0f}", f"{f.ratio:.3f}") for f in result.at_spz()]
+        rows = [(safe(f.codec), f"{f.bytes:,.0f}", f"{f.ratio:.3f}") for f in result.at_spz()]
         caption = f"At the PSNR of {SPZ}: log(bytes) is linear in PSNR between two points."
         headings = ("codec", "bytes there", f"of the bytes of {SPZ}")
-        tables.append(_table(headings, rows, "narrow", caption))
+        tables.append(table(headings, rows, "narrow", caption))
     if result.comparisons():
         rows = [
-            (_safe(pair.test), _safe(pair.reference), f"{pair.rate:+.1f} %")
+            (safe(pair.test), safe(pair.reference), f"{pair.rate:+.1f} %")
             for pair in result.comparisons()
         ]
         caption = (
             "Bjontegaard rates: mean difference in bytes at equal PSNR where curves overlap."
         )
-        tables.append(_table(("codec", "against", "bytes"), rows, "narrow", caption))
+        tables.append(table(("codec", "against", "bytes"), rows, "narrow", caption))
     return "\n".join(tables)
-
-
-def _key(colour: str) -> str:
-    return f'<span class="key" style="background: {colour}"></span>'
-
-
-def _table(
-    headings: Iterable[str],
-    rows: Sequence[Sequence[str]],
-    kind: str = "",
-    caption: str = "",
-) -> str:
-    """Cells are HTML already."""
-    head = "".join(f"<th>{cell}</th>" for cell in headings)
-    body = "\n".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
-    title = f"<caption>{caption}</caption>" if caption else ""
-    return (
-        f'<div class="scroll"><table class="{kind}">{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )

@@ -11,9 +11,10 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gscodec.report.plot_style import STYLE, log_ticks, short_name
 from gscodec.report.rd_result import SPZ, lambda_text
 from gscodec.report.rd_style import COLOURS, series_colour
-from gscodec.report.text import printable, size
+from gscodec.report.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,24 +22,6 @@ if TYPE_CHECKING:
     from gscodec.report.rd_result import Point, RdResult
 
 _INCHES = (8.0, 4.8)
-_MAX_NAME = 40  # characters that fit into the title
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.edgecolor": COLOURS["muted"],
-    "axes.labelcolor": COLOURS["ink"],
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": COLOURS["grid"],
-    "grid.linewidth": 0.8,
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-    "text.color": COLOURS["ink"],
-    "text.parse_math": False,  # a dollar in the name of a scene is a dollar
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gscodec",  # else every run gives other identifiers
-}
 
 
 def rd_png(result: RdResult) -> bytes:
@@ -47,9 +30,7 @@ def rd_png(result: RdResult) -> bytes:
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    name = printable(result.source)
-    short = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
-    title = f"{short}: {result.gaussians:,} Gaussians, {result.views} views"
+    title = f"{short_name(result.source)}: {result.gaussians:,} Gaussians, {result.views} views"
     return _saved(result, title, format="png", dpi=200, facecolor=COLOURS["paper"])
 
 
@@ -78,7 +59,7 @@ def _saved(result: RdResult, title: str, **options: Any) -> bytes:
     from matplotlib.figure import Figure
 
     target = io.BytesIO()
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, result)
@@ -168,7 +149,7 @@ def _dress(axes: Any, shown: Sequence[Point]) -> None:
     sizes = [point.bytes for point in shown]
     low, high = min(sizes) / 1.25, max(sizes) * 1.25
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(low, high)))
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: file_size(value)))
     axes.yaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
@@ -178,19 +159,6 @@ def _dress(axes: Any, shown: Sequence[Point]) -> None:
     axes.set_xlabel("file size (logarithmic)")
     axes.set_ylabel("PSNR of renders, dB")
     axes.legend(loc="upper left", frameon=False)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers of bytes from ``low`` to ``high``: by decades, or evenly if those are few."""
-    from matplotlib.ticker import MaxNLocator
-
-    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8)):
-        decades = (digit * 10.0**power for power in range(12) for digit in digits)
-        ticks = [tick for tick in decades if low <= tick <= high]
-        if len(ticks) >= 4:
-            return ticks
-    even = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [float(tick) for tick in even if low <= tick <= high]
 
 
 def file_size(count: float) -> str:

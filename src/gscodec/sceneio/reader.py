@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
-from gscodec.scene import ExtraProperty, GaussianScene
+from gscodec.scene import GaussianScene
+from gscodec.sceneio.columns import (
+    copy_extra,
+    counted,
+    gather,
+    note_on_rounding,
+    notes_on_ignored,
+)
 from gscodec.sceneio.foreign import refuse_other_formats, require_gaussians
 from gscodec.sceneio.header import check_size, parse_header
 from gscodec.sceneio.layout import (
-    BLOCK_ROWS,
     DEGREE_OF_REST,
     NORMALS,
     PLY_TYPES,
@@ -32,9 +38,6 @@ if TYPE_CHECKING:
 
     from gscodec.sceneio.header import Header
     from gscodec.sceneio.rows import Columns
-
-_NAMES_SHOWN = 12
-_WIDER_THAN_FLOAT32 = ("i4", "u4", "f8")
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,14 @@ def read_ply(
     extra = [n for n in columns if n not in known and not (has_normals and n in NORMALS)]
     scene = GaussianScene(
         **_arrays(columns, names),
-        extras=tuple(_copy_extra(n, columns[n]) for n in extra) if keep_extra else (),
+        extras=tuple(copy_extra(n, columns[n]) for n in extra) if keep_extra else (),
         has_normals=has_normals,
     )
     scene, dropped = _without_invalid(scene, name, drop_invalid=drop_invalid)
     notes = (
         *_note_on_extra(extra, keep_extra=keep_extra),
-        *_note_on_rounding(columns, known),
-        *_notes_on_ignored(header, len(data)),
+        *note_on_rounding(columns, known),
+        *notes_on_ignored(header, len(data)),
         *dropped,
     )
     return ReadResult(scene, notes, _conventions(header, vertex, scene))
@@ -121,31 +124,13 @@ def _arrays(
     columns: Columns, names: dict[str, tuple[str, ...]]
 ) -> dict[str, NDArray[np.float32]]:
     """The six arrays of a scene by field name."""
-    flat = {field: _gather(columns, field_names) for field, field_names in names.items()}
+    flat = {field: gather(columns, field_names) for field, field_names in names.items()}
     n, rest = flat["sh_rest"].shape
     return {
         **flat,
         "opacity_logits": flat["opacity_logits"].reshape(n),
         "sh_rest": flat["sh_rest"].reshape(n, rest // 3, 3),
     }
-
-
-def _gather(columns: Columns, names: tuple[str, ...]) -> NDArray[np.float32]:
-    """The columns ``names`` side by side, (N, len(names)) float32."""
-    n = len(columns["x"])
-    out = np.empty((n, len(names)), dtype=np.float32)
-    # Doubles beyond float32 become infinite, signalling NaNs quiet: both are found later.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            block = out[rows]
-            for i, name in enumerate(names):
-                block[:, i] = columns[name][rows]
-    return out
-
-
-def _copy_extra(name: str, column: NDArray[np.generic]) -> ExtraProperty:
-    return ExtraProperty(name, column.astype(column.dtype.newbyteorder("=")))
 
 
 def _without_invalid(
@@ -183,47 +168,8 @@ def _first_invalid_value(scene: GaussianScene, index: int) -> str:
 def _note_on_extra(extra: list[str], *, keep_extra: bool) -> tuple[str, ...]:
     if not extra:
         return ()
-    what = _counted(extra, "extra vertex property", "extra vertex properties")
+    what = counted(extra, "extra vertex property", "extra vertex properties")
     return (f"kept {what}",) if keep_extra else (f"dropped {what}; keep with --keep-extra",)
-
-
-def _note_on_rounding(columns: Columns, known: set[str]) -> tuple[str, ...]:
-    changed = {
-        n: _count_rounded(column)
-        for n, column in columns.items()
-        if n in known and column.dtype.str[1:] in _WIDER_THAN_FLOAT32
-    }
-    names = [n for n, count in changed.items() if count]
-    if not names:
-        return ()
-    total = sum(changed.values())
-    where = _counted(names, "vertex property", "vertex properties")
-    return (f"values rounded to float32: {total}, in {where}",)
-
-
-def _count_rounded(column: NDArray[np.generic]) -> int:
-    with np.errstate(over="ignore", invalid="ignore"):
-        as_float32 = column.astype(np.float32)
-        return int(np.count_nonzero((as_float32 != column) & np.isfinite(as_float32)))
-
-
-def _notes_on_ignored(header: Header, file_bytes: int) -> tuple[str, ...]:
-    others = [name for name in header.counts if name != "vertex"]
-    notes = []
-    if others:
-        what = _counted(others, "element besides vertex", "elements besides vertex")
-        notes.append(f"ignored {what}")
-    surplus = file_bytes - header.size - header.body_bytes
-    if surplus and not header.ply.text:
-        notes.append(f"ignored {surplus} bytes after the last row")
-    return tuple(notes)
-
-
-def _counted(names: list[str], singular: str, plural: str) -> str:
-    """For example ``2 elements: camera, frame``."""
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{len(names)} {singular if len(names) == 1 else plural}: {shown}{more}"
 
 
 def _conventions(header: Header, vertex: PlyElement, scene: GaussianScene) -> dict[str, object]:

@@ -33,13 +33,18 @@ def write_ply(scene: GaussianScene) -> bytes:
     Raises:
         SceneError: An extra property has a name or a type that a .ply cannot hold.
     """
+    return write_columns(_columns(scene))
+
+
+def write_columns(columns: Columns) -> bytes:
+    """A .ply whose vertices have ``columns``, (N,) each, by name and in order."""
     from plyfile import PlyData, PlyElement
 
-    columns = _columns(scene)
+    rows_in_all = len(next(iter(columns.values())))
     table = np.empty(
-        len(scene), [(n, column.dtype.newbyteorder("<")) for n, column in columns.items()]
+        rows_in_all, [(n, column.dtype.newbyteorder("<")) for n, column in columns.items()]
     )
-    for start in range(0, len(scene), BLOCK_ROWS):
+    for start in range(0, rows_in_all, BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         block = table[rows]
         for name, column in columns.items():
@@ -59,16 +64,21 @@ def _columns(scene: GaussianScene) -> Columns:
     order = written_order(scene.sh_degree, has_normals=scene.has_normals)
     columns = {n: values[n] for n in order}
     for extra in scene.extras:
-        _check_extra(extra, columns)
+        check_extra(extra, columns, REST_NAME)
         columns[extra.name] = extra.values
     return columns
 
 
-def _check_extra(extra: ExtraProperty, taken: Columns) -> None:
+def check_extra(extra: ExtraProperty, taken: Columns, reserved: re.Pattern[str]) -> None:
+    """Whether ``extra`` can be a further column.
+
+    Raises:
+        SceneError: Its name is taken or ``reserved``, or a .ply cannot hold its name or type.
+    """
     where = f"extra property {extra.name!r}"
     if not _PRINTABLE.fullmatch(extra.name):
         raise SceneError(f"{where}: expected a name of printable ASCII without spaces")
-    if extra.name in taken or REST_NAME.fullmatch(extra.name):
+    if extra.name in taken or reserved.fullmatch(extra.name):
         raise SceneError(f"{where}: the name is taken, expected one that the scene has not")
     if extra.values.dtype.str[1:] not in PLY_TYPES:
         raise SceneError(

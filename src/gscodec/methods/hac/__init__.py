@@ -1,4 +1,4 @@
-"""Method `hac`: hash-grid assisted context (Chen et al., ECCV 2024), for GaussianScene.
+"""Method `hac`: hash-grid assisted context (Chen et al., ECCV 2024).
 
 Positions are coded losslessly on a lattice (geometry). A binary hash grid and small integer
 networks then predict, from the position and from everything decoded before, the step, the
@@ -12,8 +12,9 @@ and swing (geometry.rotation).
 Where this differs from the paper, which codes Scaffold-GS anchors: docs/hac.md.
 """
 
+from gscodec.methods.hac.bits import spent
 from gscodec.methods.hac.decoder import decode
-from gscodec.methods.hac.encoder import encode
+from gscodec.methods.hac.encoding import encode
 from gscodec.methods.hac.options import Options
 
-__all__ = ["Options", "decode", "encode"]
+__all__ = ["Options", "decode", "encode", "spent"]

@@ -1,4 +1,4 @@
-"""Codes blocks of primitives group by group; mirrors `decoder._decode_block` step by step."""
+"""Codes blocks of primitives group by group; mirrors `decoder.Opened.block` step by step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from gscodec.coding import (
     UNIT_LEVEL,
     Encoder,
     bit_costs,
+    encode_bits,
     encode_residuals,
 )
 from gscodec.errors import CannotCodeError
 from gscodec.geometry.rotation import is_disc, to_twist_swing
-from gscodec.methods.hac.layout import context, floats, groups
+from gscodec.methods.hac.anchors import offset_columns
+from gscodec.methods.hac.layout import context, floats
+from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,33 +27,49 @@ if TYPE_CHECKING:
 
     from gscodec.coding import Family
     from gscodec.fit.joint import Law
+    from gscodec.intnet.context import Group
     from gscodec.methods.hac.layout import Model
-    from gscodec.payload import Attribute
 
+_NO_STEP = 1e-12
 ROTATION = 2  # number of the group that depends on how scales were decoded
 
 
 class BlockEncoder:
     """Chooses and codes the residuals of some rows, one group after the other."""
 
-    def __init__(self, model: Model, sh_degree: int, u: NDArray[np.int64]) -> None:
-        """``u`` (rows, 3) are the positions as the grid sees them."""
-        self._model = model
-        self._layout = groups(sh_degree)
+    def __init__(
+        self,
+        model: Model,
+        layout: Sequence[tuple[Attribute, Group]],
+        u: NDArray[np.int64],
+        masks: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """``u`` (rows, 3) are the positions as the grid sees them.
+
+        ``masks`` (rows, K) say which offsets of anchors are coded; they are coded right away.
+        """
+        self._model, self._layout = model, layout
         self._context = context(model, self._layout, u)
+        self._masks = masks
         self._encoders: dict[Attribute, Encoder] = {}
         self.values: list[NDArray[np.int64]] = []
         self.laws: list[Law] = []
+        if masks is not None and model.decisions is not None:
+            encoder = self._encoders.setdefault(Attribute.MASK, Encoder())
+            bits = masks.astype(np.int64)
+            logits = model.decisions.logits(self._context.seen())
+            encode_bits(encoder, bits.ravel(), logits.ravel())
+            self._context.append(model.decisions.features(bits))
 
     def wanted(
-        self, columns: Sequence[NDArray[np.float64]], quats: NDArray[np.float64]
+        self, columns: Sequence[NDArray[np.float64]], quats: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Of the next group, from ``columns`` and ``quats`` of these rows.
 
         The decoder knows only the decoded scales: the axis of the twist follows them.
         """
         number = len(self.values)
-        if number == ROTATION:
+        if quats is not None and number == ROTATION:
             return to_twist_swing(quats, is_disc(self.values[number - 1]))
         return columns[number]
 
@@ -75,13 +94,20 @@ class BlockEncoder:
         price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / step) ** 2
         whole = _cheapest(residual, level, model.family, price)
         encoder = self._encoders.setdefault(attribute, Encoder())
-        encode_residuals(encoder, whole.ravel(), level.ravel(), model.family)
-        self.values.append(centre + whole * step)
+        values = centre + whole * step
+        coded = np.ones(values.shape, dtype=np.bool_)
+        if attribute is Attribute.OFFSET and self._masks is not None:
+            coded = offset_columns(self._masks)
+            values[~coded] = 0
+        encode_residuals(encoder, whole[coded], level[coded], model.family)
+        self.values.append(values)
         self._context.append(model.features(group, self.values[-1]))
         if laws:
             steps = floats(step, model)
             sigma = np.exp2((level.astype(np.float64) - UNIT_LEVEL) / LEVELS_PER_OCTAVE)
-            parts = (floats(centre, model), steps, sigma * steps)
+            # What is not coded stays where it is: it has hardly a step.
+            steps = np.where(coded, steps, _NO_STEP)
+            parts = (floats(np.where(coded, centre, 0), model), steps, sigma * steps)
             self.laws.append(Law(*(p.astype(np.float32) for p in parts)))
 
     def decoded(self) -> NDArray[np.float64]:

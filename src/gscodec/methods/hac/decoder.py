@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gscodec.coding import Decoder, decode_residuals
-from gscodec.errors import FormatError, UnsupportedError
+import numpy as np
+
+from gscodec.blueprint import decode_integer_networks
+from gscodec.coding import Decoder, decision_classes, decode_bits, decode_residuals
+from gscodec.errors import FormatError
 from gscodec.geometry import Lattice, morton, octree
-from gscodec.intnet.context import Group, decode_group_model
+from gscodec.intnet.context import DecisionModel, Group, decode_group_model
 from gscodec.intnet.hashgrid import decode_grid
-from gscodec.methods import Progress, streams_of
+from gscodec.intnet.network import decode_network
+from gscodec.methods import Progress, blueprint_of, streams_of
+from gscodec.methods.hac.anchors import (
+    anchor_arrays,
+    anchor_groups,
+    joined_anchors,
+    offset_columns,
+)
 from gscodec.methods.hac.layout import (
     BLOCK_SIZE,
     POSITION_FEATURES,
-    Context,
     Model,
     arrays,
     blocks,
@@ -23,32 +32,158 @@ from gscodec.methods.hac.layout import (
     in_parallel,
     joined,
 )
-from gscodec.payload import Attribute, Header, Payload, SceneKind
+from gscodec.payload import Attribute, Header, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from gscodec.anchors import AnchorScene
+    from gscodec.blueprint import Blueprint
+    from gscodec.coding import Family
+    from gscodec.methods.hac.layout import Context
     from gscodec.scene import GaussianScene
 
 
-def decode(payload: Payload, progress: Progress, threads: int | None = None) -> GaussianScene:
+_SHARED = (Attribute.NETWORKS, Attribute.GRID, Attribute.POSITION)
+_ANCHORS_SHARED = (Attribute.CHECKPOINT, Attribute.RENDERING)
+
+
+def decode(
+    payload: Payload, progress: Progress, threads: int | None = None
+) -> GaussianScene | AnchorScene:
     """Inverse of `encode`, with as many ``threads`` as there are processors if None.
+
+    Raises:
+        FormatError: Streams are missing or inconsistent.
+    """
+    opened = open_payload(payload, progress)
+
+    def fields(number: int) -> dict[str, NDArray[np.float32]]:
+        values = [group.values for group in opened.block(number)]
+        if opened.blueprint is None:
+            return arrays(values, opened.model, payload.header.sh_degree)
+        return anchor_arrays(values, opened.model)
+
+    numbers = range(len(opened.slices))
+    parts = in_parallel(fields, numbers, threads, lambda share: progress("decode", share))
+    if opened.blueprint is None:
+        scene = joined(opened.positions, parts)
+        return replace(scene, has_normals=payload.header.has_normals)
+    rendering = opened.streams[Attribute.RENDERING, 0]
+    networks = decode_integer_networks(rendering, opened.blueprint)
+    return joined_anchors(opened.positions, parts, opened.blueprint, networks)
+
+
+@dataclass(frozen=True)
+class DecodedGroup:
+    """A group of one block, and how it was coded. All arrays are (rows, columns).
+
+    Attributes:
+        attribute: Whose stream holds it.
+        values: int64, quanta.
+        residuals: int64, the coded integers.
+        levels: uint8, the table that coded each of them.
+        family: Of these tables; None for decisions.
+        present: bool, which values were coded; None for all.
+    """
+
+    attribute: Attribute
+    values: NDArray[np.int64]
+    residuals: NDArray[np.int64]
+    levels: NDArray[np.uint8]
+    family: Family | None
+    present: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file of which everything is decoded but its blocks.
+
+    Attributes:
+        model: Grid and networks.
+        layout: The groups in coding order.
+        streams: By attribute and block.
+        positions: (N, 3) float32, scene units.
+        u: (N, 3) int64, the positions as the grid sees them.
+        slices: The rows of each block.
+        blueprint: Of anchors, None for Gaussians.
+    """
+
+    model: Model
+    layout: tuple[tuple[Attribute, Group], ...]
+    streams: dict[tuple[Attribute, int], bytes]
+    positions: NDArray[np.float32]
+    u: NDArray[np.int64]
+    slices: list[slice]
+    blueprint: Blueprint | None
+
+    def block(self, number: int) -> Iterator[DecodedGroup]:
+        """The groups of block ``number``, in coding order.
+
+        Raises:
+            FormatError: A stream is damaged; of bytes left over, at the end of the iteration.
+        """
+        attributes = _by_block(self.layout, self.blueprint)
+        decoders = {a: Decoder(self.streams[a, number]) for a in attributes}
+        known = context(self.model, self.layout, self.u[self.slices[number]])
+        present = None
+        if self.model.decisions is not None:
+            masks = _masks(self.model.decisions, decoders[Attribute.MASK], known)
+            present = offset_columns(masks.values == 1)
+            yield masks
+        for (attribute, group), model in zip(self.layout, self.model.groups, strict=True):
+            centre, step, levels = model.predict(group, known.seen())
+            coded = present if attribute is Attribute.OFFSET else None
+            residuals = _residuals(decoders[attribute], levels, model.family, coded)
+            values = centre + residuals * step
+            if coded is not None:
+                values[~coded] = 0
+            known.append(model.features(group, values))
+            yield DecodedGroup(attribute, values, residuals, levels, model.family, coded)
+        for decoder in decoders.values():
+            decoder.finish()
+
+
+def _masks(model: DecisionModel, decoder: Decoder, known: Context) -> DecodedGroup:
+    logits = model.logits(known.seen())
+    bits = decode_bits(decoder, logits.ravel()).reshape(logits.shape).astype(np.int64)
+    known.append(model.features(bits))
+    return DecodedGroup(Attribute.MASK, bits, bits, decision_classes(logits), None)
+
+
+def _residuals(
+    decoder: Decoder,
+    levels: NDArray[np.uint8],
+    family: Family,
+    present: NDArray[np.bool_] | None,
+) -> NDArray[np.int64]:
+    """The coded integers, in the shape of ``levels``; zeros where none is ``present``."""
+    if present is None:
+        return decode_residuals(decoder, levels.ravel(), family).reshape(levels.shape)
+    residuals = np.zeros(levels.shape, dtype=np.int64)
+    residuals[present] = decode_residuals(decoder, levels[present], family)
+    return residuals
+
+
+def open_payload(payload: Payload, progress: Progress) -> Opened:
+    """Decodes networks, grid and positions.
 
     Raises:
         FormatError: Streams are missing or inconsistent.
     """
     header = payload.header
     _check_header(header, len(payload.streams))
-    layout = groups(header.sh_degree)
+    blueprint = blueprint_of(payload)
+    layout = _layout(header, blueprint)
     slices = blocks(header.count, header.block_size)
-    whole = ((a, 0) for a in (Attribute.NETWORKS, Attribute.GRID, Attribute.POSITION))
-    by_block = ((a, b) for b in range(len(slices)) for a, _ in layout)
+    whole = ((a, 0) for a in (*_SHARED, *(_ANCHORS_SHARED if blueprint else ())))
+    by_block = ((a, b) for b in range(len(slices)) for a in _by_block(layout, blueprint))
     streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)
-    model = _decode_model(streams, layout, header.position_bits)
+    decisions = blueprint.offsets if blueprint else 0
+    model = _decode_model(streams, layout, decisions, header.position_bits)
     progress("positions", 0.0)
     positions = Decoder(streams[Attribute.POSITION, 0])
     codes = octree.decode(positions, header.count, header.position_bits)
@@ -56,25 +191,28 @@ def decode(payload: Payload, progress: Progress, threads: int | None = None) -> 
     ijk = morton.decode(codes)
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     u = model.box.normalise(ijk)
+    return Opened(model, layout, streams, lattice.positions(ijk), u, slices, blueprint)
 
-    def block(rows: slice) -> dict[str, NDArray[np.float32]]:
-        number = rows.start // header.block_size
-        data = {a: streams[a, number] for a, _ in layout}
-        values = _decode_block(model, layout, data, context(model, layout, u[rows]))
-        return arrays(values, model, header.sh_degree)
 
-    parts = in_parallel(block, slices, threads, lambda share: progress("decode", share))
-    scene = joined(lattice.positions(ijk), parts)
-    return replace(scene, has_normals=header.has_normals)
+def _layout(header: Header, blueprint: Blueprint | None) -> tuple[tuple[Attribute, Group], ...]:
+    if blueprint is None:
+        return groups(header.sh_degree)
+    return anchor_groups(blueprint.features, blueprint.offsets)
+
+
+def _by_block(
+    layout: Sequence[tuple[Attribute, Group]], blueprint: Blueprint | None
+) -> tuple[Attribute, ...]:
+    """Attributes that have a stream in every block."""
+    masks = () if blueprint is None else (Attribute.MASK,)
+    return (*masks, *dict.fromkeys(a for a, _ in layout))
 
 
 def _check_header(header: Header, streams: int) -> None:
     """Refuses what the container allows and this method does not."""
-    if header.kind is not SceneKind.GAUSSIANS:
-        raise UnsupportedError(f"method hac of scene kind {header.kind.name.lower()}")
     if not header.count or not header.position_bits:
         raise FormatError(
-            f"method hac: found {header.count} Gaussians and {header.position_bits} position "
+            f"method hac: found {header.count} primitives and {header.position_bits} position "
             "bits, expected at least 1 of each"
         )
     if header.block_size > BLOCK_SIZE:
@@ -83,7 +221,7 @@ def _check_header(header: Header, streams: int) -> None:
         )
     if -(-header.count // header.block_size) > streams:
         raise FormatError(
-            f"method hac: {streams} streams cannot hold {header.count} Gaussians "
+            f"method hac: {streams} streams cannot hold {header.count} primitives "
             f"in blocks of {header.block_size}"
         )
 
@@ -91,6 +229,7 @@ def _check_header(header: Header, streams: int) -> None:
 def _decode_model(
     streams: dict[tuple[Attribute, int], bytes],
     layout: Sequence[tuple[Attribute, Group]],
+    decisions: int,
     position_bits: int,
 ) -> Model:
     """Grid first: its width decides how many inputs the networks have."""
@@ -99,28 +238,13 @@ def _decode_model(
     decoder.finish()
     decoder = Decoder(streams[Attribute.NETWORKS, 0])
     width = POSITION_FEATURES + grid.features
+    masks = None
+    if decisions:
+        masks = DecisionModel(decode_network(decoder, width, decisions))
+        width += decisions
     models = []
     for _, group in layout:
         models.append(decode_group_model(decoder, group, width))
         width += group.features
     decoder.finish()
-    return Model(grid, box, tuple(models))
-
-
-def _decode_block(
-    model: Model,
-    layout: Sequence[tuple[Attribute, Group]],
-    data: dict[Attribute, bytes],
-    known: Context,
-) -> list[NDArray[np.int64]]:
-    """Values (rows, columns) of each group of one block, in quanta."""
-    decoders = {attribute: Decoder(stream) for attribute, stream in data.items()}
-    values = []
-    for (attribute, group), group_model in zip(layout, model.groups, strict=True):
-        centre, step, level = group_model.predict(group, known.seen())
-        whole = decode_residuals(decoders[attribute], level.ravel(), group_model.family)
-        values.append(centre + whole.reshape(centre.shape) * step)
-        known.append(group_model.features(group, values[-1]))
-    for decoder in decoders.values():
-        decoder.finish()
-    return values
+    return Model(grid, box, tuple(models), masks)

@@ -28,22 +28,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.fit.drawing import Drawing, GaussianDrawing
     from gscodec.fit.joint import Joint, Law
+    from gscodec.methods.hac.anchor_encoder import AnchorEncoding
     from gscodec.methods.hac.encoder import Encoding, Work
     from gscodec.methods.hac.layout import Model
     from gscodec.scene import GaussianScene
 
-_ROUND = 300  # iterations under one model
-_MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
-_SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
-_SETTLE_RATE = 0.5  # of the learning rates when settling begins
-_LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
+ROUND = 300  # iterations under one model
+MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
+SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
+SETTLE_RATE = 0.1  # of the learning rates when settling begins
+_TURNED = 0.5  # tangents of half angles that differ by more belong to other axes
+LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 
 
 class Clock:
     """The share of an optimisation that is done, by iterations or by time."""
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding | AnchorEncoding) -> None:
         options = encoding.options
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
@@ -52,7 +55,7 @@ class Clock:
     def share(self, done: int) -> float:
         """0 to 1 for the rounds; settling comes after."""
         spent = (time.monotonic() - self.started) / self.seconds
-        return max(done / self.total, spent) / (1 - _SETTLE_SHARE)
+        return max(done / self.total, spent) / (1 - SETTLE_SHARE)
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,8 @@ def optimised(encoding: Encoding, lam: float) -> Work:
     clock = Clock(encoding)
     resumed = state.share
     while state.share < 1:
-        work = _pruned(encoding, state, lam, prune=state.share < _LATE)
-        model = encoding.fit(work, lam, _MODEL_SHARE)
+        work = _pruned(encoding, state, lam, prune=state.share < LATE)
+        model = encoding.fit(work, lam, MODEL_SHARE)
         laws = _laws(encoding, work, model, lam)
         before = state.done
 
@@ -131,8 +134,8 @@ def optimised(encoding: Encoding, lam: float) -> Work:
             return resumed + (1 - resumed) * clock.share(before + done)
 
         scene = _descend(encoding, work, laws, targets, pace, lam)
-        done = before + _ROUND
-        state = State(scene, work.index, done, pace(_ROUND))
+        done = before + ROUND
+        state = State(scene, work.index, done, pace(ROUND))
         if options.checkpoint is not None:
             options.checkpoint(state.save(key))
     return _pruned(encoding, state, lam, prune=False)
@@ -153,8 +156,6 @@ def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Wor
 
 def _laws(encoding: Encoding, work: Work, model: Model, lam: float) -> list[Law]:
     """How ``model`` codes each group of ``work``."""
-    from gscodec.fit.joint import Law
-
     ideal = encoding.ideal(work, lam)
     found: list[list[Law]] = []
     for rows, block in encoding.block_encoders(work, model):
@@ -162,6 +163,13 @@ def _laws(encoding: Encoding, work: Work, model: Model, lam: float) -> list[Law]
         for number in range(len(groups(work.scene.sh_degree))):
             block.code(block.wanted(columns, quats), ideal[number][rows], laws=True)
         found.append(block.laws)
+    return merged(found)
+
+
+def merged(found: Sequence[Sequence[Law]]) -> list[Law]:
+    """The laws of each group, from those of all blocks."""
+    from gscodec.fit.joint import Law
+
     return [
         Law(
             *(
@@ -185,26 +193,50 @@ def _descend(
     from gscodec.fit.hac import to_scene
     from gscodec.fit.joint import Schedule
 
-    columns = joint(encoding, work, targets, lam).run(
+    disc = is_disc(work.source.columns[1])
+    columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
-        is_disc(work.source.columns[1]),
+        homes(encoding, work),
         laws,
         0,
-        Schedule(_ROUND, pace, noisy=True),
-        _report(encoding, laws),
+        Schedule(ROUND, pace, noisy=True),
+        report(encoding, laws),
     )
-    return to_scene(columns, work.scene, is_disc(work.source.columns[1]))
+    return to_scene(columns, work.scene, disc)
+
+
+def homes(encoding: Encoding, work: Work) -> list[NDArray[np.float64]]:
+    """The columns that ``work`` had in the source."""
+    from gscodec.fit.hac import Source
+
+    columns = list(Source.of(encoding.scene.take(work.index)).columns)
+    # Where axes have changed places since, tangents of then and now do not compare.
+    now, then = work.source.columns[ROTATION], columns[ROTATION]
+    columns[ROTATION] = np.where(np.abs(now - then) < _TURNED, then, now)
+    return columns
+
+
+def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
+    """``work`` as it is drawn while it changes."""
+    from gscodec.fit.drawing import GaussianDrawing
+    from gscodec.fit.hac import on_device
+
+    device = on_device(encoding.options.device)
+    return GaussianDrawing(work.means, is_disc(work.source.columns[1]), device)
 
 
 def joint(
-    encoding: Encoding, work: Work, targets: Sequence[NDArray[np.float16]], lam: float
+    encoding: Encoding | AnchorEncoding,
+    drawing: Drawing,
+    targets: Sequence[NDArray[np.float16]],
+    lam: float,
 ) -> Joint:
-    """An optimisation of ``work`` through the views."""
+    """An optimisation of what is drawn through the views."""
     from gscodec.fit.hac import on_device
     from gscodec.fit.joint import Joint
 
     return Joint(
-        work.means,
+        drawing,
         encoding.views.cameras,
         targets,
         encoding.price(lam),
@@ -223,20 +255,20 @@ def settling(
     if not encoding.views.cameras:
         return lambda _: columns
     laws = _laws(encoding, work, model, lam)
-    descent = joint(encoding, work, encoding.views.targets(), lam)
+    shown, source = drawing(encoding, work), homes(encoding, work)
+    descent = joint(encoding, shown, encoding.views.targets(), lam)
     options = encoding.options
-    total = _SETTLE_SHARE * (options.iterations or ITERATIONS)
-    limit = time.monotonic() + _SETTLE_SHARE * (options.time_limit or math.inf)
+    total = SETTLE_SHARE * (options.iterations or ITERATIONS)
+    limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or math.inf)
     last = len(columns) - 1
     turns = last - ROTATION
-    disc = is_disc(columns[1])
 
     def settle(done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
-        nonlocal columns, disc
+        nonlocal columns
         number = len(done[0].values) - 1
         columns[number] = np.concatenate([block.decoded() for block in done])
         if number == ROTATION - 1:
-            disc = np.concatenate([is_disc(block.values[number]) for block in done])
+            shown.turn_about(np.concatenate([is_disc(b.values[number]) for b in done]))
         if ROTATION <= number < last:
             iterations = max(1, round(total / turns))
             start = time.monotonic()
@@ -245,19 +277,21 @@ def settling(
             def pace(taken: int) -> float:
                 return max(taken / iterations, (time.monotonic() - start) / seconds)
 
-            schedule = Schedule(iterations, pace, noisy=False, gentle=_SETTLE_RATE)
-            report = _report(encoding, laws)
-            columns = descent.run(columns, disc, laws, number + 1, schedule, report)
+            schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
+            told = report(encoding, laws)
+            columns = descent.run(columns, source, laws, number + 1, schedule, told)
         return columns
 
     return settle
 
 
-def _report(encoding: Encoding, laws: Sequence[Law]) -> Callable[[float, float], None]:
+def report(
+    encoding: Encoding | AnchorEncoding, laws: Sequence[Law]
+) -> Callable[[float, float], None]:
     """Tells how far a descent is."""
 
-    def report(share: float, error: float) -> None:
+    def tell(share: float, error: float) -> None:
         psnr = -10 * math.log10(max(error, 1e-10))
-        encoding.progress("optimise", share, f"{psnr:.1f} dB, {len(laws[0].step):,} Gaussians")
+        encoding.progress("optimise", share, f"{psnr:.1f} dB, {len(laws[0].step):,} left")
 
-    return report
+    return tell

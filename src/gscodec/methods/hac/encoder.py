@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding import LEVELS_PER_OCTAVE, Encoder
+from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.errors import CannotCodeError, SceneError
-from gscodec.geometry import MAX_BITS, Lattice, morton, octree
-from gscodec.intnet.context import MAX_MEAN, MAX_STEP_BIAS, encode_group_model
-from gscodec.intnet.hashgrid import encode_grid
+from gscodec.geometry import MAX_BITS, Lattice, morton
+from gscodec.intnet.context import MAX_MEAN, MAX_STEP_BIAS
 from gscodec.methods import Coded, Progress
+from gscodec.methods.hac import assembly
 from gscodec.methods.hac.blocks import BlockEncoder
 from gscodec.methods.hac.layout import (
     BLOCK_SIZE,
@@ -32,7 +32,7 @@ from gscodec.methods.hac.layout import (
     position_features,
 )
 from gscodec.methods.hac.search import search
-from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.payload import Payload, SceneKind
 from gscodec.scene import ExtraProperty, GaussianScene
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Work:
         return self.lattice.positions(self.ijk)
 
 
-def encode(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
+def encode_gaussians(scene: GaussianScene, options: Options, progress: Progress) -> Coded:
     """Fits the context model to ``scene`` and codes it.
 
     Raises:
@@ -197,21 +197,24 @@ class Encoding:
 
         box = fit.grid_box(work.ijk)
         u = box.normalise(work.ijk)
-        grid, models = fit.learn(
+        learned = fit.learn(
             u,
             position_features(u),
             work.source,
             tuple(group for _, group in groups(work.scene.sh_degree)),
             self.price(lam),
-            iterations=max(2, round(share * fit.ITERATIONS)),
-            seed=self.options.seed,
-            device=self.options.device,
-            threads=self.options.threads,
-            progress=partial(self.progress, "fit"),
+            fit.settings(
+                len(u),
+                share,
+                seed=self.options.seed,
+                device=self.options.device,
+                threads=self.options.threads,
+            ),
+            partial(self.progress, "fit"),
         )
-        if any(abs(m.mean) > MAX_MEAN for m in models):
+        if any(abs(m.mean) > MAX_MEAN for m in learned.groups):
             raise CannotCodeError("a group's values are far from zero and close to each other")
-        return Model(grid, box, models)
+        return Model(learned.grid, box, learned.groups)
 
     def ideal(self, work: Work, lam: float) -> list[NDArray[np.float64]]:
         """Log2 of the ideal steps of each group."""
@@ -223,7 +226,8 @@ class Encoding:
         """One for each block, with its rows."""
         u = model.box.normalise(work.ijk)
         rows = blocks(len(u), BLOCK_SIZE)
-        return [(r, BlockEncoder(model, work.scene.sh_degree, u[r])) for r in rows]
+        layout = groups(work.scene.sh_degree)
+        return [(r, BlockEncoder(model, layout, u[r])) for r in rows]
 
     def coded(
         self,
@@ -249,7 +253,7 @@ class Encoding:
             block.code(wanted, ideal[number][rows], laws=False)
 
         def whole(rows: slice) -> BlockEncoder:
-            block = BlockEncoder(model, work.scene.sh_degree, u[rows])
+            block = BlockEncoder(model, layout, u[rows])
             for number in range(len(layout)):
                 step((rows, block), number)
             block.forget()
@@ -272,38 +276,20 @@ class Encoding:
     ) -> Coded:
         """Header, streams and the scene that they decode to."""
         scene, options = self.scene, self.options
-        positions = Encoder()
-        octree.encode(work.codes, work.lattice.bits, positions)
         parts = [arrays(block.values, model, scene.sh_degree) for block in done]
         decoded = replace(
             joined(work.means, parts),
             has_normals=scene.has_normals,
             extras=tuple(ExtraProperty(e.name, e.values[work.index]) for e in scene.extras),
         )
-        streams = [
-            Stream(Attribute.NETWORKS, 0, _encode_networks(model)),
-            Stream(Attribute.GRID, 0, _encode_grid(model)),
-            Stream(Attribute.POSITION, 0, positions.finish()),
-            *(
-                Stream(attribute, number, data)
-                for number, block in enumerate(done)
-                for attribute, data in block.finish()
-            ),
-        ]
-        low, high = decoded.means.min(axis=0).tolist(), decoded.means.max(axis=0).tolist()
-        header = Header(
-            kind=SceneKind.GAUSSIANS,
-            method=Method.HAC,
-            count=len(decoded),
+        streams = assembly.streams(model, work.codes, work.lattice.bits, done)
+        header = assembly.header(
+            SceneKind.GAUSSIANS,
+            decoded.means,
+            work.lattice,
+            decoded.digest(),
             sh_degree=scene.sh_degree,
             has_normals=scene.has_normals,
-            block_size=BLOCK_SIZE,
-            position_bits=work.lattice.bits,
-            lattice_origin=work.lattice.origin,
-            lattice_step=work.lattice.step,
-            bounds_min=(low[0], low[1], low[2]),
-            bounds_max=(high[0], high[1], high[2]),
-            scene_sha256=decoded.digest(),
         )
         meta: dict[str, object] = {
             "settings": {
@@ -315,7 +301,7 @@ class Encoding:
             "views": self.views.note,
             "position_error": _position_error(scene.means[work.index], decoded, scene),
         }
-        return Coded(Payload(header, tuple(streams), meta), decoded, self._notes(work))
+        return Coded(Payload(header, streams, meta), decoded, self._notes(work))
 
     def _notes(self, work: Work) -> tuple[str, ...]:
         pruned = len(self.scene) - len(work.scene)
@@ -349,19 +335,6 @@ def shifted(model: Model, ratio: float) -> Model:
 
     moved = (replace(g, step_bias=bias(n, g.step_bias)) for n, g in enumerate(model.groups))
     return replace(model, groups=tuple(moved))
-
-
-def _encode_networks(model: Model) -> bytes:
-    encoder = Encoder()
-    for group in model.groups:
-        encode_group_model(encoder, group)
-    return encoder.finish()
-
-
-def _encode_grid(model: Model) -> bytes:
-    encoder = Encoder()
-    encode_grid(encoder, model.grid, model.box)
-    return encoder.finish()
 
 
 def _position_error(

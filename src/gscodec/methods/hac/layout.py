@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from gscodec.geometry.rotation import from_twist_swing, is_disc
-from gscodec.intnet.context import Group, GroupModel
+from gscodec.intnet.context import DecisionModel, Group, GroupModel
 from gscodec.payload import Attribute
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -64,11 +64,13 @@ class Model:
         grid: Binary hash grid.
         box: The part of the lattice that it covers.
         groups: One model per group, in coding order.
+        decisions: Of the masks of anchors, which come before the groups.
     """
 
     grid: HashGrid
     box: Box
     groups: tuple[GroupModel, ...]
+    decisions: DecisionModel | None = None
 
 
 POSITION_FEATURES = 3
@@ -98,7 +100,9 @@ def context(
 ) -> Context:
     """Context of positions ``u`` (rows, 3), with room for all groups."""
     known = np.concatenate([position_features(u), model.grid(u)], axis=1)
-    return Context(known, known.shape[1] + sum(group.features for _, group in layout))
+    decided = model.decisions.network.outputs if model.decisions is not None else 0
+    width = known.shape[1] + decided + sum(group.features for _, group in layout)
+    return Context(known, width)
 
 
 def position_features(u: NDArray[np.int64]) -> NDArray[np.float32]:

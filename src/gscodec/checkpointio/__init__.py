@@ -1,0 +1,12 @@
+"""Scaffold-GS and HAC checkpoint folders <-> `gscodec.anchors.AnchorScene`.
+
+A folder is a mapping from file name, relative to the model folder, to content. Rule to
+remember: a checkpoint is read, never run. Its networks are pickles and TorchScript; they are
+parsed here into plain values (`pickles`), so neither torch nor the pickle module sees them.
+"""
+
+from gscodec.checkpointio.layout import choose_files
+from gscodec.checkpointio.reader import CheckpointResult, read_checkpoint
+from gscodec.checkpointio.writer import write_checkpoint
+
+__all__ = ["CheckpointResult", "choose_files", "read_checkpoint", "write_checkpoint"]

@@ -1,0 +1,109 @@
+"""A checkpoint folder -> `AnchorScene`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gscodec.anchors import AnchorScene
+from gscodec.checkpointio.hac import interpret
+from gscodec.checkpointio.layout import DESCRIPTION_FILE, SCENE_FILE, choose_files
+from gscodec.checkpointio.networks import read_networks
+from gscodec.checkpointio.vertices import read_vertices
+from gscodec.errors import SceneError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gscodec.checkpointio.hac import Scaling
+    from gscodec.checkpointio.layout import ChosenFiles
+
+MAX_DESCRIPTION_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class CheckpointResult:
+    """A scene and what is known about the folder that it came from.
+
+    Attributes:
+        scene: The anchors, in file order.
+        notes: One line for each thing that was chosen, dropped, rounded or left out.
+    """
+
+    scene: AnchorScene
+    notes: tuple[str, ...]
+
+
+def read_checkpoint(
+    files: Mapping[str, bytes], *, name: str, scaling: Scaling = "auto"
+) -> CheckpointResult:
+    """Reads a model folder (its highest iteration) or an iteration folder itself.
+
+    Sizes of networks, features and offsets are those of the arrays; cfg_args is kept as text
+    and not consulted.
+
+    Args:
+        files: Path relative to the folder, with "/" -> content. More may be there than needed.
+        name: The folder's name, for errors.
+        scaling: Whether scale_* are logarithms or linear; "auto" tells it from the values.
+
+    Raises:
+        SceneError: Something is missing, damaged, does not fit together, is not finite, or is
+            a program instead of numbers.
+    """
+    chosen = choose_files(files)
+    path = chosen.folder + SCENE_FILE
+    if path not in files:
+        raise SceneError(
+            f"{name}: found no {SCENE_FILE}, expected a model folder with "
+            f"point_cloud/iteration_N/{SCENE_FILE}, or the folder iteration_N"
+        )
+    vertices = read_vertices(files[path], f"{name}: {path}")
+    found = read_networks(files, chosen.folder, name)
+    parameters = interpret(vertices, scaling, f"{name}: {path}")
+    description, description_notes = _description(files.get(DESCRIPTION_FILE, b""), name)
+    coded = parameters.vertices
+    try:
+        scene = AnchorScene(
+            anchors=coded.anchors,
+            features=coded.features,
+            log_scalings=parameters.log_scalings,
+            offsets=coded.offsets,
+            masks=parameters.masks,
+            networks=found.networks,
+            storage=found.storage,
+            description=description,
+            iteration=chosen.iteration,
+            extras=coded.extras,
+        )
+    except SceneError as error:
+        raise SceneError(f"{name}: {error}") from error
+    notes = (
+        *_notes_on_choice(chosen),
+        *vertices.notes,
+        *parameters.notes,
+        *found.notes,
+        *description_notes,
+    )
+    return CheckpointResult(scene, notes)
+
+
+def _description(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
+    if len(data) > MAX_DESCRIPTION_BYTES:
+        raise SceneError(
+            f"{name}: {DESCRIPTION_FILE}: {len(data)} bytes, "
+            f"expected at most {MAX_DESCRIPTION_BYTES}"
+        )
+    try:
+        return data.decode("utf-8"), ()
+    except UnicodeDecodeError:
+        note = f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced"
+        return data.decode("utf-8", "replace"), (note,)
+
+
+def _notes_on_choice(chosen: ChosenFiles) -> tuple[str, ...]:
+    if not chosen.folder:
+        return ()
+    others = ", ".join(map(str, chosen.others))
+    ignored = f", the highest; ignored iteration {others}" if others else ""
+    return (f"read iteration {chosen.iteration}{ignored}",)

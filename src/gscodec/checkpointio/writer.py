@@ -1,0 +1,120 @@
+"""`AnchorScene` -> a checkpoint folder, as the program writes it that reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.anchors import Storage
+from gscodec.checkpointio.layout import (
+    ACTIVATIONS,
+    APPEARANCE_FILE,
+    APPEARANCE_KEYS,
+    APPEARANCE_WEIGHT,
+    CUSTOMARY,
+    DESCRIPTION_FILE,
+    HAC_FILE,
+    NUMBERED,
+    SCENE_FILE,
+    UNITED_FILE,
+    WEIGHTS,
+    columns_of,
+    iteration_folder,
+    network_file,
+    network_key,
+    written_order,
+)
+from gscodec.checkpointio.state_dicts import write_state_dict
+from gscodec.sceneio.writer import check_extra, write_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import AnchorScene, Perceptron, RenderingNetworks
+    from gscodec.sceneio.rows import Columns
+
+_MASK_LOGIT = 10.0  # far from the threshold on either side, and never taken for 0 or 1
+
+
+def write_checkpoint(scene: AnchorScene) -> dict[str, bytes]:
+    """Writes ``scene``; `read_checkpoint` gives it back bit for bit.
+
+    Returns:
+        Path relative to the model folder, with "/" -> content.
+
+    Raises:
+        SceneError: An extra property has a name or a type that a .ply cannot hold.
+        UsageError: Networks are stored as TorchScript, and torch is missing.
+    """
+    folder = iteration_folder(scene.iteration)
+    files = {SCENE_FILE: write_columns(_columns(scene))}
+    match scene.storage:
+        case Storage.TORCHSCRIPT:
+            files |= _traces(scene.networks)
+        case Storage.STATE_DICTS:
+            files |= _state_dicts(scene.networks)
+        case Storage.UNITED:
+            files[UNITED_FILE] = _united(scene.networks)
+        case Storage.HAC:
+            files[HAC_FILE] = _united(scene.networks)
+    description = scene.description.encode("utf-8")
+    return {
+        **({DESCRIPTION_FILE: description} if description else {}),
+        **{folder + name: data for name, data in files.items()},
+    }
+
+
+def _columns(scene: AnchorScene) -> Columns:
+    """Every column that is written, (N,) each, by name and in order."""
+    n, masked = len(scene), scene.masks is not None
+    sizes = (scene.feature_width, scene.offset_count)
+    names = columns_of(*sizes, masked=masked)
+    arrays = scene.attributes()
+    if scene.masks is not None:
+        arrays["masks"] = np.where(scene.masks, _MASK_LOGIT, -_MASK_LOGIT).astype(np.float32)
+    values: Columns = {name: np.full(n, value, np.float32) for name, value in CUSTOMARY.items()}
+    for field, of_field in names.items():
+        flat = arrays[field].reshape(n, len(of_field))
+        values |= {name: flat[:, i] for i, name in enumerate(of_field)}
+    extras = {extra.name: extra.values for extra in scene.extras}
+    values |= {name: extras[name] for name in CUSTOMARY if name in extras}
+    columns = {name: values[name] for name in written_order(*sizes, masked=masked)}
+    for extra in scene.extras:
+        if extra.name not in CUSTOMARY:
+            check_extra(extra, columns, NUMBERED)
+            columns[extra.name] = extra.values
+    return columns
+
+
+def _weights(network: Perceptron) -> dict[str, NDArray[np.float32]]:
+    return dict(zip(WEIGHTS, network.arrays(), strict=True))
+
+
+def _traces(networks: RenderingNetworks) -> dict[str, bytes]:
+    from gscodec.fit.traces import trace_embedding, trace_network
+
+    files = {
+        network_file(name): trace_network(network, ACTIVATIONS[name])
+        for name, network in networks.named().items()
+    }
+    if networks.appearance is not None:
+        files[APPEARANCE_FILE] = trace_embedding(networks.appearance)
+    return files
+
+
+def _state_dicts(networks: RenderingNetworks) -> dict[str, bytes]:
+    files = {
+        network_file(name): write_state_dict(_weights(network))
+        for name, network in networks.named().items()
+    }
+    if networks.appearance is not None:
+        files[APPEARANCE_FILE] = write_state_dict({APPEARANCE_WEIGHT: networks.appearance})
+    return files
+
+
+def _united(networks: RenderingNetworks) -> bytes:
+    states = {network_key(n): _weights(network) for n, network in networks.named().items()}
+    if networks.appearance is not None:
+        states[APPEARANCE_KEYS[-1]] = {APPEARANCE_WEIGHT: networks.appearance}
+    return write_state_dict(states)

@@ -1,0 +1,75 @@
+"""``gscodec inspect --map``: where in space the bits of a file are, as a picture or a page."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gscodec.cli.files import STDIO, check_output, write_output
+from gscodec.cli.session import Session
+from gscodec.errors import UsageError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gscodec.bitmap import BitMap
+
+_PICTURE, _PAGE = ".png", ".html"
+
+
+def check_maps(source: str, targets: Sequence[str], *, overwrite: bool) -> None:
+    """Refuses maps that could not be written after the work.
+
+    Raises:
+        UsageError: Another suffix, the same file twice, the input, or no library to draw with.
+        OutputError: One exists and ``overwrite`` is not set, or its folder is not there.
+    """
+    for target in targets:
+        if _suffix(target) not in {_PICTURE, _PAGE}:
+            raise UsageError(f"--map: found {printable(target)!r}, expected a .png or .html")
+        check_output(source, target, overwrite=overwrite)
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        raise UsageError(
+            f"--map: found {printable(', '.join(targets))}, expected distinct files"
+        )
+    picture = any(_suffix(target) == _PICTURE for target in targets)
+    if picture and find_spec("matplotlib") is None:
+        raise UsageError("--map: a .png needs matplotlib; pip install 'gscodec[report]'")
+
+
+def write_maps(source: str, data: bytes, targets: Sequence[str]) -> None:
+    """Decodes ``data``, the file ``source``, and writes each of ``targets``.
+
+    Raises:
+        FormatError: The bytes are damaged.
+        UnsupportedError: The file needs something that this version lacks.
+        OutputError: The system refuses.
+    """
+    from gscodec.codec import bit_map
+
+    name = "stdin" if source == STDIO else Path(source).name
+    with Session(quiet=False) as session, redirect_stdout(sys.stderr):
+        found = bit_map(data, session.progress)
+        session.progress("draw", 0.0)
+        pictures = [_drawn(target, found, name) for target in targets]
+    for target, picture in zip(targets, pictures, strict=True):
+        write_output(target, picture)
+
+
+def _drawn(target: str, found: BitMap, name: str) -> bytes:
+    if _suffix(target) == _PAGE:
+        from gscodec.report.bit_page import bit_map_html
+
+        return bit_map_html(found, name)
+    from gscodec.report.bit_plot import bit_map_png
+
+    return bit_map_png(found, name)
+
+
+def _suffix(target: str) -> str:
+    return Path(target).suffix.lower()

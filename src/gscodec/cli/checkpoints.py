@@ -1,0 +1,171 @@
+"""Checkpoint folders <-> bytes.
+
+Invariant, as in `files`: a folder given as output holds either what it held before or the
+complete checkpoint, whatever happens in between. One exception: replacing a folder takes two
+renames, and a power cut between them leaves the old one beside it, named .gscodec-*.old.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gscodec.cli.files import reason
+from gscodec.errors import GscodecError, InputError, OutputError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_SCENE_BYTES = 1 << 35  # 100 million anchors
+MAX_OTHER_BYTES = 1 << 28  # HAC's grids take 10 MB
+_ITERATION = re.compile(r"iteration_(0|[1-9][0-9]{0,8})")
+
+
+def read_folder(path: str) -> dict[str, bytes]:
+    """The files of a checkpoint that reading it needs: of several iterations, the highest.
+
+    Args:
+        path: A model folder, or a folder iteration_N.
+
+    Returns:
+        Path relative to the model folder, with "/" -> content.
+
+    Raises:
+        InputError: A file is missing, leads out of the folder, is too large, or may not be read.
+    """
+    from gscodec.checkpointio.layout import SCENE_FILE, choose_files, iteration_folder
+
+    root = Path(path)
+    try:
+        if (root / SCENE_FILE).exists():
+            number = _ITERATION.fullmatch(root.resolve().name)
+            folder = iteration_folder(int(number[1])) if number else ""
+            places = {folder + entry.name: entry for entry in root.iterdir()}
+        else:
+            entries = [*root.iterdir(), *root.glob(f"point_cloud/iteration_*/{SCENE_FILE}")]
+            chosen = choose_files(e.relative_to(root).as_posix() for e in entries)
+            entries += root.glob(f"{chosen.folder}*") if chosen.folder else []
+            places = {e.relative_to(root).as_posix(): e for e in entries}
+        wanted = choose_files(places).names()
+        return {name: _read(places[name], root) for name in wanted if name in places}
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+
+
+def _read(file: Path, root: Path) -> bytes:
+    """The content of ``file``; a link in a stranger's folder must not fetch what is outside."""
+    name = printable(str(file))
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"{name}: is a link that leads out of the folder; copy the file instead"
+        )
+    if not file.is_file():
+        raise InputError(f"{name}: is not a file")
+    size = file.stat().st_size
+    largest = MAX_SCENE_BYTES if file.suffix == ".ply" else MAX_OTHER_BYTES
+    if size > largest:
+        raise InputError(f"{name}: found {size} bytes, expected at most {largest}")
+    return file.read_bytes()
+
+
+def check_folder(path: str, *, overwrite: bool) -> None:
+    """Refuses a folder that could not be written at the end of the work.
+
+    Raises:
+        OutputError: It exists and ``overwrite`` is not set, or it is something else than a
+            checkpoint, or its parent is not there.
+    """
+    try:
+        problem = _problem(Path(os.path.realpath(path)), printable(path), overwrite=overwrite)
+    except OSError as error:
+        raise OutputError(f"{printable(path)}: cannot be written: {reason(error)}") from error
+    if problem:
+        raise problem
+
+
+def _problem(target: Path, name: str, *, overwrite: bool) -> GscodecError | None:
+    parent = target.parent
+    if not parent.is_dir():
+        return OutputError(f"{name}: there is no folder {printable(str(parent))}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return OutputError(f"{name}: no permission to write into {printable(str(parent))}")
+    if not target.exists():
+        return None
+    if not target.is_dir():
+        return OutputError(f"{name}: is a file, expected a folder")
+    if not any(target.iterdir()):
+        return None
+    if not overwrite:
+        return OutputError(f"{name}: exists already; replace it with --overwrite")
+    stranger = _stranger(target)
+    if stranger is not None:
+        return OutputError(
+            f"{name}: holds {printable(stranger)}, which is no part of a checkpoint; "
+            "name another folder"
+        )
+    return None
+
+
+def _stranger(target: Path) -> str | None:
+    """The first thing in ``target`` that replacing it would lose, if there is one."""
+    from gscodec.checkpointio.layout import is_checkpoint_file
+
+    for entry in sorted(target.rglob("*")):
+        name = entry.relative_to(target).as_posix()
+        expected = entry.is_dir() or (entry.is_file() and is_checkpoint_file(name))
+        if entry.is_symlink() or not expected:
+            return name
+    return None
+
+
+def write_folder(path: str, files: Mapping[str, bytes], *, overwrite: bool) -> None:
+    """Writes ``files`` as a folder: at once and completely, or not at all.
+
+    Args:
+        path: The folder; it may exist if it is empty.
+        files: Path relative to the folder, with "/" -> content.
+        overwrite: Whether a checkpoint that is there is replaced.
+
+    Raises:
+        OutputError: See `check_folder`; or the system refuses (disk full, no permission).
+    """
+    check_folder(path, overwrite=overwrite)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".gscodec-{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            for name, data in files.items():
+                _write(temporary / name, data)
+            _replace(target, temporary)
+        finally:  # signals too
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{printable(path)}: cannot be written: {reason(error)}") from error
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("xb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _replace(target: Path, temporary: Path) -> None:
+    """Puts ``temporary`` in place of ``target``; what was there comes back if that fails."""
+    if not target.exists():
+        temporary.rename(target)
+        return
+    old = temporary.with_suffix(".old")
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

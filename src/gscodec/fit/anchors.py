@@ -1,0 +1,185 @@
+"""What the encoder of anchors decides before a symbol is coded: columns, what they show, masks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.anchors import SCALINGS
+from gscodec.coding import Family
+from gscodec.fit.sensitivity import log2_ideal
+from gscodec.render.neural import respond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import AnchorScene
+    from gscodec.fit.anchor_pixels import AnchorSensitivity
+    from gscodec.fit.context import Learned, Settings
+    from gscodec.intnet.context import Group
+
+# Share of a column's mean sensitivity that every value has: it may show in another view.
+_PRIOR = 0.02
+# Largest ideal steps: of features and scalings in standard deviations of the column, for there
+# is no other unit; offsets are in units of the anchor's scaling.
+_LARGEST, _LARGEST_OFFSET = 2.0, 0.5
+# Squared error of a picture that one bit per parameter is worth at lambda = 1.
+_PRICE = 0.02
+_COARSEST, _FINEST = 3, 20  # exponents of the steps of networks
+_DIRECTIONS = 160
+_NOT_DRAWN = 0.02  # opacity; renderers draw nothing below 1 / 255
+_ROWS = 16_384
+_BITS_PER_VALUE = 0.02  # of an anchor; by far not all it saves, for views miss much
+
+
+@dataclass(frozen=True)
+class AnchorSource:
+    """An anchor scene in the columns that are coded.
+
+    Attributes:
+        columns: One (N, columns) float64 array per group: features by chunk, scalings, offsets
+            (x, y, z of each in turn).
+        present: (N, K) bool, offsets that are coded; the others are zero.
+        log2_ideal: Log2 of the ideal steps (N, steps) of each group.
+    """
+
+    columns: tuple[NDArray[np.float64], ...]
+    present: NDArray[np.bool_]
+    log2_ideal: tuple[NDArray[np.float64], ...]
+
+    def take(self, order: NDArray[np.int64]) -> AnchorSource:
+        """The rows ``order``."""
+        return AnchorSource(
+            tuple(c[order] for c in self.columns),
+            self.present[order],
+            tuple(i[order] for i in self.log2_ideal),
+        )
+
+
+def columns_of(scene: AnchorScene, chunks: Sequence[slice]) -> tuple[NDArray[np.float64], ...]:
+    """The columns of ``scene``, its features in ``chunks``."""
+    features = scene.features.astype(np.float64)
+    return (
+        *(features[:, chunk] for chunk in chunks),
+        scene.log_scalings.astype(np.float64),
+        scene.offsets.reshape(len(scene), -1).astype(np.float64),
+    )
+
+
+def with_columns(scene: AnchorScene, columns: Sequence[NDArray[np.float64]]) -> AnchorScene:
+    """``scene`` with the values of ``columns``; inverse of `columns_of`."""
+    return replace(
+        scene,
+        features=np.concatenate(columns[:-2], axis=1).astype(np.float32),
+        log_scalings=columns[-2].astype(np.float32),
+        offsets=columns[-1].reshape(scene.offsets.shape).astype(np.float32),
+    )
+
+
+def ideal_steps(
+    scene: AnchorScene, shown: AnchorSensitivity, chunks: Sequence[slice], price: float
+) -> tuple[NDArray[np.float64], ...]:
+    """Log2 of the ideal steps (N, steps) of each group, where a bit costs ``price``."""
+    features = _ideal(shown.features, scene.features, price)
+    scalings = _ideal(shown.scalings, scene.log_scalings, price)
+    offsets = log2_ideal(_floored(shown.offsets), price, _LARGEST_OFFSET)
+    return (*(features[:, chunk] for chunk in chunks), scalings, offsets)
+
+
+def _ideal(
+    weights: NDArray[np.float64], values: NDArray[np.float32], price: float
+) -> NDArray[np.float64]:
+    """Of columns without a natural unit."""
+    widest = np.maximum(values.astype(np.float64).std(axis=0), 1e-6)
+    relative = log2_ideal(_floored(weights) * widest**2, price, _LARGEST)
+    result: NDArray[np.float64] = relative + np.log2(widest)
+    return result
+
+
+def _floored(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = weights + _PRIOR * weights.mean(axis=0) + 1e-30
+    return result
+
+
+def highest_opacities(scene: AnchorScene) -> NDArray[np.float32]:
+    """(N, K) opacity of each offset from the direction in which it is most opaque, -1 to 1.
+
+    What views happen to show does not tell: a third of the offsets are never drawn, and whether
+    one is depends on the direction so much that dozens of views miss many of those that are.
+    """
+    low, high = scene.anchors.min(axis=0), scene.anchors.max(axis=0)
+    reach = 1.5 * float(np.linalg.norm(high - low)) or 1.0
+    top = np.full(scene.offsets.shape[:2], -1, dtype=np.float32)
+    for direction in _sphere(_DIRECTIONS):
+        place = ((low + high) / 2 + reach * direction).astype(np.float32)
+        for start in range(0, len(scene), _ROWS):
+            rows = np.arange(start, min(start + _ROWS, len(scene)))
+            top[rows] = np.maximum(top[rows], respond(scene, rows, place).opacities)
+    return top
+
+
+def _sphere(count: int) -> NDArray[np.float64]:
+    """(count, 3) directions, evenly spread (Fibonacci lattice)."""
+    z = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
+    around = np.sqrt(1 - z * z)
+    return np.stack([around * np.cos(turn), around * np.sin(turn), z], axis=1)
+
+
+def present_offsets(scene: AnchorScene) -> NDArray[np.bool_]:
+    """(N, K) which offsets are coded: not those that are zero, or of what is never drawn."""
+    moved = (scene.offsets != 0).any(axis=2)
+    drawn: NDArray[np.bool_] = moved & (highest_opacities(scene) > _NOT_DRAWN)
+    return drawn if scene.masks is None else drawn & scene.masks
+
+
+def price(lam: float, scene: AnchorScene) -> float:
+    """Mean squared error of a picture that a bit is worth.
+
+    HAC weighs bits per parameter, against a loss that is not squared; this has its range.
+    """
+    values = scene.feature_width + SCALINGS + 3 * scene.offset_count
+    return _PRICE * lam / (len(scene) * values)
+
+
+def network_exponents(weights: Sequence[float], price: float) -> list[int]:
+    """Of the steps 2**-exponent of each array of the networks, at most the ideal ones."""
+    largest = 2.0**-_COARSEST
+    ideal = log2_ideal(np.array(weights) + 1e-30, price, largest)
+    return [min(_FINEST, math.ceil(-step)) for step in ideal.tolist()]
+
+
+def learn(
+    u: NDArray[np.int64],
+    features: NDArray[np.float32],
+    source: AnchorSource,
+    groups: tuple[Group, ...],
+    settings: Settings,
+    progress: Callable[[float], None],
+) -> Learned:
+    """Trains the context model of a scene; see `gscodec.fit.context.fit`."""
+    from gscodec.fit.context import Target
+    from gscodec.fit.context import fit as train
+
+    targets = [
+        Target(group, Family.LAPLACE, values, ideal)
+        for group, values, ideal in zip(groups, source.columns, source.log2_ideal, strict=True)
+    ]
+    present = np.repeat(source.present, 3, axis=1)
+    offsets = source.columns[-1] * present
+    targets[-1] = replace(targets[-1], values=offsets, present=present)
+    return train(u, features, targets, settings, progress, source.present)
+
+
+def needed_anchors(
+    scene: AnchorScene, shown: AnchorSensitivity, price: float
+) -> NDArray[np.bool_]:
+    """(N,) whether the Gaussians of an anchor change pictures by more than its bits are worth."""
+    values = scene.feature_width + scene.log_scalings.shape[1]
+    result: NDArray[np.bool_] = shown.presence.sum(axis=1) > price * _BITS_PER_VALUE * values
+    return result

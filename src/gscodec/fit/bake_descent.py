@@ -1,0 +1,130 @@
+"""A few hundred steps of Adam through the renderer, towards the renders of an anchor scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gscodec.fit.threads import one_thread_an_operation
+from gscodec.render.rasterization import rasterization
+from gscodec.render.scene import render
+from gscodec.render.splat import INRIA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from gscodec.anchors import AnchorScene
+    from gscodec.camera import Camera
+    from gscodec.scene import GaussianScene
+
+# Learning rates of Adam: opacity logits, log-scales, quaternions, SH dc, SH rest.
+_RATES = (0.04, 0.01, 0.008, 0.01, 0.004)
+_LAST_RATE = 0.1  # what is left of them at the end
+_BETAS = (0.9, 0.99)
+_EDGE = 512  # pixels; larger pictures are taken in pieces
+
+
+def descend(
+    scene: AnchorScene,
+    start: GaussianScene,
+    cameras: Sequence[Camera],
+    *,
+    iterations: int,
+    seed: int,
+    progress: Callable[[float], None],
+) -> GaussianScene:
+    """``start`` after ``iterations`` steps, each towards what one of ``cameras`` sees of ``scene``.
+
+    The same on every run. Means stay as they are.
+    """
+    means = torch.from_numpy(start.means)
+    leaves = _leaves(start)
+    groups = [{"params": [leaf], "lr": 0.0} for leaf in leaves]
+    optimiser = torch.optim.Adam(groups, betas=_BETAS, eps=1e-15, fused=True)
+    pieces = [piece for camera in cameras for piece in _pieces(camera)]
+    targets: dict[int, NDArray[np.float16]] = {}
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = []
+    with one_thread_an_operation():
+        for iteration in range(iterations):
+            for group, rate in zip(optimiser.param_groups, _RATES, strict=True):
+                group["lr"] = rate * _LAST_RATE ** (iteration / iterations)
+            order = order or torch.randperm(len(pieces), generator=generator).tolist()
+            number = order.pop()
+            if number not in targets:
+                picture = np.clip(render(scene, pieces[number]), 0, 1)
+                targets[number] = picture.astype(np.float16)
+            wanted = torch.from_numpy(targets[number].astype(np.float32))
+            error = ((_picture(means, leaves, pieces[number]) - wanted) ** 2).mean()
+            optimiser.zero_grad()
+            error.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            progress((iteration + 1) / iterations)
+    opacities, scales, quats, dc, rest = (leaf.detach().numpy() for leaf in leaves)
+    return replace(
+        start,
+        opacity_logits=opacities,
+        log_scales=scales,
+        quats=quats,
+        sh_dc=np.ascontiguousarray(dc[:, 0]),
+        sh_rest=rest,
+    )
+
+
+def _leaves(scene: GaussianScene) -> list[Tensor]:
+    arrays = (scene.opacity_logits, scene.log_scales, scene.quats, scene.sh_dc[:, None])
+    return [torch.tensor(a, requires_grad=True) for a in (*arrays, scene.sh_rest)]
+
+
+def _picture(means: Tensor, leaves: Sequence[Tensor], camera: Camera) -> Tensor:
+    """(H, W, 3), clipped as a screen would."""
+    opacities, scales, quats, dc, rest = leaves
+    colors = torch.cat([dc, rest], dim=1)
+    lens = torch.tensor(
+        [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=torch.float32
+    )
+    image, _, _ = rasterization(
+        means,
+        quats,
+        torch.exp(scales),
+        torch.sigmoid(opacities),
+        colors,
+        torch.from_numpy(camera.world_to_camera.astype(np.float32))[None],
+        lens[None],
+        camera.width,
+        camera.height,
+        near_plane=INRIA.near_plane,
+        max_alpha=INRIA.max_alpha,
+        sh_degree=math.isqrt(colors.shape[1]) - 1,
+    )
+    return image[0].clamp(0, 1)
+
+
+def _pieces(camera: Camera) -> list[Camera]:
+    """Cameras of at most `_EDGE` pixels each way that see what ``camera`` sees."""
+    lefts, tops = _cuts(camera.width), _cuts(camera.height)
+    return [
+        replace(
+            camera,
+            width=right - left,
+            height=bottom - top,
+            cx=camera.cx - left,
+            cy=camera.cy - top,
+        )
+        for top, bottom in pairwise(tops)
+        for left, right in pairwise(lefts)
+    ]
+
+
+def _cuts(edge: int) -> list[int]:
+    """Where a picture of ``edge`` pixels is cut, its ends included."""
+    count = -(-edge // _EDGE)
+    return [round(edge * k / count) for k in range(count + 1)]

@@ -1,0 +1,185 @@
+"""Columns that are being optimised -> a picture: what `fit.joint` descends through.
+
+One class for each kind of scene. ``values`` are the columns of its groups in coding order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from gscodec.render.neural import in_picture
+from gscodec.render.neural_torch import neural, tensors_of
+from gscodec.render.rasterization import GSPLAT_MAX_ALPHA, rasterization
+from gscodec.render.splat import INRIA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import AnchorScene
+    from gscodec.camera import Camera
+
+# Y, U, V to R, G, B.
+_TO_RGB = torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 2.0], [1.0, -1.0, -1.0]]).T
+
+
+class Drawn(NamedTuple):
+    """Arguments of `rasterization`."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    sh_degree: int | None
+
+
+class Drawing(Protocol):
+    """A scene whose columns are free.
+
+    Attributes:
+        free: Parameters that are optimised besides the columns.
+        limits: Largest magnitude of the values of each group; of later groups there is none.
+    """
+
+    free: list[Tensor]
+    limits: tuple[float, ...]
+
+    def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:
+        """What ``camera``, the one with this ``number``, sees."""
+
+
+def draw(
+    drawing: Drawing,
+    values: Sequence[Tensor],
+    number: int,
+    camera: Camera,
+    window: tuple[int, int, int, int],
+) -> Tensor:
+    """A piece (height, width, 3) of a picture; ``window`` is left, top, width, height."""
+    drawn = drawing.gaussians(values, number, camera)
+    device = drawn.means.device
+    left, top, width, height = window
+    lens = torch.eye(3)
+    lens[0, 0], lens[1, 1] = camera.fx, camera.fy
+    lens[0, 2], lens[1, 2] = camera.cx - left, camera.cy - top
+    pose = torch.from_numpy(camera.world_to_camera).to(device, torch.float32)
+    image: Tensor = rasterization(
+        *drawn[:5],
+        pose[None],
+        lens[None].to(device),
+        width,
+        height,
+        near_plane=INRIA.near_plane,
+        max_alpha=INRIA.max_alpha if device.type == "cpu" else GSPLAT_MAX_ALPHA,
+        sh_degree=drawn.sh_degree,
+    )[0][0]
+    return image
+
+
+class GaussianDrawing:
+    """Gaussians at fixed positions; opacity, scale, rotation, then Y, U, V by SH degree."""
+
+    limits: tuple[float, ...] = (
+        16.0,
+        30.0,
+    )  # of opacity logits and log-scales, as `fit.hac` clamps them
+
+    def __init__(
+        self, means: NDArray[np.float32], disc: NDArray[np.bool_], device: str
+    ) -> None:
+        """``means`` (N, 3); ``disc`` (N,) says about which axes twists are."""
+        self.free: list[Tensor] = []
+        self._means = torch.from_numpy(means).to(device)
+        self._to_rgb = _TO_RGB.to(device)
+        self.turn_about(disc)
+
+    def turn_about(self, disc: NDArray[np.bool_]) -> None:
+        """Other axes for the twists, after scales have changed."""
+        self._disc = torch.from_numpy(disc).to(self._means.device)[:, None]
+
+    def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:  # noqa: ARG002
+        """The same for all cameras."""
+        colors = self._colors(values)
+        return Drawn(
+            self._means,
+            _quats(values[2], self._disc),
+            torch.exp(values[1]),
+            torch.sigmoid(values[0][:, 0]),
+            colors,
+            int(colors.shape[1] ** 0.5) - 1,
+        )
+
+    def _colors(self, values: Sequence[Tensor]) -> Tensor:
+        """SH coefficients (N, K, 3) of R, G, B."""
+        parts = [values[3][:, None]]
+        for luma, chroma in zip(values[4::2], values[5::2], strict=True):
+            n = luma.shape[1]
+            parts.append(torch.stack([luma, chroma[:, :n], chroma[:, n:]], dim=2))
+        return torch.cat(parts, dim=1) @ self._to_rgb
+
+
+def _quats(values: Tensor, disc: Tensor) -> Tensor:
+    """Quaternions of some length from twist, swing, swing; see `geometry.rotation`."""
+    t, a, b = values.unbind(1)
+    w, first, second = torch.ones_like(t), a + b * t, b - a * t
+    about_short = torch.stack([w, first, second, t], dim=1)
+    about_long = torch.stack([w, t, first, second], dim=1)
+    return torch.where(disc, about_short, about_long)
+
+
+class AnchorDrawing:
+    """Anchors at fixed positions and networks that may move; features, scalings, offsets."""
+
+    limits: tuple[float, ...] = ()
+
+    def __init__(
+        self, scene: AnchorScene, chunks: int, cameras: Sequence[Camera], device: str
+    ) -> None:
+        """``scene`` gives positions, masks and networks; which anchors a camera sees stays.
+
+        The first ``chunks`` groups are the features.
+        """
+        self.networks = tensors_of(scene.networks, device)
+        self.free = [t.requires_grad_() for part in self.networks.values() for t in part]
+        self._appearance: Tensor | None = None
+        if scene.networks.appearance is not None:
+            self._appearance = torch.tensor(scene.networks.appearance[0], device=device)
+        self._anchors = torch.from_numpy(scene.anchors).to(device)
+        masks = scene.masks
+        self.masks: Tensor | None = None
+        if masks is not None:
+            self.masks = torch.from_numpy(masks).to(device)
+        self._shape = (len(scene), scene.offset_count, 3)
+        self._visible = [
+            torch.from_numpy(in_picture(scene, camera)).nonzero()[:, 0].to(device)
+            for camera in cameras
+        ]
+        self._centres = [
+            torch.from_numpy(camera.centre).to(device, torch.float32) for camera in cameras
+        ]
+        self._chunks = chunks
+
+    def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:  # noqa: ARG002
+        """Made by the networks for this camera."""
+        made = neural(
+            self._anchors,
+            torch.cat(list(values[: self._chunks]), dim=1),
+            values[self._chunks],
+            values[self._chunks + 1].view(self._shape),
+            self.networks,
+            self._centres[number],
+            self._visible[number],
+            masks=self.masks,
+            appearance=self._appearance,
+        )
+        return Drawn(made.means, made.quats, made.scales, made.opacities, made.colors, None)
+
+    def state(self) -> list[Any]:
+        """The networks as arrays, in the order of `RenderingNetworks.arrays` (without appearance)."""
+        return [tensor.detach().cpu().numpy().copy() for tensor in self.free]

@@ -1,0 +1,153 @@
+"""Effort high for anchors: values, masks and networks found through the renderer (HAC, eq. 9).
+
+Rounds, as for Gaussians (`effort`): measure, prune, learn the context model, descend on error
+plus bits. At the end groups are coded one after the other while the rest settles, and the
+rendering networks, which are coded last, have the last word.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.methods.hac.effort import (
+    LATE,
+    MODEL_SHARE,
+    ROUND,
+    SETTLE_RATE,
+    SETTLE_SHARE,
+    Clock,
+    joint,
+    merged,
+    report,
+)
+from gscodec.methods.hac.options import ITERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import RenderingNetworks
+    from gscodec.fit.drawing import AnchorDrawing
+    from gscodec.fit.joint import Law
+    from gscodec.methods.hac.anchor_encoder import AnchorEncoding, AnchorWork
+    from gscodec.methods.hac.blocks import BlockEncoder
+    from gscodec.methods.hac.layout import Model
+
+
+def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
+    """The scene after descending through the renderer: fewer anchors, other values."""
+    from gscodec.fit import anchors as fit
+    from gscodec.fit.joint import Schedule
+
+    scene, index = encoding.scene, np.arange(len(encoding.scene))
+    targets = encoding.views.targets()
+    clock, done = Clock(encoding), 0
+    while clock.share(done) < 1:
+        work = encoding.prepared(scene, index, lam, prune=clock.share(done) < LATE)
+        model = encoding.fit(work, MODEL_SHARE)
+        laws = _laws(encoding, work, model)
+        shown = _drawing(encoding, work)
+        before = done
+
+        def pace(taken: int, before: int = before) -> float:
+            return clock.share(before + taken)
+
+        columns = joint(encoding, shown, targets, lam).run(
+            fit.columns_of(work.placed, encoding.chunks),
+            _homes(encoding, work),
+            laws,
+            0,
+            Schedule(ROUND, pace, noisy=True),
+            report(encoding, laws),
+        )
+        scene = fit.with_columns(replace(work.scene, networks=_networks(work, shown)), columns)
+        index, done = work.index, done + ROUND
+    return encoding.prepared(scene, index, lam, prune=False)
+
+
+def _drawing(encoding: AnchorEncoding, work: AnchorWork) -> AnchorDrawing:
+    from gscodec.fit.drawing import AnchorDrawing
+    from gscodec.fit.hac import on_device
+
+    device = on_device(encoding.options.device)
+    return AnchorDrawing(work.placed, len(encoding.chunks), encoding.views.cameras, device)
+
+
+def _networks(work: AnchorWork, shown: AnchorDrawing) -> RenderingNetworks:
+    """The networks of ``work`` with the weights that they have by now."""
+    return work.scene.networks.with_weights(shown.state())
+
+
+def _homes(encoding: AnchorEncoding, work: AnchorWork) -> list[NDArray[np.float64]]:
+    """The columns that ``work`` had in the source; offsets that went stay where they are."""
+    from gscodec.fit import anchors as fit
+
+    columns = list(fit.columns_of(encoding.scene.take(work.index), encoding.chunks))
+    columns[-1] = columns[-1] * np.repeat(work.source.present, 3, axis=1)
+    return columns
+
+
+def _laws(encoding: AnchorEncoding, work: AnchorWork, model: Model) -> list[Law]:
+    """How ``model`` codes each group of ``work``."""
+    found = []
+    for rows, block in encoding.block_encoders(work, model):
+        for number in range(len(encoding.layout)):
+            wanted = work.source.columns[number][rows]
+            block.code(wanted, work.source.log2_ideal[number][rows], laws=True)
+        found.append(block.laws)
+    return merged(found)
+
+
+class settling:  # noqa: N801 - used as the function of the same name for Gaussians
+    """Adapts what is not coded yet to what is."""
+
+    def __init__(
+        self, encoding: AnchorEncoding, work: AnchorWork, model: Model, lam: float
+    ) -> None:
+        from gscodec.fit import anchors as fit
+
+        options = encoding.options
+        self._encoding, self._work = encoding, work
+        self._laws = _laws(encoding, work, model)
+        self._shown = _drawing(encoding, work)
+        self._homes = _homes(encoding, work)
+        self._descent = joint(encoding, self._shown, encoding.views.targets(), lam)
+        self._columns = list(fit.columns_of(work.placed, encoding.chunks))
+        self._iterations = round(SETTLE_SHARE * (options.iterations or ITERATIONS))
+        self._limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or np.inf)
+
+    def columns(self, done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
+        """Columns for the groups that follow, after one more is coded."""
+        number = len(done[0].values) - 1
+        self._columns[number] = np.concatenate([block.decoded() for block in done])
+        self._run(number + 1)
+        return self._columns
+
+    def networks(self) -> RenderingNetworks:
+        """The networks that go with what is coded."""
+        return _networks(self._work, self._shown)
+
+    def _run(self, first: int) -> None:
+        from gscodec.fit.joint import Schedule
+
+        turns = len(self._columns) + 1 - first
+        start, seconds = time.monotonic(), (self._limit - time.monotonic()) / turns
+        iterations = max(1, self._iterations // len(self._columns))
+
+        def pace(taken: int) -> float:
+            return max(taken / iterations, (time.monotonic() - start) / seconds)
+
+        schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
+        self._columns = self._descent.run(
+            self._columns,
+            self._homes,
+            self._laws,
+            first,
+            schedule,
+            report(self._encoding, self._laws),
+        )

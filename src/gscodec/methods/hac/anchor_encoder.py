@@ -1,0 +1,312 @@
+"""Anchors to streams: measure, prune, learn the model, code; values through the renderer if asked.
+
+`AnchorWork` is a scene with all that does not depend on the model, as `encoder.Work` is for
+Gaussians. Rendering networks are coded last: they make up for what coding changed before.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.blueprint import Blueprint, round_networks
+from gscodec.errors import CannotCodeError, SceneError
+from gscodec.geometry import Lattice, morton
+from gscodec.geometry.voxels import find_voxels
+from gscodec.intnet.context import MAX_MEAN
+from gscodec.methods import Coded, Progress
+from gscodec.methods.hac import assembly
+from gscodec.methods.hac.anchors import anchor_arrays, anchor_groups, chunks, joined_anchors
+from gscodec.methods.hac.blocks import BlockEncoder
+from gscodec.methods.hac.layout import BLOCK_SIZE, Model, blocks, in_parallel, position_features
+from gscodec.payload import Attribute, Payload, SceneKind, Stream
+from gscodec.scene import ExtraProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import AnchorScene, RenderingNetworks
+    from gscodec.fit.anchor_pixels import AnchorSensitivity
+    from gscodec.fit.anchors import AnchorSource
+    from gscodec.methods.hac.options import Options
+
+_QUANTISED_BITS = 16  # of positions that are on no lattice, as HAC codes them
+_VOXEL = re.compile(r"\bvoxel_size=([0-9.eE+-]+)")
+
+
+@dataclass(frozen=True)
+class AnchorWork:
+    """An anchor scene that is ready to be modelled, in Morton order.
+
+    Attributes:
+        scene: The values that are wanted, networks among them.
+        index: (N,) int64, which anchor of the original scene each one is.
+        source: The scene in coded columns.
+        weights: Of the rendering networks: see `AnchorSensitivity.networks`.
+        lattice: Of the positions.
+        ijk: (N, 3) int64 lattice positions.
+        codes: (N,) uint64 Morton codes, ascending.
+    """
+
+    scene: AnchorScene
+    index: NDArray[np.int64]
+    source: AnchorSource
+    weights: tuple[float, ...]
+    lattice: Lattice
+    ijk: NDArray[np.int64]
+    codes: NDArray[np.uint64]
+
+    @property
+    def placed(self) -> AnchorScene:
+        """The scene with positions as they will be decoded, and absent offsets zero."""
+        offsets = self.scene.offsets * self.source.present[:, :, None]
+        return replace(self.scene, anchors=self.lattice.positions(self.ijk), offsets=offsets)
+
+
+def encode_anchors(scene: AnchorScene, options: Options, progress: Progress) -> Coded:
+    """Fits the context model to ``scene`` and codes it.
+
+    Raises:
+        CannotCodeError: The integers cannot hold some value; method raw can.
+        SceneError: The scene holds NaN or infinity.
+    """
+    if not len(scene):
+        raise CannotCodeError("the scene is empty")
+    _check_finite(scene)
+    return AnchorEncoding(scene, options, progress).at(options.lam)
+
+
+def _check_finite(scene: AnchorScene) -> None:
+    for name, array in scene.attributes().items():
+        bad = ~np.isfinite(array).reshape(len(scene), -1).all(axis=1)
+        if bad.any():
+            raise SceneError(
+                f"scene.{name}: {int(bad.sum())} anchors hold NaN or infinity, the first at "
+                f"index {int(bad.argmax())}; drop them or use method raw"
+            )
+    if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
+        raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
+
+
+class AnchorEncoding:
+    """One run of the encoder: what the steps share."""
+
+    def __init__(self, scene: AnchorScene, options: Options, progress: Progress) -> None:
+        from gscodec.fit.views import choose_views
+
+        self.scene, self.options, self.progress = scene, options, progress
+        self.blueprint = Blueprint.of(scene)
+        self.chunks = chunks(scene.feature_width)
+        self.layout = anchor_groups(scene.feature_width, scene.offset_count)
+        self.lattice = self._lattice()
+        progress("views", 0.0)
+        self.views = choose_views(scene, options.views, options.effort)
+
+    def at(self, lam: float) -> Coded:
+        """The file at ``lam``."""
+        everything = np.arange(len(self.scene))
+        if self.options.effort == "high" and self.views.cameras:
+            from gscodec.methods.hac.anchor_effort import optimised, settling
+
+            work = optimised(self, lam)
+            model = self.fit(work)
+            settle = settling(self, work, model, lam)
+            return self.coded(work, model, lam, settle.columns, settle.networks)
+        work = self.prepared(self.scene, everything, lam, prune=True)
+        return self.coded(work, self.fit(work), lam)
+
+    # --- steps ---------------------------------------------------------------------------
+
+    def price(self, lam: float) -> float:
+        """Squared error of a picture that a bit is worth."""
+        from gscodec.fit import anchors as fit
+
+        return fit.price(lam, self.scene)
+
+    def _lattice(self) -> Lattice:
+        """The voxels of the scene if it has some, else as HAC does."""
+        declared = _VOXEL.search(self.scene.description)
+        try:
+            edge = float(declared[1]) if declared else None
+        except ValueError:
+            edge = None
+        wanted = self.options.position_bits
+        found = find_voxels(self.scene.anchors, edge) if wanted is None else None
+        return found or Lattice.covering(self.scene.anchors, wanted or _QUANTISED_BITS)
+
+    def measured(self, scene: AnchorScene) -> AnchorSensitivity:
+        """What each value of ``scene`` does to pixels."""
+        from gscodec.fit import anchor_pixels
+        from gscodec.fit.hac import on_device
+
+        return anchor_pixels.measure(
+            scene,
+            self.views.measuring,
+            probes=1,
+            seed=self.options.seed,
+            device=on_device(self.options.device),
+            progress=partial(self.progress, "measure"),
+        )
+
+    def prepared(
+        self, scene: AnchorScene, index: NDArray[np.int64], lam: float, *, prune: bool
+    ) -> AnchorWork:
+        """Measured, without anchors that are not worth their bits, in order."""
+        from gscodec.fit import anchors as fit
+
+        shown, price = self.measured(scene), self.price(lam)
+        if prune:
+            kept = np.flatnonzero(fit.needed_anchors(scene, shown, price))
+            if len(kept):
+                scene, index, shown = scene.take(kept), index[kept], shown.take(kept)
+        ijk = self.lattice.quantize(scene.anchors)
+        codes = morton.encode(ijk)
+        order = np.argsort(codes, kind="stable")
+        scene, shown = scene.take(order), shown.take(order)
+        source = fit.AnchorSource(
+            fit.columns_of(scene, self.chunks),
+            fit.present_offsets(scene),
+            fit.ideal_steps(scene, shown, self.chunks, price),
+        )
+        return AnchorWork(
+            scene, index[order], source, shown.networks, self.lattice, ijk[order], codes[order]
+        )
+
+    def fit(self, work: AnchorWork, share: float = 1.0) -> Model:
+        """Learns the context model, in ``share`` of the usual number of iterations."""
+        from gscodec.fit import anchors as anchor_fit
+        from gscodec.fit import hac as fit
+
+        box = fit.grid_box(work.ijk)
+        u = box.normalise(work.ijk)
+        learned = anchor_fit.learn(
+            u,
+            position_features(u),
+            work.source,
+            tuple(group for _, group in self.layout),
+            fit.settings(
+                len(u),
+                share,
+                seed=self.options.seed,
+                device=self.options.device,
+                threads=self.options.threads,
+            ),
+            partial(self.progress, "fit"),
+        )
+        if any(abs(m.mean) > MAX_MEAN for m in learned.groups):
+            raise CannotCodeError("a group's values are far from zero and close to each other")
+        return Model(learned.grid, box, learned.groups, learned.decisions)
+
+    def block_encoders(
+        self, work: AnchorWork, model: Model
+    ) -> list[tuple[slice, BlockEncoder]]:
+        """One for each block, with its rows."""
+        u = model.box.normalise(work.ijk)
+        return [
+            (r, BlockEncoder(model, self.layout, u[r], work.source.present[r]))
+            for r in blocks(len(u), BLOCK_SIZE)
+        ]
+
+    def coded(
+        self,
+        work: AnchorWork,
+        model: Model,
+        lam: float,
+        settle: Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]] | None = None,
+        last: Callable[[], RenderingNetworks] | None = None,
+    ) -> Coded:
+        """Codes ``work`` under ``model``.
+
+        ``settle`` is called after each group with the encoders of all blocks and gives columns
+        for the groups that follow; ``last`` gives the networks when all groups are coded.
+        """
+        columns = list(work.source.columns)
+        items = self.block_encoders(work, model)
+        done = [block for _, block in items]
+
+        def step(item: tuple[slice, BlockEncoder], number: int) -> None:
+            rows, block = item
+            wanted = block.wanted([c[rows] for c in columns], None)
+            block.code(wanted, work.source.log2_ideal[number][rows], laws=False)
+
+        for number in range(len(self.layout)):
+            one = partial(step, number=number)
+            in_parallel(one, items, self.options.threads, lambda _: None)
+            if settle is not None:
+                columns = settle(done)
+            self.progress("code", (number + 1) / len(self.layout))
+        networks = work.scene.networks if last is None else last()
+        return self._assembled(work, model, lam, done, networks)
+
+    def _assembled(
+        self,
+        work: AnchorWork,
+        model: Model,
+        lam: float,
+        done: Sequence[BlockEncoder],
+        networks: RenderingNetworks,
+    ) -> Coded:
+        """Header, streams and the scene that they decode to."""
+        from gscodec.fit import anchors as fit
+
+        exponents = fit.network_exponents(work.weights, self.price(lam))
+        rounded = round_networks(networks, exponents)
+        present = [work.source.present[rows] for rows in blocks(len(work.ijk), BLOCK_SIZE)]
+        parts = [
+            anchor_arrays([masks.astype(np.int64), *block.values], model)
+            for masks, block in zip(present, done, strict=True)
+        ]
+        decoded = joined_anchors(
+            work.lattice.positions(work.ijk),
+            parts,
+            self.blueprint,
+            self.blueprint.networks(rounded.floats()),
+        )
+        extras = tuple(ExtraProperty(e.name, e.values[work.index]) for e in self.scene.extras)
+        decoded = replace(decoded, extras=extras)
+        streams = (
+            *assembly.streams(model, work.codes, work.lattice.bits, done),
+            Stream(Attribute.RENDERING, 0, rounded.encode()),
+            Stream(Attribute.CHECKPOINT, 0, self.blueprint.encode()),
+        )
+        header = assembly.header(
+            SceneKind.ANCHORS, decoded.anchors, work.lattice, decoded.digest()
+        )
+        meta: dict[str, object] = {
+            "settings": {
+                "lambda": lam,
+                "effort": self.options.effort,
+                "position_bits": work.lattice.bits,
+                "seed": self.options.seed,
+            },
+            "views": self.views.note,
+            "anchors": {
+                "features": self.scene.feature_width,
+                "offsets": self.scene.offset_count,
+                "offsets_coded": int(work.source.present.sum()),
+            },
+            "position_error": self._position_error(work, decoded),
+        }
+        notes = self._notes(work)
+        return Coded(Payload(header, streams, meta), decoded, notes)
+
+    def _position_error(self, work: AnchorWork, decoded: AnchorScene) -> dict[str, float]:
+        """Largest and RMS distance, in scene units."""
+        offset = decoded.anchors.astype(np.float64) - self.scene.anchors[work.index]
+        distance = np.sqrt((offset**2).sum(axis=1))
+        return {"max": float(distance.max()), "rms": float(np.sqrt((distance**2).mean()))}
+
+    def _notes(self, work: AnchorWork) -> tuple[str, ...]:
+        pruned = len(self.scene) - len(work.scene)
+        zeroed = int(((work.scene.offsets != 0).any(axis=2) & ~work.source.present).sum())
+        return (
+            *([f"pruned {pruned} of {len(self.scene)} anchors"] if pruned else ()),
+            f"set {zeroed} of {work.source.present.size} offsets to zero",
+            f"reordered {len(work.scene)} anchors along the Morton curve",
+        )

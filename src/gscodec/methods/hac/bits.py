@@ -1,0 +1,65 @@
+"""Bytes to bits per primitive: decodes a file, and counts instead of making a scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.bitmap import BitMap
+from gscodec.coding import decision_bits, residual_bits
+from gscodec.methods.hac.decoder import open_payload
+from gscodec.methods.hac.layout import in_parallel
+from gscodec.payload import Attribute
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.methods import Progress
+    from gscodec.methods.hac.decoder import DecodedGroup
+    from gscodec.payload import Payload
+
+
+def spent(payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
+    """The ideal cost of each primitive under the tables that code it.
+
+    Positions share their stream evenly: an octree codes them together. Streams are a little
+    longer than the sum, by what the range coder needs to end.
+
+    Raises:
+        FormatError: Streams are missing or inconsistent.
+    """
+    opened = open_payload(payload, progress)
+
+    def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
+        bits: dict[Attribute, NDArray[np.float32]] = {}
+        for group in opened.block(number):
+            others = bits.get(group.attribute, np.float32(0))
+            bits[group.attribute] = others + _bits(group)
+        return bits
+
+    numbers = range(len(opened.slices))
+    parts = in_parallel(block, numbers, threads, lambda share: progress("decode", share))
+    bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
+    count = len(opened.positions)
+    whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
+    each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
+    return BitMap(
+        kind=payload.header.kind,
+        positions=opened.positions,
+        bits={Attribute.POSITION: each, **bits},
+        shared=whole,
+    )
+
+
+def _bits(group: DecodedGroup) -> NDArray[np.float32]:
+    """What each row of ``group`` takes, (rows,) float32; what is not coded takes nothing."""
+    bits = np.zeros(group.residuals.shape, dtype=np.float32)
+    coded = np.ones(bits.shape, dtype=np.bool_) if group.present is None else group.present
+    values, levels = group.residuals[coded], group.levels[coded]
+    if group.family is None:
+        bits[coded] = decision_bits(values, levels)
+    else:
+        bits[coded] = residual_bits(values, levels, group.family)
+    rows: NDArray[np.float32] = bits.sum(axis=1)
+    return rows

@@ -1,0 +1,79 @@
+"""Columns of a .ply -> arrays of a scene, and notes on what changes on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.scene import ExtraProperty
+from gscodec.sceneio.layout import BLOCK_ROWS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.sceneio.header import Header
+    from gscodec.sceneio.rows import Columns
+
+_NAMES_SHOWN = 12
+_WIDER_THAN_FLOAT32 = ("i4", "u4", "f8")
+
+
+def gather(columns: Columns, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """The columns ``names`` side by side, (N, len(names)) float32."""
+    n = len(next(iter(columns.values())))
+    out = np.empty((n, len(names)), dtype=np.float32)
+    # Doubles beyond float32 become infinite, signalling NaNs quiet: both are found later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            block = out[rows]
+            for i, name in enumerate(names):
+                block[:, i] = columns[name][rows]
+    return out
+
+
+def copy_extra(name: str, column: NDArray[np.generic]) -> ExtraProperty:
+    """The column as a value of its own, in its own type and native byte order."""
+    return ExtraProperty(name, column.astype(column.dtype.newbyteorder("=")))
+
+
+def note_on_rounding(columns: Columns, known: set[str]) -> tuple[str, ...]:
+    """How many values of the columns ``known`` float32 cannot hold, where there are any."""
+    changed = {
+        n: _count_rounded(column)
+        for n, column in columns.items()
+        if n in known and column.dtype.str[1:] in _WIDER_THAN_FLOAT32
+    }
+    names = [n for n, count in changed.items() if count]
+    if not names:
+        return ()
+    total = sum(changed.values())
+    where = counted(names, "vertex property", "vertex properties")
+    return (f"values rounded to float32: {total}, in {where}",)
+
+
+def _count_rounded(column: NDArray[np.generic]) -> int:
+    with np.errstate(over="ignore", invalid="ignore"):
+        as_float32 = column.astype(np.float32)
+        return int(np.count_nonzero((as_float32 != column) & np.isfinite(as_float32)))
+
+
+def notes_on_ignored(header: Header, file_bytes: int) -> tuple[str, ...]:
+    """What the file holds besides vertices."""
+    others = [name for name in header.counts if name != "vertex"]
+    notes = []
+    if others:
+        what = counted(others, "element besides vertex", "elements besides vertex")
+        notes.append(f"ignored {what}")
+    surplus = file_bytes - header.size - header.body_bytes
+    if surplus and not header.ply.text:
+        notes.append(f"ignored {surplus} bytes after the last row")
+    return tuple(notes)
+
+
+def counted(names: list[str], singular: str, plural: str) -> str:
+    """For example ``2 elements: camera, frame``."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{len(names)} {singular if len(names) == 1 else plural}: {shown}{more}"
