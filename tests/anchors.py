@@ -18,6 +18,7 @@ from gscodec.anchors import (
     RenderingNetworks,
     Storage,
 )
+from gscodec.camera import Camera, TargetViews
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +70,19 @@ def make_anchor_scene(
         description=CFG_ARGS,
         iteration=30_000,
     )
+
+
+def small_views() -> TargetViews:
+    """Three cameras around the scenes, of few pixels: an encoder looks at them in no time."""
+    return TargetViews(tuple(_camera(angle) for angle in (0.0, 2.1, 4.2)))
+
+
+def _camera(angle: float) -> Camera:
+    c, s = np.cos(angle), np.sin(angle)
+    view = np.eye(4)
+    view[:3, :3] = [[c, 0, -s], [0, 1, 0], [s, 0, c]]
+    view[:3, 3] = (0, 0, 6)
+    return Camera(40, 40, 36.0, 36.0, 20.0, 20.0, view)
 
 
 def _anchors(rng: np.random.Generator, n: int) -> NDArray[np.float32]:

@@ -15,12 +15,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import fuzzing
 import scenes
+from anchors import make_anchor_scene
 from gscodec import codec
+
+if TYPE_CHECKING:
+    from gscodec.anchors import Scene
 
 MAX_SECONDS = 10.0
 MAX_BYTES = 10**9
@@ -29,10 +34,10 @@ LEARNED = Path(__file__).resolve().parent / "vectors" / "hac"
 
 
 def default_samples() -> list[fuzzing.Sample]:
-    """Small files of every shape: empty, with extras, with fill, of several SH degrees."""
+    """Small files of every shape: empty, with extras, with fill, of several SH degrees, anchors."""
     hard = scenes.hard_scenes()
     one = hard["all zero"]
-    chosen = [
+    chosen: list[Scene] = [
         scenes.make_scene(20, 3),
         scenes.make_scene(5, 0),
         hard["empty"],
@@ -40,6 +45,7 @@ def default_samples() -> list[fuzzing.Sample]:
         replace(hard["extra properties"], has_normals=False),
         one.take(np.zeros(3000, dtype=np.int64)),  # few bits for many primitives: has fill
     ]
+    chosen.append(make_anchor_scene(10, masked=True, bank=True, appearance=2))
     files = [codec.encode(scene, "raw") for scene in chosen]
     files += [path.read_bytes() for path in sorted(LEARNED.glob("*coarse.gsz"))]
     return [fuzzing.Sample.of(data) for data in files]

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gscodec
+from anchors import make_anchor_scene, small_views
+from gscodec.anchors import Storage
 from gscodec.scene import GaussianScene
 from gscodec.sceneio import read_ply
 from scenes import hard_scenes, make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gscodec.anchors import AnchorScene, Scene
 
 HERE = Path(__file__).resolve().parent / "vectors"
 INDEX = HERE / "index.json"
@@ -43,8 +47,14 @@ def _zeros(count: int) -> GaussianScene:
     return GaussianScene(**arrays, extras=(), has_normals=False)
 
 
+def _anchors(**kind: Any) -> Callable[[], AnchorScene]:
+    """A scene of that ``kind``; see `make_anchor_scene`."""
+    return lambda: make_anchor_scene(**kind)
+
+
+_VIEWS = {"views": small_views()}
 # Name -> (method, options, scene). Names say what is special.
-CASES: dict[str, tuple[str, dict[str, Any], Callable[[], GaussianScene]]] = {
+CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
     "raw/empty": ("raw", {}, lambda: hard_scenes()["empty"]),
     "raw/sh3_normals": ("raw", {}, lambda: make_scene(50, 3, 1)),
     "raw/two_blocks_padded": ("raw", {}, lambda: _zeros(70_000)),
@@ -52,6 +62,27 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], GaussianScene]]] = {
     "hac/mic_6000_sh1_coarse": ("hac", {"lam": 8e-3}, lambda: _example(6000, 1)),
     "hac/mic_6000_sh0_fine": ("hac", {"lam": 1e-5}, lambda: _example(6000, 0)),
     "hac/mic_6000_sh2_depth_6": ("hac", {"position_bits": 6}, lambda: _example(6000, 2)),
+    "raw/anchors": ("raw", {}, _anchors(n=40, distance=True)),
+    "raw/anchors_empty_masked": ("raw", {}, _anchors(n=0, masked=True, storage=Storage.HAC)),
+    "raw/anchors_masked_bank_appearance": (
+        "raw",
+        {},
+        _anchors(n=40, masked=True, bank=True, appearance=4, storage=Storage.UNITED),
+    ),
+    "hac/anchors": ("hac", _VIEWS, _anchors(n=1500)),
+    "hac/anchors_masked_three_chunks_distance": (
+        "hac",
+        _VIEWS,
+        _anchors(
+            n=800, features=23, offsets=5, masked=True, distance=True, storage=Storage.HAC
+        ),
+    ),
+    "hac/anchors_bank_appearance_coarse": (
+        "hac",
+        {"lam": 8e-3, "position_bits": 9, **_VIEWS},
+        _anchors(n=800, bank=True, appearance=4, storage=Storage.STATE_DICTS),
+    ),
+    "hac/anchors_one": ("hac", _VIEWS, _anchors(n=1)),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ from zlib import crc32
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-Arrays = dict[str, "NDArray[np.float32]"]
+GAUSSIANS, ANCHORS = 1, 2
+RENDERING, CHECKPOINT = 15, 16
+Arrays = dict[str, "NDArray[Any]"]
 
 
 class BadFileError(ValueError):
@@ -70,7 +73,9 @@ def read_file(data: bytes) -> File:
         offset += 16 + length
     need(offset == len(data), "nothing follows DONE")
     need(index == found, "INDX lists the STRM chunks")
-    need(file.head["count"] * (1 + len(file.extras)) <= len(data), "least size of the file")
+    weight = anchor_weight(file) if file.head["kind"] == ANCHORS else 1
+    least = file.head["count"] * (weight + len(file.extras))
+    need(least <= len(data), "least size of the file")
     return file
 
 
@@ -102,6 +107,9 @@ def read_head(payload: bytes) -> dict[str, Any]:
         values[15:18],
     )
     head["scene_sha256"] = values[18]
+    need(head["kind"] in {GAUSSIANS, ANCHORS}, "a known scene kind")
+    plain = head["sh_degree"] == head["flags"] == 0
+    need(head["kind"] == GAUSSIANS or plain, "anchors have no SH degree and no flags")
     return head
 
 
@@ -198,12 +206,103 @@ def byte_planes(data: bytes, count: int, width: int) -> bytes:
     return bytes(plane[i] for i in range(count) for plane in planes)
 
 
+# --- Streams of anchors ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The stream of this name."""
+
+    storage: int
+    flags: int
+    features: int
+    offsets: int
+    hidden: tuple[int, ...]
+    cameras: int
+    appearance: int
+    iteration: int
+    description: str
+
+    @property
+    def has_masks(self) -> bool:
+        """Bit 0 of the flags."""
+        return bool(self.flags & 1)
+
+    def network_shapes(self) -> dict[str, tuple[int, ...]]:
+        """All arrays of the networks, in their order."""
+        base, k = self.features + 3, self.offsets
+        far = [self.flags >> bit & 1 for bit in (1, 2, 3)]
+        networks = {
+            "opacity": (base + far[0], k, self.hidden[0]),
+            "cov": (base + far[1], 7 * k, self.hidden[1]),
+            "color": (base + far[2] + self.appearance, 3 * k, self.hidden[2]),
+        }
+        if self.hidden[3]:
+            networks["feature_bank"] = (4, 3, self.hidden[3])
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, (inputs, outputs, hidden) in networks.items():
+            four = [(hidden, inputs), (hidden,), (outputs, hidden), (outputs,)]
+            shapes |= {f"{name} {n}": shape for n, shape in enumerate(four)}
+        if self.cameras:
+            shapes["appearance"] = (self.cameras, self.appearance)
+        return shapes
+
+
+def read_checkpoint(file: File) -> Checkpoint:
+    """The checkpoint stream, every rule checked."""
+    need((CHECKPOINT, 0) in file.streams, "a checkpoint stream")
+    data = file.streams[CHECKPOINT, 0]
+    need(len(data) >= 24, "24 bytes of checkpoint")
+    storage, flags, features, offsets, *hidden = struct.unpack_from("<BBHH4H", data)
+    cameras, appearance, iteration = struct.unpack_from("<IHI", data, 14)
+    text = decode_text(data[24:])
+    found = Checkpoint(
+        storage, flags, features, offsets, tuple(hidden), cameras, appearance, iteration, text
+    )
+    need(1 <= storage <= 4 and flags <= 15, "storage and flags")
+    need(1 <= features <= 256 and 1 <= offsets <= 64, "features and offsets")
+    need(min(hidden[:3]) >= 1 and max(hidden) <= 1024, "hidden widths")
+    need(not hidden[3] or features % 4 == 0, "features of a feature bank")
+    need(cameras <= 1 << 20 and appearance <= 256, "appearance")
+    need((cameras == 0) == (appearance == 0), "both or none")
+    need(len(data) - 24 <= 1 << 16, "length of the description")
+    need(sum(map(math.prod, found.network_shapes().values())) <= 1 << 20, "parameters")
+    return found
+
+
+def decode_text(data: bytes) -> str:
+    """UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadFileError("UTF-8") from error
+
+
+def anchor_weight(file: File) -> int:
+    """Least bytes of a file for each anchor."""
+    found = read_checkpoint(file)
+    return 1 + (found.features + 6 + 4 * found.offsets) // 64
+
+
+def anchor_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Attribute and shape per anchor of each array; masks aside."""
+    return {
+        "anchors": (3, (3,)),
+        "features": (12, (checkpoint.features,)),
+        "log_scalings": (13, (6,)),
+        "offsets": (14, (checkpoint.offsets, 3)),
+    }
+
+
 # --- Method 1: raw ---------------------------------------------------------------------------
 
 
 def decode_raw(file: File) -> Arrays:
     """Every array as byte planes, block after block."""
     head = file.head
+    need(head["position_bits"] == 0, "no position bits")
+    if head["kind"] == ANCHORS:
+        return raw_anchors(file)
     rest = (head["sh_degree"] + 1) ** 2 - 1
     shapes: dict[str, tuple[int, tuple[int, ...]]] = {
         "means": (3, (3,)),
@@ -213,15 +312,52 @@ def decode_raw(file: File) -> Arrays:
         "sh_dc": (7, (3,)),
         "sh_rest": (8, (rest, 3)),
     }
-    arrays = {}
-    for name, (attribute, shape) in shapes.items():
-        width, data = int(np.prod(shape)), b""
-        blocks = range(0, head["count"], head["block_size"])
-        for block, start in enumerate(blocks if width else ()):
-            rows = min(head["block_size"], head["count"] - start)
-            data += byte_planes(file.streams[attribute, block], rows * width, 4)
-        arrays[name] = np.frombuffer(data, "<f4").reshape((head["count"], *shape))
+    check_raw_streams(
+        file, {attribute for attribute, shape in shapes.values() if 0 not in shape}
+    )
+    return {name: raw_array(file, *where, 4) for name, where in shapes.items()}
+
+
+def raw_anchors(file: File) -> Arrays:
+    """Arrays of anchors, networks, masks."""
+    checkpoint = read_checkpoint(file)
+    shapes = anchor_shapes(checkpoint)
+    attributes = {attribute for attribute, _ in shapes.values()}
+    masks = {11} if checkpoint.has_masks else set()
+    check_raw_streams(file, attributes | masks, {(RENDERING, 0), (CHECKPOINT, 0)})
+    arrays = {name: raw_array(file, *where, 4) for name, where in shapes.items()}
+    networks = checkpoint.network_shapes()
+    count = sum(map(math.prod, networks.values()))
+    flat = np.frombuffer(byte_planes(file.streams[RENDERING, 0], count, 4), "<f4")
+    start = 0
+    for name, network_shape in networks.items():
+        end = start + math.prod(network_shape)
+        arrays[name] = flat[start:end].reshape(network_shape)
+        start = end
+    if checkpoint.has_masks:
+        arrays["masks"] = raw_array(file, 11, (checkpoint.offsets,), 1)
+        need(np.all(arrays["masks"] <= 1), "masks of 0 and 1")
     return arrays
+
+
+def check_raw_streams(
+    file: File, attributes: set[int], others: Iterable[tuple[int, int]] = ()
+) -> None:
+    """One stream per attribute and block, ``others``, and no more."""
+    blocks = range(-(-file.head["count"] // file.head["block_size"]))
+    expected = {(attribute, block) for attribute in attributes for block in blocks}
+    need(file.streams.keys() == expected | set(others), "the streams of raw")
+
+
+def raw_array(file: File, attribute: int, shape: tuple[int, ...], size: int) -> NDArray[Any]:
+    """The scalars of one array, ``size`` bytes each, over all blocks."""
+    head, width, data = file.head, math.prod(shape), b""
+    blocks = range(0, head["count"], head["block_size"])
+    for block, start in enumerate(blocks if width else ()):
+        rows = min(head["block_size"], head["count"] - start)
+        data += byte_planes(file.streams[attribute, block], rows * width, size)
+    kind = "<f4" if size == 4 else "u1"
+    return np.frombuffer(data, kind).reshape((head["count"], *shape))
 
 
 METHODS: dict[int, Callable[[File], Arrays]] = {1: decode_raw}
@@ -247,7 +383,7 @@ def decode_extras(file: File) -> dict[str, NDArray[np.generic]]:
 
 
 def decode(data: bytes) -> tuple[Arrays, dict[str, NDArray[np.generic]]]:
-    """The six arrays and the extra properties of a file."""
+    """The arrays and the extra properties of a file."""
     file = read_file(data)
     arrays = METHODS[file.head["method"]](file)
     digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).digest()

@@ -18,16 +18,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reference_decoder import METHODS, RangeDecoder, coded_table, naturals, need
-from reference_geometry import decode_octree
+from reference_decoder import (
+    ANCHORS,
+    CHECKPOINT,
+    METHODS,
+    RENDERING,
+    RangeDecoder,
+    anchor_shapes,
+    coded_table,
+    naturals,
+    need,
+    read_checkpoint,
+)
+from reference_geometry import ONES, decode_octree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reference_decoder import File, Table
+    from reference_decoder import Arrays, Checkpoint, File, Table
 
 Point = tuple[int, ...]
-GRID, NETWORKS, POSITION = 2, 1, 3
+GRID, NETWORKS, POSITION, MASK, FEATURE, SCALING, OFFSET = 2, 1, 3, 11, 12, 13, 14
 
 
 def clamp(x: int, low: int, high: int) -> int:
@@ -76,6 +87,16 @@ def groups(degree: int) -> list[Group]:
         found.append(Group(7 + d, (0,) * n, (0,) * n, fine=True))
         found.append(Group(7 + d, (0,) * 2 * n, (2,) * n + (-4,) * n, fine=True))
     return found
+
+
+def anchor_groups(f: int, k: int) -> list[Group]:
+    """The groups of anchors of F features and K offsets."""
+    chunks = (f + 9) // 10
+    widths = [(f + chunks - 1 - n) // chunks for n in range(chunks)]
+    features = [Group(FEATURE, tuple(range(w)), (0,) * w, fine=False) for w in widths]
+    scaling = Group(SCALING, tuple(range(6)), (0,) * 6, fine=False)
+    per_offset = tuple(n for n in range(k) for _ in range(3))
+    return [*features, scaling, Group(OFFSET, per_offset, (0,) * (3 * k), fine=False)]
 
 
 # --- Grid stream, position and grid features -------------------------------------------------
@@ -172,14 +193,9 @@ class Layer:
 
 
 @dataclass
-class Model:
-    """What a file says about a group."""
+class Network:
+    """Layers, and the bits that are dropped after each but the last."""
 
-    family: int
-    fraction_bits: int
-    log2_unit: int
-    step_bias: int
-    mean: int
     shift: int
     layers: list[Layer]
 
@@ -195,15 +211,31 @@ class Model:
         return z
 
 
-def decode_models(data: bytes, layout: list[Group], width: int) -> list[Model]:
+@dataclass
+class Model:
+    """What a file says about a group."""
+
+    family: int
+    fraction_bits: int
+    log2_unit: int
+    step_bias: int
+    mean: int
+    network: Network
+
+
+def decode_models(
+    data: bytes, layout: list[Group], width: int, decisions: int
+) -> tuple[Network | None, list[Model]]:
     """The networks stream; ``width`` counts position and grid features."""
     decoder = RangeDecoder(data)
+    network = decode_network(decoder, width, decisions) if decisions else None
+    width += decisions
     models = []
     for group in layout:
         models.append(decode_model(decoder, width, group.steps + 2 * group.columns))
         width += group.columns * (2 if group.fine else 1)
     decoder.finish()
-    return models
+    return network, models
 
 
 def decode_model(decoder: RangeDecoder, inputs: int, outputs: int) -> Model:
@@ -213,6 +245,12 @@ def decode_model(decoder: RangeDecoder, inputs: int, outputs: int) -> Model:
     need(family <= 1 and fraction_bits <= 60 and log2_unit <= 30, "model")
     need(abs(signed(step_bias)) <= 128 and mean_low < 1 << 20, "model")
     need(abs(mean) <= 1 << 40, "mean")
+    network = decode_network(decoder, inputs, outputs)
+    return Model(family, fraction_bits, log2_unit, signed(step_bias), mean, network)
+
+
+def decode_network(decoder: RangeDecoder, inputs: int, outputs: int) -> Network:
+    """Shift, hidden widths, layers."""
     shift, hidden = naturals(decoder, 2)
     need(shift <= 15 and hidden <= 4, "shift and hidden layers")
     widths = naturals(decoder, hidden)
@@ -224,7 +262,7 @@ def decode_model(decoder: RangeDecoder, inputs: int, outputs: int) -> Model:
         layer.bias = fitted(decoder, columns)
         check_bound(layer, 255 if number else 127)
         layers.append(layer)
-    return Model(family, fraction_bits, log2_unit, signed(step_bias), mean, shift, layers)
+    return Network(shift, layers)
 
 
 def fitted(decoder: RangeDecoder, count: int) -> list[int]:
@@ -253,8 +291,8 @@ STEPS = [
 
 def predict(model: Model, group: Group, seen: list[int]) -> list[tuple[int, int, int]]:
     """Centre, step and level of each column of one primitive."""
-    out = model.outputs(seen)
-    one = model.shift + 5
+    out = model.network.outputs(seen)
+    one = model.network.shift + 5
     found = []
     for n in range(group.columns):
         index = (out[group.step_of[n]] >> (one - 3)) + model.step_bias + group.step_offset[n]
@@ -275,23 +313,63 @@ def features(model: Model, group: Group, values: list[int]) -> list[int]:
     return out
 
 
+def decide(decoder: RangeDecoder, network: Network, seen: list[list[int]]) -> list[list[int]]:
+    """The decisions of a block by anchor and offset."""
+    logits = [z >> (network.shift + 1) for row in seen for z in network.outputs(row)]
+    classes = [clamp((logit + 2) // 4, -31, 31) for logit in logits]
+    bits = [0] * len(classes)
+    for c in range(-31, 32):
+        one = ONES[c] if c >= 0 else (1 << 24) - ONES[-c]
+        for i in [i for i, found in enumerate(classes) if found == c]:
+            bits[i] = decoder.symbol([0, (1 << 24) - one, 1 << 24])
+    k = len(bits) // len(seen)
+    return [bits[n * k : n * k + k] for n in range(len(seen))]
+
+
 def decode_block(
-    streams: dict[int, bytes], layout: list[Group], models: list[Model], seen: list[list[int]]
-) -> list[list[list[int]]]:
-    """Values by group, primitive and column; ``seen`` has the features by primitive."""
+    streams: dict[int, bytes],
+    layout: list[Group],
+    network: Network | None,
+    models: list[Model],
+    seen: list[list[int]],
+) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Decisions by anchor and offset; values by group, primitive and column.
+
+    ``seen`` has the features by primitive.
+    """
     decoders = {attribute: RangeDecoder(data) for attribute, data in streams.items()}
+    decisions: list[list[int]] = []
+    if network is not None:
+        decisions = decide(decoders[MASK], network, seen)
+        for known, row in zip(seen, decisions, strict=True):
+            known.extend(32 * bit for bit in row)
     values = []
     for group, model in zip(layout, models, strict=True):
         predicted = [predict(model, group, row) for row in seen]
-        levels = [level for row in predicted for _, _, level in row]
+        coded = [[True] * group.columns for _ in seen]
+        if group.attribute == OFFSET:
+            coded = [[row[n // 3] == 1 for n in range(group.columns)] for row in decisions]
+        both = list(zip(predicted, coded, strict=True))
+        levels = [
+            p[2]
+            for row, there in both
+            for p, is_there in zip(row, there, strict=True)
+            if is_there
+        ]
         r = iter(residuals(decoders[group.attribute], levels, model.family))
-        decoded = [[centre + next(r) * step for centre, step, _ in row] for row in predicted]
+        decoded = [
+            [
+                p[0] + next(r) * p[1] if is_there else 0
+                for p, is_there in zip(row, there, strict=True)
+            ]
+            for row, there in both
+        ]
         for known, row in zip(seen, decoded, strict=True):
             known.extend(features(model, group, row))
         values.append(decoded)
     for decoder in decoders.values():
         decoder.finish()
-    return values
+    return decisions, values
 
 
 # --- Residuals -------------------------------------------------------------------------------
@@ -403,31 +481,61 @@ def decode_positions(data: bytes, head: dict[str, Any]) -> list[Point]:
     ]
 
 
-def decode_hac(file: File) -> dict[str, NDArray[np.float32]]:
-    """The six arrays."""
+@dataclass
+class Blocks:
+    """What all blocks hold, joined: cells, decisions, values by group, and their models."""
+
+    cells: list[Point]
+    decisions: list[list[int]]
+    values: list[list[list[int]]]
+    models: list[Model]
+
+
+def decode_blocks(
+    file: File, layout: list[Group], decisions: int, others: set[tuple[int, int]]
+) -> Blocks:
+    """All of a file but what ``others`` hold."""
     head, streams = file.head, file.streams
-    count, degree = head["count"], head["sh_degree"]
-    need(head["kind"] == 1 and 1 <= head["position_bits"] <= 21 and count > 0, "HEAD of hac")
+    count = head["count"]
+    need(1 <= head["position_bits"] <= 21 and count > 0, "HEAD of hac")
     need(head["block_size"] <= 65536, "HEAD of hac")
-    layout = groups(degree)
-    attributes = {group.attribute for group in layout}
+    attributes = {group.attribute for group in layout} | ({MASK} if decisions else set())
     blocks = [
         range(s, count)[: head["block_size"]] for s in range(0, count, head["block_size"])
     ]
-    expected = {(attribute, 0) for attribute in (GRID, NETWORKS, POSITION)}
+    expected = {(attribute, 0) for attribute in (GRID, NETWORKS, POSITION)} | others
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of hac")
     grid = decode_grid(streams[GRID, 0], head["position_bits"])
     cells = decode_positions(streams[POSITION, 0], head)
-    models = decode_models(streams[NETWORKS, 0], layout, 3 + 4 * len(grid.tables))
-    values: list[list[list[int]]] = [[] for _ in layout]
+    width = 3 + 4 * len(grid.tables)
+    network, models = decode_models(streams[NETWORKS, 0], layout, width, decisions)
+    found = Blocks(cells, [], [[] for _ in layout], models)
     for number, rows in enumerate(blocks):
         data = {attribute: streams[attribute, number] for attribute in attributes}
         seen = [grid.features(cells[row]) for row in rows]
-        for whole, part in zip(values, decode_block(data, layout, models, seen), strict=True):
+        decided, values = decode_block(data, layout, network, models, seen)
+        found.decisions.extend(decided)
+        for whole, part in zip(found.values, values, strict=True):
             whole.extend(part)
+    return found
+
+
+def positions(cells: list[Point], head: dict[str, Any]) -> list[float]:
+    """Coordinates, flat."""
     step, origin = head["lattice_step"], head["lattice_origin"]
-    means = [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
+    return [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
+
+
+def decode_hac(file: File) -> Arrays:
+    """All arrays of a scene."""
+    return hac_anchors(file) if file.head["kind"] == ANCHORS else hac_gaussians(file)
+
+
+def hac_gaussians(file: File) -> Arrays:
+    """The six arrays."""
+    count, degree = file.head["count"], file.head["sh_degree"]
+    found = decode_blocks(file, groups(degree), 0, set())
     shapes: dict[str, tuple[int, ...]] = {
         "means": (count, 3),
         "opacity_logits": (count,),
@@ -436,8 +544,49 @@ def decode_hac(file: File) -> dict[str, NDArray[np.float32]]:
         "sh_dc": (count, 3),
         "sh_rest": (count, (degree + 1) ** 2 - 1, 3),
     }
-    flat = {"means": means, **to_floats(values, models, degree)}
+    means = positions(found.cells, file.head)
+    flat = {"means": means, **to_floats(found.values, found.models, degree)}
     return {name: float32(flat[name], shape) for name, shape in shapes.items()}
+
+
+def hac_anchors(file: File) -> Arrays:
+    """Arrays of anchors, networks, masks."""
+    checkpoint = read_checkpoint(file)
+    layout = anchor_groups(checkpoint.features, checkpoint.offsets)
+    own = {(RENDERING, 0), (CHECKPOINT, 0)}
+    found = decode_blocks(file, layout, checkpoint.offsets, own)
+    flat: dict[int, list[float]] = {3: positions(found.cells, file.head)}
+    for attribute in (FEATURE, SCALING, OFFSET):
+        flat[attribute] = [
+            math.ldexp(q, -model.fraction_bits)
+            for row in range(len(found.cells))
+            for group, model, values in zip(layout, found.models, found.values, strict=True)
+            if group.attribute == attribute
+            for q in values[row]
+        ]
+    arrays: Arrays = {
+        name: float32(flat[attribute], (len(found.cells), *shape))
+        for name, (attribute, shape) in anchor_shapes(checkpoint).items()
+    }
+    arrays |= decode_rendering(file.streams[RENDERING, 0], checkpoint)
+    if checkpoint.has_masks:
+        arrays["masks"] = np.array(found.decisions, np.uint8)
+    return arrays
+
+
+def decode_rendering(data: bytes, checkpoint: Checkpoint) -> Arrays:
+    """The rendering stream: integers times powers of two."""
+    decoder = RangeDecoder(data)
+    shapes = checkpoint.network_shapes()
+    exponents = naturals(decoder, len(shapes))
+    need(max(exponents) <= 40, "exponents of networks")
+    arrays = {}
+    for (name, shape), exponent in zip(shapes.items(), exponents, strict=True):
+        values = fitted(decoder, math.prod(shape))
+        need(max(map(abs, values)) < 1 << 24, "weights of networks")
+        arrays[name] = float32([math.ldexp(v, -exponent) for v in values], shape)
+    decoder.finish()
+    return arrays
 
 
 def float32(values: list[float], shape: tuple[int, ...]) -> NDArray[np.float32]:

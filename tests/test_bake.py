@@ -15,6 +15,7 @@ from gscodec.errors import UsageError
 from gscodec.fit.bake import bake
 from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
+from gscodec.fit.bake_views import _AROUND, views_of
 from gscodec.render import render
 from gscodec.render.neural import generate
 from gscodec.render.quality import psnr
@@ -196,6 +197,22 @@ def test_baking_finds_cameras_and_repeats_itself() -> None:
     assert first.note.endswith(" virtual cameras")
     assert first.scene.digest() == second.scene.digest()
     assert first.psnr is not None
+
+
+def test_an_object_is_looked_at_from_all_around_too() -> None:
+    """From afar, where it is in the picture as a whole."""
+    scene = make_anchor_scene(100)
+    cameras = views_of(scene)
+    afar = cameras[-_AROUND:]
+    assert len(cameras) > _AROUND
+    places = np.array([camera.centre for camera in afar])
+    core = places.mean(axis=0)  # of a sphere
+    assert np.ptp(np.linalg.norm(places - core, axis=1)) < 0.1
+    for camera in afar:
+        x, y, z = camera.world_to_camera[:3, :3] @ core + camera.world_to_camera[:3, 3]
+        assert abs(x) < 0.05 * z
+        assert abs(y) < 0.05 * z
+        assert generate(scene, camera).index.size
 
 
 @pytest.mark.parametrize("n", [0, 3])

@@ -106,7 +106,8 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_fit")
 def test_each_block_has_its_own_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gscodec.methods.hac.encoder.BLOCK_SIZE", 100)
+    for module in ("encoder", "assembly"):
+        monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 100)
     data = pack(hac.encode(make_scene(550, 1), hac.Options(), silent).payload)
     assert max(s.block for s in unpack(data).streams) == 5
     require_sums(bit_map(data, threads=2), data)

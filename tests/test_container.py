@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fuzzing
+from anchors import make_anchor_scene
+from gscodec.blueprint import Blueprint
 from gscodec.container import inspect, layout, pack, unpack
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
@@ -39,6 +41,8 @@ STREAMS = (
 )
 PAYLOAD = Payload(HEADER, STREAMS, {"encoder": "gscodec", "settings": {"lam": 0.002}})
 
+CHECKPOINT = Blueprint.of(make_anchor_scene(2, 30, 10)).encode()
+
 floats = st.floats(allow_nan=False, allow_infinity=False)
 points = st.tuples(floats, floats, floats)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -54,12 +58,14 @@ def headers(draw: st.DrawFn) -> Header:
     """Every header that the format allows."""
     bits = draw(st.integers(0, 21))
     low, high = draw(points), draw(points)
+    kind = draw(st.sampled_from(SceneKind))
+    plain = kind is SceneKind.ANCHORS
     return Header(
-        kind=draw(st.sampled_from(SceneKind)),
+        kind=kind,
         method=draw(st.sampled_from(Method)),
         count=draw(st.integers(0, 5000)),
-        sh_degree=draw(st.integers(0, 3)),
-        has_normals=draw(st.booleans()),
+        sh_degree=0 if plain else draw(st.integers(0, 3)),
+        has_normals=not plain and draw(st.booleans()),
         block_size=draw(st.integers(1, 2**24)),
         position_bits=bits,
         lattice_origin=draw(points),
@@ -85,9 +91,13 @@ def payloads(draw: st.DrawFn) -> Payload:
             unique_by=lambda stream: (stream.attribute, stream.block),
         )
     )
+    header = draw(headers())
+    if header.kind is SceneKind.ANCHORS:
+        streams = [s for s in streams if s.attribute != Attribute.CHECKPOINT]
+        streams.append(Stream(Attribute.CHECKPOINT, 0, CHECKPOINT))
     streams.sort(key=lambda stream: stream.attribute == Attribute.EXTRA)
     meta: dict[str, object] = draw(st.dictionaries(texts, json_values, max_size=4))
-    return Payload(draw(headers()), tuple(streams), meta)
+    return Payload(header, tuple(streams), meta)
 
 
 @given(payloads())

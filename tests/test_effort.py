@@ -40,7 +40,7 @@ VIEWS = TargetViews(tuple(look_at(a) for a in np.linspace(0, 6.28, 6, endpoint=F
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, and tiny scenes stay with hac."""
     monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 30)
-    monkeypatch.setattr("gscodec.methods.hac.effort._ROUND", 20)
+    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 20)
     monkeypatch.setattr("gscodec.codec._SMALL", 0)
 
 

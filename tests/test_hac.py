@@ -10,7 +10,7 @@ import pytest
 
 import gscodec
 from gscodec.container import pack, unpack
-from gscodec.errors import FormatError, UnsupportedError, VerifyError
+from gscodec.errors import FormatError, VerifyError
 from gscodec.methods import hac
 from gscodec.payload import Attribute, SceneKind
 from scenes import make_scene
@@ -33,11 +33,11 @@ def payload() -> Payload:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"kind": SceneKind.ANCHORS}, UnsupportedError, "scene kind anchors"),
-        ({"count": 0}, FormatError, "found 0 Gaussians"),
+        ({"kind": SceneKind.ANCHORS}, FormatError, "CHECKPOINT, block 0: missing"),
+        ({"count": 0}, FormatError, "found 0 primitives"),
         ({"position_bits": 0}, FormatError, "0 position bits"),
         ({"block_size": 65_537}, FormatError, "blocks of 65537, expected at most 65536"),
-        ({"block_size": 1}, FormatError, "streams cannot hold 6000 Gaussians"),
+        ({"block_size": 1}, FormatError, "streams cannot hold 6000 primitives"),
         ({"sh_degree": 2}, FormatError, "SH_2, block 0: missing"),
         ({"sh_degree": 0}, FormatError, "SH_1, block 0: not expected"),
     ],
@@ -71,7 +71,8 @@ def test_block_size_does_not_change_a_decoded_value(monkeypatch: pytest.MonkeyPa
     scene = make_scene(500, 2)
     digests, blocks = set(), []
     for size in (65_536, 128, 33):
-        monkeypatch.setattr("gscodec.methods.hac.encoder.BLOCK_SIZE", size)
+        for module in ("encoder", "assembly"):
+            monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", size)
         coded = hac.encode(scene, hac.Options(), silent)
         digests.add(coded.reconstruction.digest())
         blocks.append(1 + max(s.block for s in coded.payload.streams))

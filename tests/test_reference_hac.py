@@ -71,7 +71,8 @@ def test_scenes_decode_alike(count: int, degree: int) -> None:
 @pytest.mark.usefixtures("quick_fit")
 def test_scene_of_several_blocks_decodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks are cut at block_size, and the last one is shorter."""
-    monkeypatch.setattr("gscodec.methods.hac.encoder.BLOCK_SIZE", 64)
+    for module in ("encoder", "assembly"):
+        monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 64)
     data = pack(encode(scenes.make_scene(150, 1)))
     monkeypatch.undo()
     file = reference.read_file(data)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gscodec import extras
+from gscodec import blueprint, extras
+from gscodec.anchors import Storage
 from gscodec.container import layout
 from gscodec.payload import Attribute, Method, SceneKind
 
@@ -66,13 +67,15 @@ def test_chunks() -> None:
         ("STRM and xtra", layout.STREAM_HEADER),
         ("INDX", layout.INDEX_ENTRY),
         ("DONE", layout.DONE_STRUCT),
+        ("Checkpoint stream", blueprint.FIELDS),
     ],
 )
 def test_small_structures(heading: str, fixed: struct.Struct) -> None:
     """Widths and types of each row give the struct of the code."""
     rows = [row for row in table(heading) if row[0].isdecimal()]
     assert [int(row[0]) for row in rows] == [width(row[2]) for row in rows]
-    codes = {"u8": "B", "u32": "I", "u64": "Q", "[4] u8": "4s", "[32] u8": "32s"}
+    codes = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
+    codes |= {"[4] u8": "4s", "[32] u8": "32s", "[4] u16": "4H"}
     assert "<" + "".join(codes[row[2]] for row in rows) == fixed.format
 
 
@@ -92,12 +95,27 @@ def test_limits() -> None:
     }
 
 
+def test_limits_of_anchors() -> None:
+    """Every limit of the stream `checkpoint` is the constant of the code."""
+    assert {name: value.split()[-1] for name, value in table("Checkpoint stream", 1)} == {
+        "features": str(blueprint.MAX_FEATURES),
+        "offsets": str(blueprint.MAX_OFFSETS),
+        "hidden": str(blueprint.MAX_HIDDEN),
+        "cameras": str(blueprint.MAX_PARAMETERS),
+        "appearance": str(blueprint.MAX_APPEARANCE),
+        "parameters": str(blueprint.MAX_PARAMETERS),
+        "bytes of the description": str(blueprint.MAX_DESCRIPTION),
+    }
+    assert f"exponents above {blueprint.MAX_EXPONENT}" in SPEC
+
+
 @pytest.mark.parametrize(
     ("heading", "numbers"),
     [
         ("Scene kinds", {n.name.lower(): n.value for n in SceneKind}),
         ("Methods", {n.name.lower(): n.value for n in Method}),
         ("Attributes", {n.name.lower(): n.value for n in Attribute}),
+        ("Storage", {s.name.lower(): s.value for s in Storage}),
         ("PLY scalar types", {t.name: code for code, t in extras.SCALAR_TYPES.items()}),
     ],
 )

@@ -19,6 +19,7 @@ from gscodec.anchors import (
     COLORS,
     COVARIANCES,
     OPACITIES,
+    SCALINGS,
     AnchorScene,
     Perceptron,
     RenderingNetworks,
@@ -34,21 +35,26 @@ from gscodec.coding import (
     encode_naturals,
     encode_planes,
 )
-from gscodec.errors import FormatError, SceneError
+from gscodec.errors import CannotCodeError, FormatError, SceneError
+from gscodec.payload import Attribute, SceneKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-# storage, flags, iteration, F, K, cameras and width of the appearance, extra inputs, hidden
-# widths of opacity, covariance, color and feature bank, bytes of the description
-_FIELDS = struct.Struct("<BBIHHIHB4HH")
-_MASKS, _BANK, _APPEARANCE = 1, 2, 4
-_DISTANCE = (1, 2, 4)  # bits of "extra inputs": opacity, covariance, color
+    from gscodec.payload import Payload
+
+# storage, flags, features, offsets, hidden widths, cameras, appearance, iteration; the rest of
+# the stream is the description
+FIELDS = struct.Struct("<BBHH4HIHI")
+_MASKS, _DISTANCES = 1, (2, 4, 8)  # bits of the flags; the latter of opacity, covariance, color
+_ALL_FLAGS = 15
+# What a decoder accepts; weights that are all zero cost a file almost no bytes.
 MAX_FEATURES, MAX_OFFSETS, MAX_HIDDEN, MAX_APPEARANCE = 256, 64, 1024, 256
-MAX_PARAMETERS = 1 << 22
-MAX_DESCRIPTION = 65_535
+MAX_PARAMETERS = 1 << 20
+MAX_DESCRIPTION = 1 << 16
+_VALUES_PER_BYTE = 64
 MAX_EXPONENT = 40  # of a weight's step, 2**-exponent
 _EXACT = 1 << 24
 
@@ -114,6 +120,12 @@ class Blueprint:
             raise SceneError(f"checkpoint: {problem}")
         return made
 
+    @property
+    def least_bytes(self) -> int:
+        """Of a file, for each anchor: it bounds what a small file can make a decoder allocate."""
+        # Three numbers and a decision for each offset.
+        return 1 + (self.features + SCALINGS + 4 * self.offsets) // _VALUES_PER_BYTE
+
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of all arrays of the networks, in the order of `RenderingNetworks.arrays`."""
         found: list[tuple[int, ...]] = []
@@ -133,6 +145,10 @@ class Blueprint:
     def problem(self) -> str | None:
         """What is out of range, if anything."""
         rows, columns = self.appearance or (1, 1)
+        try:
+            text = self.description.encode()
+        except UnicodeEncodeError:
+            return "cfg_args: found a surrogate, expected Unicode text"
         for name, value, low, high in (
             ("features", self.features, 1, MAX_FEATURES),
             ("offsets", self.offsets, 1, MAX_OFFSETS),
@@ -141,33 +157,33 @@ class Blueprint:
             ("cameras of the appearance", rows, 1, MAX_PARAMETERS),
             ("width of the appearance", columns, 1, MAX_APPEARANCE),
             ("iteration", self.iteration, 0, 2**32 - 1),
-            ("bytes of cfg_args", len(self.description.encode()), 0, MAX_DESCRIPTION),
+            ("bytes of cfg_args", len(text), 0, MAX_DESCRIPTION),
         ):
             if not low <= value <= high:
                 return f"{name}: found {value}, expected {low} to {high}"
         count = sum(int(np.prod(shape)) for shape in self.shapes())
         if count > MAX_PARAMETERS:
             return f"parameters of networks: found {count}, expected at most {MAX_PARAMETERS}"
+        if self.hidden[3] and self.features % 4:
+            return (
+                f"features with a feature bank: found {self.features}, expected a multiple of 4"
+            )
         return None
 
     def encode(self) -> bytes:
         """The stream `checkpoint`."""
-        flags = _MASKS * self.has_masks + _BANK * bool(self.hidden[3])
-        flags += _APPEARANCE * (self.appearance is not None)
-        text = self.description.encode()
-        told = sum(bit for bit, on in zip(_DISTANCE, self.distances, strict=True) if on)
-        fields = _FIELDS.pack(
+        flags = _MASKS * self.has_masks
+        flags |= sum(bit for bit, on in zip(_DISTANCES, self.distances, strict=True) if on)
+        fields = FIELDS.pack(
             self.storage,
             flags,
-            self.iteration,
             self.features,
             self.offsets,
-            *(self.appearance or (0, 0)),
-            told,
             *self.hidden,
-            len(text),
+            *(self.appearance or (0, 0)),
+            self.iteration,
         )
-        return fields + text
+        return fields + self.description.encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Blueprint:
@@ -176,35 +192,30 @@ class Blueprint:
         Raises:
             FormatError: Damaged, or a field out of range.
         """
-        if len(data) < _FIELDS.size:
+        if len(data) < FIELDS.size:
             raise FormatError(
-                f"stream CHECKPOINT: {len(data)} bytes, expected at least {_FIELDS.size}"
+                f"stream CHECKPOINT: {len(data)} bytes, expected at least {FIELDS.size}"
             )
-        storage, flags, iteration, features, offsets, *rest = _FIELDS.unpack_from(data)
-        rows, columns, told, *hidden, length = rest
-        text = data[_FIELDS.size :]
-        if storage not in list(Storage) or flags > 7 or told > 7 or len(text) != length:
+        storage, flags, features, offsets, *rest = FIELDS.unpack_from(data)
+        opacity, covariance, color, bank, rows, columns, iteration = rest
+        if storage not in list(Storage) or flags & ~_ALL_FLAGS:
             raise FormatError(
-                f"stream CHECKPOINT: found storage {storage}, flags {flags} and {told}, "
-                f"{len(text)} bytes of text, expected a known storage, at most 7, and {length}"
+                f"stream CHECKPOINT: found storage {storage} and flags {flags}, "
+                f"expected 1 to {max(Storage)} and at most {_ALL_FLAGS}"
             )
         try:
-            description = text.decode()
+            description = data[FIELDS.size :].decode()
         except UnicodeDecodeError as error:
             raise FormatError("stream CHECKPOINT: text is not UTF-8") from error
-        if bool(flags & _BANK) != bool(hidden[3]) or (
-            not flags & _APPEARANCE and rows | columns
-        ):
-            raise FormatError("stream CHECKPOINT: flags and widths disagree")
         made = cls(
             Storage(storage),
             bool(flags & _MASKS),
             iteration,
             features,
             offsets,
-            (rows, columns) if flags & _APPEARANCE else None,
-            (bool(told & 1), bool(told & 2), bool(told & 4)),
-            (hidden[0], hidden[1], hidden[2], hidden[3]),
+            (rows, columns) if rows or columns else None,
+            (bool(flags & 2), bool(flags & 4), bool(flags & 8)),
+            (opacity, covariance, color, bank),
             description,
         )
         problem = made.problem()
@@ -223,6 +234,20 @@ class Blueprint:
         return RenderingNetworks(
             opacity, covariance, color, bank[0] if bank else None, embedding
         )
+
+
+def blueprint_of(payload: Payload) -> Blueprint | None:
+    """That of anchors, None for Gaussians; it says which streams there must be.
+
+    Raises:
+        FormatError: It is missing or damaged.
+    """
+    if payload.header.kind is not SceneKind.ANCHORS:
+        return None
+    for stream in payload.streams:
+        if (stream.attribute, stream.block) == (Attribute.CHECKPOINT, 0):
+            return Blueprint.decode(stream.data)
+    raise FormatError("stream CHECKPOINT, block 0: missing")
 
 
 @dataclass(frozen=True)
@@ -253,8 +278,24 @@ class IntegerNetworks:
         return encoder.finish()
 
 
+def check_weights(networks: RenderingNetworks) -> None:
+    """Refuses what no step can hold.
+
+    Raises:
+        CannotCodeError: A weight is too large.
+    """
+    largest = max(float(np.abs(array).max(initial=0)) for array in networks.arrays())
+    if largest >= _EXACT / 2:
+        raise CannotCodeError(f"a weight of the networks is {largest:g}")
+
+
 def round_networks(networks: RenderingNetworks, exponents: Sequence[int]) -> IntegerNetworks:
-    """The integers nearest to ``networks``, with coarser steps where 24 bits are not enough."""
+    """The integers nearest to ``networks``, with coarser steps where 24 bits are not enough.
+
+    Raises:
+        CannotCodeError: A weight is too large for any step.
+    """
+    check_weights(networks)
     arrays, used = [], []
     for array, wanted in zip(networks.arrays(), exponents, strict=True):
         largest = float(np.abs(array).max(initial=0))

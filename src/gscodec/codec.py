@@ -13,6 +13,7 @@ import numpy as np
 
 from gscodec import extras, methods
 from gscodec._version import __version__
+from gscodec.anchors import AnchorScene
 from gscodec.container import Inspection, inspect, pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.payload import Attribute
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-_SMALL = 5000  # Gaussians below which raw may be smaller
+_SMALL = 5000  # Gaussians or anchors below which raw may be smaller
 
 
 def _silent(stage: str, share: float, detail: str = "", /) -> None:
@@ -130,7 +131,8 @@ def _encode_or_fall_back(
     exact = raw.encode(scene, raw.Options(), progress)
     if _size(exact) > _size(coded):
         return coded
-    note = f"method raw instead of {method}: smaller for {len(scene)} Gaussians"
+    noun = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"
+    note = f"method raw instead of {method}: smaller for {len(scene)} {noun}"
     return replace(exact, notes=(note,))
 
 

@@ -6,16 +6,12 @@ Strategy: human text goes to stderr; stdout belongs to data, to ``--json`` and t
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -24,10 +20,11 @@ from gscodec._version import __version__
 from gscodec.cli.bit_maps import check_maps, write_maps
 from gscodec.cli.cameras import cameras
 from gscodec.cli.compare import compare
+from gscodec.cli.decoding import decode
 from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
 from gscodec.cli.files import (
-    STDIO,
     check_output,
+    named,
     output_path,
     read_input,
     write_output,
@@ -43,17 +40,18 @@ from gscodec.cli.options import (
     Threads,
     TimeLimit,
 )
+from gscodec.cli.outcome import Run, Sizes, json_bytes
 from gscodec.cli.rd import rd
-from gscodec.cli.session import Session, peak_memory_bytes
-from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
+from gscodec.cli.session import Session, limit_threads
+from gscodec.cli.sources import checked_scaling, is_folder, named_folder, read_source
+from gscodec.errors import GscodecError, UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from types import FrameType
 
 _EXIT_BUG = 1
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MAX_SEED = 2**32 - 1
 _NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[encode]'"
 _FLAGS = {
@@ -107,7 +105,14 @@ def _root(
 
 @app.command()
 def encode(
-    source: Annotated[str, typer.Argument(metavar="IN.ply", help="3DGS scene, - for stdin.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="3DGS scene, .ply, - for stdin; or the folder of a Scaffold-GS or HAC "
+            "checkpoint.",
+        ),
+    ],
     output: Output = None,
     method: Annotated[
         str,
@@ -169,6 +174,15 @@ def encode(
             help="Depth of the position lattice; auto chooses it from the scene.",
         ),
     ] = "auto",
+    scaling: Annotated[
+        str | None,
+        typer.Option(
+            "--scaling",
+            metavar="auto|log|linear",
+            help="Of a checkpoint: what scale_* are. Default: auto, which tells it from the "
+            "values.",
+        ),
+    ] = None,
     keep_extra: Annotated[
         bool, typer.Option("--keep-extra", help="Keep vertex properties unknown to 3DGS.")
     ] = False,
@@ -196,9 +210,13 @@ def encode(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make a .ply scene small: IN.ply -> OUT.gsz."""
-    _limit_threads(threads)
-    target = output_path(source, output, ".ply", ".gsz")
+    """Make a scene small: IN.ply, or IN, a checkpoint folder -> OUT.gsz."""
+    limit_threads(threads)
+    folder = is_folder(source)
+    target = output_path(named_folder(source) if folder else source, output, ".ply", ".gsz")
+    space = checked_scaling(scaling, folder=folder)
+    if folder:
+        _check_checkpoint_options(resume=resume, drop_invalid=drop_invalid)
     if lam is not None and (target_size is not None or target_psnr is not None):
         raise UsageError("--lambda: a target size or PSNR finds it; give one of them")
     options = {
@@ -220,61 +238,41 @@ def encode(
     elif images is not None:
         raise UsageError("--images: needs --views")
     state = StateFile(target, resume=resume)
-    if effort == "high":
+    if effort == "high" and not folder:  # anchors have no state to go on from
         given |= state.options()
     elif resume:
         raise UsageError("--resume: only effort high has it")
 
     from gscodec.codec import encode_with_report
-    from gscodec.sceneio import read_ply
+    from gscodec.container import inspect as inspect_bytes
 
     with Session(quiet=quiet) as session:
         session.progress("read")
-        data = read_input(source)
         with redirect_stdout(sys.stderr):
-            read = read_ply(data, drop_invalid=drop_invalid, keep_extra=keep_extra, name=source)
+            read = read_source(
+                source, drop_invalid=drop_invalid, keep_extra=keep_extra, scaling=space
+            )
             encoded = encode_with_report(
                 read.scene,
                 method,
                 verify=not no_verify,
-                meta={"source": _describe(source, data), "conventions": read.conventions},
+                meta=read.meta,
                 progress=session.progress,
                 **given,
             )
         session.progress("write")
         write_output(target, encoded.data)
         state.remove()
-    run = _Run("encode", source, target, session, quiet=quiet, as_json=as_json)
-    run.finish(data, encoded.data, encoded.data, read.notes + encoded.notes, encoded.report)
+    size = len(encoded.data)
+    Run("encode", source, target, session, quiet=quiet, as_json=as_json).finish(
+        inspect_bytes(encoded.data).header,
+        Sizes(read=read.bytes, written=size, coded=size),
+        read.notes + encoded.notes,
+        encoded.report,
+    )
 
 
-@app.command()
-def decode(
-    source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
-    output: Output = None,
-    overwrite: Overwrite = False,
-    threads: Threads = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Give a scene back: IN.gsz -> OUT.ply."""
-    _limit_threads(threads)
-    target = output_path(source, output, ".gsz", ".ply")
-    check_output(source, target, overwrite=overwrite)
-
-    from gscodec.codec import decode as decode_bytes
-    from gscodec.sceneio import write_ply
-
-    with Session(quiet=quiet) as session:
-        session.progress("read")
-        data = read_input(source)
-        with redirect_stdout(sys.stderr), _named(source):
-            session.progress("decode")
-            ply = write_ply(decode_bytes(data, session.progress, threads))
-        session.progress("write")
-        write_output(target, ply)
-    run = _Run("decode", source, target, session, quiet=quiet, as_json=as_json)
-    run.finish(data, ply, data, (), {})
+app.command()(decode)
 
 
 @app.command()
@@ -298,65 +296,18 @@ def inspect(
     from gscodec.container import inspect as inspect_bytes
 
     data = read_input(source)
-    with _named(source):
+    with named(source):
         inspection = inspect_bytes(data)
         if maps:
             write_maps(source, data, maps)
     if as_json:
-        write_stdout(_json(inspection.to_json()))
+        write_stdout(json_bytes(inspection.to_json()))
         return
 
     from gscodec.cli.tables import print_tables
     from gscodec.report.inspection import inspection_tables
 
     print_tables(inspection_tables(source, inspection))
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What all reports on a run share."""
-
-    command: str
-    source: str
-    target: str
-    session: Session
-    quiet: bool = field(kw_only=True)
-    as_json: bool = field(kw_only=True)
-
-    def finish(
-        self,
-        read: bytes,
-        written: bytes,
-        coded: bytes,
-        notes: tuple[str, ...],
-        report: dict[str, object],
-    ) -> None:
-        """Tells the user; ``coded`` is that of ``read`` and ``written`` which is a .gsz."""
-        from gscodec.container import inspect as inspect_bytes
-        from gscodec.report.summary import Summary
-
-        header = inspect_bytes(coded).header
-        summary = Summary(
-            command=self.command,
-            input=self.source,
-            output=self.target,
-            input_bytes=len(read),
-            output_bytes=len(written),
-            coded_bytes=len(coded),
-            gaussians=header.count,
-            method=header.method.name.lower(),
-            notes=notes,
-            report=report,
-            stages=self.session.stages,
-            seconds=self.session.seconds,
-            peak_memory_bytes=peak_memory_bytes(),
-        )
-        if not self.quiet:
-            sys.stderr.writelines(f"{line}\n" for line in summary.lines())
-        if self.as_json and self.target == STDIO:
-            sys.stderr.write(_json(summary.to_json()).decode())
-        elif self.as_json:
-            write_stdout(_json(summary.to_json()))
 
 
 # --- further commands, one module each ------------------------------------------------------
@@ -409,16 +360,6 @@ def _debug() -> bool:
     return os.environ.get("GSCODEC_DEBUG", "0") not in {"", "0"}
 
 
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")
-
-
-def _limit_threads(threads: int | None) -> None:
-    """Must be called before numpy is imported, which starts its threads then."""
-    if threads is not None:
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-
-
 def _position_bits(text: str) -> int | None:
     """``auto`` is None; the range is the method's to check."""
     if text == "auto":
@@ -426,6 +367,13 @@ def _position_bits(text: str) -> int | None:
     if text.isascii() and text.isdigit():
         return int(text)
     raise UsageError(f"--position-bits: found {text!r}, expected auto or 1 to 21")
+
+
+def _check_checkpoint_options(*, resume: bool, drop_invalid: bool) -> None:
+    if resume:
+        raise UsageError("--resume: a checkpoint does not have it yet")
+    if drop_invalid:
+        raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
 
 
 def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, object]:
@@ -442,18 +390,3 @@ def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, ob
             raise UsageError(f"{_FLAGS[name]}: method {method} has no such option")
     module.Options(**given)
     return given
-
-
-def _describe(source: str, data: bytes) -> dict[str, object]:
-    """The source as it is remembered in the file: no folders, they are nobody's business."""
-    name = {} if source == STDIO else {"name": printable(Path(source).name)}
-    return {**name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-@contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Errors about the bytes of a file say which file."""
-    try:
-        yield
-    except (FormatError, UnsupportedError) as error:
-        raise type(error)(f"{source}: {error}") from error

@@ -19,11 +19,12 @@ from gscodec.errors import GscodecError, InputError, OutputError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_SCENE_BYTES = 1 << 35  # 100 million anchors
 MAX_OTHER_BYTES = 1 << 28  # HAC's grids take 10 MB
 _ITERATION = re.compile(r"iteration_(0|[1-9][0-9]{0,8})")
+_NAMES_SHOWN = 8
 
 
 def read_folder(path: str) -> dict[str, bytes]:
@@ -71,6 +72,31 @@ def _read(file: Path, root: Path) -> bytes:
     if size > largest:
         raise InputError(f"{name}: found {size} bytes, expected at most {largest}")
     return file.read_bytes()
+
+
+def note_on_others(path: str, files: Iterable[str]) -> tuple[str, ...]:
+    """One line on what the folder ``path`` has besides ``files``, if there is anything."""
+    from gscodec.checkpointio.layout import SCENE_FILE
+
+    root = Path(path)
+    inside = not (root / SCENE_FILE).exists()
+    read = {root / (name if inside else Path(name).name) for name in files}
+    others = [entry.relative_to(root).as_posix() for entry in _others(root, read)]
+    if not others:
+        return ()
+    more = len(others) - _NAMES_SHOWN
+    tail = f" and {more} more" if more > 0 else ""
+    return (f"left out {printable(', '.join(others[:_NAMES_SHOWN]))}{tail}",)
+
+
+def _others(folder: Path, read: set[Path]) -> Iterator[Path]:
+    """What is not in ``read``: folders as a whole where nothing in them is."""
+    above = {parent for file in read for parent in file.parents}
+    for entry in sorted(folder.iterdir()):
+        if entry in above:
+            yield from _others(entry, read)
+        elif entry not in read:
+            yield entry
 
 
 def check_folder(path: str, *, overwrite: bool) -> None:

@@ -9,10 +9,22 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gscodec.errors import GscodecError, InputError, OutputError, UsageError
+from gscodec.errors import (
+    FormatError,
+    GscodecError,
+    InputError,
+    OutputError,
+    UnsupportedError,
+    UsageError,
+)
 from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STDIO = "-"
 
@@ -31,6 +43,15 @@ def read_input(path: str) -> bytes:
         raise InputError(f"{printable(path)}: is a folder, expected a file") from error
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+
+
+@contextmanager
+def named(source: str) -> Iterator[None]:
+    """Errors about the bytes of a file say which file."""
+    try:
+        yield
+    except (FormatError, UnsupportedError) as error:
+        raise type(error)(f"{source}: {error}") from error
 
 
 def output_path(source: str, output: str | None, old: str, new: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.progress import Progress
+
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class View(Protocol):
@@ -129,6 +133,12 @@ class Session:
         if self._stage:
             self.stages[self._stage] = self.stages.get(self._stage, 0.0) + now - self._since
         self._since = now
+
+
+def limit_threads(threads: int | None) -> None:
+    """Must be called before numpy is imported, which starts its threads then."""
+    if threads is not None:
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
 
 
 def peak_memory_bytes() -> int | None:

@@ -111,6 +111,12 @@ def _check_integers(raw: _Raw) -> None:
     # "A decoder MUST reject a file whose reserved bits are not zero."
     if raw.flags & ~layout.FLAG_HAS_NORMALS or any(raw.reserved):
         raise FormatError(f"{_place('flags')}: reserved bits are set, expected zeros")
+    # "Anchors have no SH coefficients and no normals."
+    if raw.kind == SceneKind.ANCHORS and (raw.sh_degree or raw.flags):
+        raise FormatError(
+            f"{_place('sh_degree')}: found SH degree {raw.sh_degree} and flags {raw.flags}, "
+            "expected zeros for anchors"
+        )
     for name, value, low, high in (
         ("sh_degree", raw.sh_degree, 0, layout.MAX_SH_DEGREE),
         ("position_bits", raw.position_bits, 0, layout.MAX_POSITION_BITS),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gscodec.anchors import SCALINGS
+from gscodec.blueprint import blueprint_of
 from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
 from gscodec.container.reader import read_payload
 from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
+    from gscodec.blueprint import Blueprint
     from gscodec.container.chunks import Chunk
     from gscodec.payload import Header, Payload
 
@@ -25,6 +29,8 @@ class Row:
         chunks: Number of chunks that hold it.
         bytes: Coded bytes, without envelopes and sub-headers (those are ``container``).
         bits_per_primitive: 8 x bytes / count; 0 in an empty scene.
+        bits_per_value: Of an anchor's attributes, over all values that the scene has, absent
+            offsets too; else None.
         share: Of the file, 0 to 1.
     """
 
@@ -33,6 +39,7 @@ class Row:
     chunks: int
     bytes: int
     bits_per_primitive: float
+    bits_per_value: float | None
     share: float
 
 
@@ -46,6 +53,7 @@ class Inspection:
         version: Of the format.
         total_bytes: Size of the file.
         rows: Attributes present, by number, then header, meta and container.
+        blueprint: Of the checkpoint that anchors are from; None for Gaussians.
     """
 
     header: Header
@@ -53,6 +61,7 @@ class Inspection:
     version: int
     total_bytes: int
     rows: tuple[Row, ...]
+    blueprint: Blueprint | None
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values: numbers, strings, lists, dicts."""
@@ -74,6 +83,7 @@ class Inspection:
                 "bounds_max": list(header.bounds_max),
                 "scene_sha256": header.scene_sha256.hex(),
             },
+            **({} if self.blueprint is None else {"checkpoint": _checkpoint(self.blueprint)}),
             "meta": self.meta,
             "rows": [
                 {
@@ -81,6 +91,7 @@ class Inspection:
                     "chunks": row.chunks,
                     "bytes": row.bytes,
                     "bits_per_primitive": row.bits_per_primitive,
+                    "bits_per_value": row.bits_per_value,
                     "share": row.share,
                 }
                 for row in self.rows
@@ -97,21 +108,56 @@ def inspect(data: bytes) -> Inspection:
     """
     chunks = read_chunks(data)
     payload = read_payload(chunks, len(data))
+    blueprint = blueprint_of(payload)
     return Inspection(
         header=payload.header,
         meta=payload.meta,
         version=layout.VERSION,
         total_bytes=len(data),
-        rows=_rows(payload, chunks, len(data)),
+        rows=_rows(payload, chunks, len(data), _widths(blueprint)),
+        blueprint=blueprint,
     )
 
 
-def _rows(payload: Payload, chunks: list[Chunk], total: int) -> tuple[Row, ...]:
+def _checkpoint(blueprint: Blueprint) -> dict[str, object]:
+    told = zip(("opacity", "covariance", "color"), blueprint.distances, strict=True)
+    return {
+        "features": blueprint.features,
+        "offsets": blueprint.offsets,
+        "has_masks": blueprint.has_masks,
+        "storage": blueprint.storage.name.lower(),
+        "network_parameters": sum(math.prod(shape) for shape in blueprint.shapes()),
+        "has_feature_bank": bool(blueprint.hidden[3]),
+        "appearance": list(blueprint.appearance or ()),
+        "told_the_distance": [name for name, on in told if on],
+        "iteration": blueprint.iteration,
+        "description": blueprint.description,
+    }
+
+
+def _widths(blueprint: Blueprint | None) -> dict[Attribute, int]:
+    """Values that an anchor has of each attribute; nothing for Gaussians."""
+    if blueprint is None:
+        return {}
+    return {
+        Attribute.POSITION: 3,
+        Attribute.MASK: blueprint.offsets,
+        Attribute.FEATURE: blueprint.features,
+        Attribute.SCALING: SCALINGS,
+        Attribute.OFFSET: 3 * blueprint.offsets,
+    }
+
+
+def _rows(
+    payload: Payload, chunks: list[Chunk], total: int, widths: dict[Attribute, int]
+) -> tuple[Row, ...]:
     """The account; what no other row claims is the container's."""
 
     def row(name: str, attribute: Attribute | None, count: int, size: int) -> Row:
         bits = 8 * size / payload.header.count if payload.header.count else 0.0
-        return Row(name, attribute, count, size, bits, size / total)
+        width = None if attribute is None else widths.get(attribute)
+        per_value = None if width is None else bits / width
+        return Row(name, attribute, count, size, bits, per_value, size / total)
 
     rows = []
     for attribute in Attribute:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gscodec.blueprint import blueprint_of
 from gscodec.container import layout
 from gscodec.container.chunks import write_chunk, write_done, write_preamble
 from gscodec.container.header import write_header
@@ -19,7 +20,7 @@ def pack(payload: Payload) -> bytes:
     """The bytes of the file that holds ``payload``; streams of extras must come last.
 
     Raises:
-        FormatError: The header breaks a rule of the format.
+        FormatError: The header breaks a rule of the format, or the stream CHECKPOINT of anchors.
         UsageError: The streams or the notes do.
     """
     check_streams(payload.streams)
@@ -43,9 +44,15 @@ def pack(payload: Payload) -> bytes:
 
 
 def least_file_size(payload: Payload) -> int:
-    """Bytes that a file must have: "count x (1 + number of extras) <= size of the file"."""
+    """Bytes that a file must have: "count x (weight + number of extras) <= size of the file".
+
+    Raises:
+        FormatError: The stream CHECKPOINT of anchors, which says their weight, is not sound.
+    """
+    blueprint = blueprint_of(payload)
+    weight = 1 if blueprint is None else blueprint.least_bytes
     extras = sum(stream.attribute == Attribute.EXTRA for stream in payload.streams)
-    return payload.header.count * (1 + extras)
+    return payload.header.count * (weight + extras)
 
 
 def check_streams(streams: Sequence[Stream]) -> None:

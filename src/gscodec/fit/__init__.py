@@ -1,1 +1,5 @@
-"""What an encoder learns. The only package that imports torch; never imported to decode."""
+"""What an encoder learns, and what baking does; with `render`, all that imports torch.
+
+Decoding needs none of it. One exception: a checkpoint whose networks were TorchScript is
+written as TorchScript again (`traces`), which only torch can do.
+"""

@@ -31,6 +31,8 @@ _LARGEST, _LARGEST_OFFSET = 2.0, 0.5
 # Squared error of a picture that one bit per parameter is worth at lambda = 1.
 _PRICE = 0.02
 _COARSEST, _FINEST = 3, 20  # exponents of the steps of networks
+_OF_OFFSETS = slice(0, 3)  # scalings that multiply offsets
+_OFFSET_SCALING_STEP = 0.5
 _DIRECTIONS = 160
 _NOT_DRAWN = 0.02  # opacity; renderers draw nothing below 1 / 255
 _ROWS = 16_384
@@ -87,8 +89,22 @@ def ideal_steps(
     """Log2 of the ideal steps (N, steps) of each group, where a bit costs ``price``."""
     features = _ideal(shown.features, scene.features, price)
     scalings = _ideal(shown.scalings, scene.log_scalings, price)
+    scalings[:, _OF_OFFSETS] = math.log2(_OFFSET_SCALING_STEP)
     offsets = log2_ideal(_floored(shown.offsets), price, _LARGEST_OFFSET)
     return (*(features[:, chunk] for chunk in chunks), scalings, offsets)
+
+
+def make_up_for_scalings(
+    columns: Sequence[NDArray[np.float64]], decoded: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """``columns`` with offsets that have the same products with the ``decoded`` scalings.
+
+    Only the product of an offset with its scaling shows, and offsets come after scalings: so
+    these scalings are coded coarsely, for they only say how large offsets are about.
+    """
+    ratio = np.exp(columns[-2] - decoded)[:, _OF_OFFSETS]
+    offsets = columns[-1].reshape(len(ratio), -1, 3) * ratio[:, None]
+    return [*columns[:-1], offsets.reshape(len(ratio), -1)]
 
 
 def _ideal(

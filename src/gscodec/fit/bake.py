@@ -15,10 +15,10 @@ import numpy as np
 from gscodec.errors import UsageError
 from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
+from gscodec.fit.bake_views import views_of
 from gscodec.fit.views import smaller
 from gscodec.render.quality import psnr
 from gscodec.render.scene import render
-from gscodec.render.virtual import virtual_cameras
 from gscodec.scene import SH_DEGREES, GaussianScene
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from gscodec.camera import Camera
 
 ITERATIONS = 600
-# Virtual cameras, where none are given, and pixels of their pictures. On the test views of
-# mic-scaffold they give 37.6 dB; 128 of 640 x 480 gave 36.3 dB.
-_VIRTUAL = 256
-_SIZE = (480, 360)
 _JUDGED = 24  # cameras that the result is measured in
 
 
@@ -94,8 +90,8 @@ def _telling(progress: Callable[[str, float], None]) -> Callable[[float], None]:
 def _cameras(scene: AnchorScene, given: Sequence[Camera]) -> tuple[Sequence[Camera], str]:
     if given:
         return given, f"fitted to renders of {len(given)} given cameras"
-    found = virtual_cameras(scene, _VIRTUAL, *_SIZE)
-    return found.cameras, f"fitted to renders of {len(found.cameras)} virtual cameras"
+    found = views_of(scene)
+    return found, f"fitted to renders of {len(found)} virtual cameras"
 
 
 def _quality(

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from gscodec.fit.drawing import draw
-from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.threads import one_thread_an_operation
 
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
 _RATE, _FREE_RATE = 0.2, 1e-3
 _LAST_RATE = 0.1  # what is left of them at the end
 _BETAS = (0.9, 0.99)
-# Part of the error of a value that views other than those looked at would see. Without it,
-# values move freely wherever the given views do not tell: measured on views that were held back.
-import os
-
-_UNSEEN = float(os.environ.get("GS_UNSEEN", "0.1"))
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
 
@@ -102,7 +96,6 @@ class Joint:
     def run(
         self,
         columns: Sequence[NDArray[np.float64]],
-        homes: Sequence[NDArray[np.float64]],
         laws: Sequence[Law],
         first: int,
         schedule: Schedule,
@@ -110,8 +103,7 @@ class Joint:
     ) -> list[NDArray[np.float64]]:
         """Columns after descending in the groups from ``first`` on; earlier ones are fixed.
 
-        ``homes`` are the columns of the source, to which values are tied a little. What is free
-        in the drawing changes in place. ``progress`` gets the share that is done
+        What is free in the drawing changes in place. ``progress`` gets the share that is done
         and the mean squared error of late.
         """
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
@@ -125,10 +117,7 @@ class Joint:
             fused=True,
         )
         rates = [rate for part, rate in ((moves, _RATE), (free, _FREE_RATE)) if part]
-        pulls = [
-            _Pull(law, home, self._device)
-            for law, home in zip(laws[first:], homes[first:], strict=True)
-        ]
+        pulls = [_Pull(law, self._device) for law in laws[first:]]
         recent = 0.0
         with one_thread_an_operation():
             for iteration in range(schedule.iterations):
@@ -186,27 +175,20 @@ class Joint:
 
 
 class _Pull:
-    """Gradient of what a value costs besides the error that is seen: bits, and unseen error.
+    """Gradient of the bits of values: towards their centres, as steep as their laws."""
 
-    Bits pull towards the centre, as steeply as their law; unseen error pulls home.
-    """
-
-    def __init__(self, law: Law, home: NDArray[np.float64], device: torch.device) -> None:
+    def __init__(self, law: Law, device: torch.device) -> None:
         self._centre = torch.from_numpy(law.centre).to(device)
-        self._home = torch.from_numpy(home.astype(np.float32)).to(device)
         self.step = torch.from_numpy(law.step).to(device)
         sigma = torch.from_numpy(law.sigma).to(device)
         # A Laplace law costs sqrt(2) / sigma nats per unit.
-        slope = math.sqrt(2) / math.log(2) / sigma
-        self._slope = torch.minimum(slope * self.step, torch.tensor(_MOST_BITS, device=device))
+        slope = math.sqrt(2) / math.log(2) * self.step / sigma
+        self._slope = slope.clamp_max(_MOST_BITS)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Bits per step (N, columns); within half a step the law is flat on top."""
         offset = (values - self._centre) * (2 / self.step)
-        bits = offset.clamp_(-1, 1).mul_(self._slope)
-        # A step is as long as makes its squared error, times 1 / BIT_PRICE, a number of bits.
-        away = (values - self._home) / self.step
-        return bits.add_(away, alpha=2 * _UNSEEN / BIT_PRICE)
+        return offset.clamp_(-1, 1).mul_(self._slope)
 
     def noise(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Uniform noise of a step; a value near its centre is decoded as the centre instead."""

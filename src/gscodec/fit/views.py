@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 _MEASURING = 24  # views that sensitivity is measured in
 _MEASURING_ANCHORS = 64  # every direction makes other Gaussians of them
 _OPTIMISING = 128  # virtual views for effort high
-# Of virtual views, pixels. Effort high sees pieces of large ones, for it changes all that it
-# cannot see; measuring only weighs.
+# Of virtual views, pixels. Effort high changes all that it cannot see, so some of its views are
+# large; but most people look from farther away, and what they see must not pay for detail.
 _SIZES = {"fast": (480, 360), "high": (960, 720)}
+_ONE_LARGE_IN = 3
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 
 
@@ -61,9 +63,13 @@ class EncoderViews:
 
     def psnr(self, scene: GaussianScene | AnchorScene) -> float:
         """Mean PSNR of ``scene`` against the renders of the source, dB."""
-        return float(
-            np.mean([psnr(render(self.scene, c), render(scene, c)) for c in self.measuring])
-        )
+        pairs = zip(self._seen, self.measuring, strict=True)
+        return float(np.mean([psnr(picture, render(scene, c)) for picture, c in pairs]))
+
+    @cached_property
+    def _seen(self) -> tuple[NDArray[np.float32], ...]:
+        """What the measuring cameras see of the source."""
+        return tuple(render(self.scene, camera) for camera in self.measuring)
 
 
 def _measuring(scene: GaussianScene | AnchorScene) -> int:
@@ -73,16 +79,19 @@ def _measuring(scene: GaussianScene | AnchorScene) -> int:
 def smaller(camera: Camera) -> Camera:
     """``camera`` with at most `_LARGEST` pixels along an edge."""
     shrink = min(1.0, _LARGEST / max(camera.width, camera.height))
-    if shrink == 1:
-        return camera
+    return camera if shrink == 1 else resized(camera, shrink)
+
+
+def resized(camera: Camera, factor: float) -> Camera:
+    """``camera`` with ``factor`` times the pixels along an edge."""
     return replace(
         camera,
-        width=round(camera.width * shrink),
-        height=round(camera.height * shrink),
-        fx=camera.fx * shrink,
-        fy=camera.fy * shrink,
-        cx=camera.cx * shrink,
-        cy=camera.cy * shrink,
+        width=round(camera.width * factor),
+        height=round(camera.height * factor),
+        fx=camera.fx * factor,
+        fy=camera.fy * factor,
+        cx=camera.cx * factor,
+        cy=camera.cy * factor,
     )
 
 
@@ -97,4 +106,11 @@ def choose_views(
     count = _OPTIMISING if effort == "high" else _measuring(scene)
     found = virtual_cameras(scene, count, *_SIZES[effort])
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
-    return EncoderViews(scene, found.cameras, None, note)
+    cameras = found.cameras
+    if effort == "high":
+        far = (resized(camera, 0.5) for camera in cameras)
+        cameras = tuple(
+            small if n % _ONE_LARGE_IN else large
+            for n, (small, large) in enumerate(zip(far, cameras, strict=True))
+        )
+    return EncoderViews(scene, cameras, None, note)

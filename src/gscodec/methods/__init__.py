@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from gscodec.blueprint import Blueprint
 from gscodec.errors import FormatError, UnsupportedError, UsageError
-from gscodec.payload import Attribute, Method, Payload, SceneKind
+from gscodec.payload import Attribute, Method, Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,20 +86,6 @@ def streams_of(
             attribute, block = min(keys)
             raise FormatError(f"stream {attribute.name}, block {block}: {words}")
     return found
-
-
-def blueprint_of(payload: Payload) -> Blueprint | None:
-    """That of anchors, None for Gaussians; it says which streams there must be.
-
-    Raises:
-        FormatError: It is missing or damaged.
-    """
-    if payload.header.kind is not SceneKind.ANCHORS:
-        return None
-    found = [s.data for s in payload.streams if s.attribute is Attribute.CHECKPOINT]
-    if not found:
-        raise FormatError("stream CHECKPOINT, block 0: missing")
-    return Blueprint.decode(found[0])
 
 
 def names() -> tuple[str, ...]:

@@ -17,11 +17,13 @@ from gscodec.bitmap import BitMap
 from gscodec.blueprint import (
     Blueprint,
     assembled,
+    blueprint_of,
     decode_exact_networks,
     encode_exact_networks,
 )
 from gscodec.coding import decode_planes, encode_planes
-from gscodec.methods import Coded, Progress, blueprint_of, streams_of
+from gscodec.errors import FormatError
+from gscodec.methods import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 
@@ -107,8 +109,14 @@ def decode(
     progress: Progress,
     threads: int | None = None,  # noqa: ARG001
 ) -> Scene:
-    """Inverse of `encode`; one thread is enough."""
+    """Inverse of `encode`; one thread is enough.
+
+    Raises:
+        FormatError: Streams are missing or inconsistent.
+    """
     header, blueprint = payload.header, blueprint_of(payload)
+    if header.position_bits:
+        raise FormatError(f"method raw: found {header.position_bits} position bits, expected 0")
     widths = _gaussian_widths(header) if blueprint is None else _anchor_widths(blueprint)
     n = header.count
     starts = range(0, n, header.block_size)
@@ -142,13 +150,17 @@ def decode(
         for attribute, name in _ANCHORS.items()
         if name in shapes
     }
-    masks = arrays[Attribute.MASK].reshape(n, -1 if n else blueprint.offsets) != 0
-    return assembled(
-        blueprint,
-        decode_exact_networks(networks, blueprint),
-        fields,
-        masks if blueprint.has_masks else None,
-    )
+    masks = _masks(arrays[Attribute.MASK], blueprint)
+    return assembled(blueprint, decode_exact_networks(networks, blueprint), fields, masks)
+
+
+def _masks(values: NDArray[np.float32], blueprint: Blueprint) -> NDArray[np.bool_] | None:
+    if not blueprint.has_masks:
+        return None
+    if values.max(initial=0) > 1:
+        raise FormatError(f"stream MASK: found {values.max():.0f}, expected 0 or 1")
+    masks: NDArray[np.bool_] = values.reshape(-1, blueprint.offsets) == 1
+    return masks
 
 
 def _gaussian_widths(header: Header) -> dict[Attribute, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from rich import box
@@ -13,6 +14,7 @@ from gscodec.report.text import label, printable, shown, size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from gscodec.blueprint import Blueprint
     from gscodec.payload import Header
 
 
@@ -34,6 +36,10 @@ class Row(Protocol):
     @property
     def bits_per_primitive(self) -> float:
         """8 x bytes / count."""
+
+    @property
+    def bits_per_value(self) -> float | None:
+        """Of an anchor's attributes; else None."""
 
     @property
     def share(self) -> float:
@@ -63,10 +69,16 @@ class Inspected(Protocol):
     def rows(self) -> Sequence[Row]:
         """They add up to ``total_bytes``."""
 
+    @property
+    def blueprint(self) -> Blueprint | None:
+        """Of the checkpoint that anchors are from; None for Gaussians."""
+
 
 def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
     """Facts about the file ``name``, one table per note, and the account of its bytes."""
     yield _facts(printable(name), _header_facts(inspected))
+    if inspected.blueprint is not None:
+        yield _facts("checkpoint", _checkpoint_facts(inspected.blueprint))
     loose = {k: v for k, v in inspected.meta.items() if not isinstance(v, dict)}
     if loose:
         yield _facts("notes", loose)
@@ -78,19 +90,35 @@ def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
 
 def _header_facts(inspected: Inspected) -> dict[str, object]:
     header = inspected.header
+    of_gaussians = {"SH degree": header.sh_degree, "normals": header.has_normals}
     lattice = f"{header.position_bits} bits, step {header.lattice_step:.6g}"
     return {
         "format": f"gsz version {inspected.version}, {size(inspected.total_bytes)}",
         "method": header.method.name.lower(),
         "kind": header.kind.name.lower(),
         "count": f"{header.count:,}",
-        "SH degree": header.sh_degree,
-        "normals": header.has_normals,
+        **(of_gaussians if inspected.blueprint is None else {}),
         "block size": f"{header.block_size:,}",
         "lattice": lattice if header.position_bits else "none, positions are exact",
         "bounds from": header.bounds_min,
         "bounds to": header.bounds_max,
         "scene SHA-256": header.scene_sha256.hex(),
+    }
+
+
+def _checkpoint_facts(blueprint: Blueprint) -> dict[str, object]:
+    parameters = sum(math.prod(shape) for shape in blueprint.shapes())
+    told = zip(("opacity", "covariance", "color"), blueprint.distances, strict=True)
+    rows, width = blueprint.appearance or (0, 0)
+    return {
+        "features": f"{blueprint.features} an anchor",
+        "offsets": f"{blueprint.offsets} an anchor{', masked' * blueprint.has_masks}",
+        "networks": f"{blueprint.storage.name.lower()}, {parameters:,} parameters",
+        "feature bank": bool(blueprint.hidden[3]),
+        "appearance": f"{width} values for {rows:,} cameras" if rows else None,
+        "told the distance": [name for name, on in told if on],
+        "iteration": f"{blueprint.iteration:,}",
+        "cfg_args": blueprint.description,
     }
 
 
@@ -106,22 +134,26 @@ def _facts(title: str, facts: dict[str, object]) -> Table:
 
 
 def _account(inspected: Inspected) -> Table:
+    anchors = inspected.blueprint is not None
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, show_edge=False)
     per_primitive = 8 * inspected.total_bytes / max(inspected.header.count, 1)
     table.add_column("part", footer="file")
     for heading, footer in (
         ("chunks", str(sum(row.chunks for row in inspected.rows))),
         ("bytes", f"{inspected.total_bytes:,}"),
-        ("bits per Gaussian", f"{per_primitive:.2f}"),
+        (f"bits per {'anchor' if anchors else 'Gaussian'}", f"{per_primitive:.2f}"),
+        *((("bits per value", ""),) if anchors else ()),
         ("share", "100.0 %"),
     ):
         table.add_column(heading, footer=footer, justify="right")
     for row in inspected.rows:
+        per_value = "" if row.bits_per_value is None else f"{row.bits_per_value:.3f}"
         table.add_row(
             Text(label(row.name)),
             str(row.chunks),
             f"{row.bytes:,}",
             f"{row.bits_per_primitive:.2f}",
+            *((per_value,) if anchors else ()),
             f"{row.share:.1%}".replace("%", " %"),
         )
     return table

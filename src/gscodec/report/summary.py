@@ -22,7 +22,8 @@ class Summary:
         input_bytes: Bytes read.
         output_bytes: Bytes written.
         coded_bytes: Bytes of the .gsz, which is the input or the output.
-        gaussians: Number of Gaussians in the output.
+        gaussians: Number of Gaussians in the output; None where it holds anchors.
+        anchors: Number of anchors in the .gsz; None where it holds Gaussians.
         method: How the .gsz is coded.
         notes: One line for each thing that was changed.
         report: JSON values: what the encoder chose and measured.
@@ -37,7 +38,8 @@ class Summary:
     input_bytes: int
     output_bytes: int
     coded_bytes: int
-    gaussians: int
+    gaussians: int | None
+    anchors: int | None
     method: str
     notes: tuple[str, ...]
     report: dict[str, object]
@@ -56,6 +58,9 @@ class Summary:
         position = self.report.get("position_error")
         if isinstance(position, dict):
             yield f"  position  error {shown(position)}"
+        baked = self.report.get("baked")
+        if isinstance(baked, dict):
+            yield f"  baked     {self._baked(baked)}"
         for note in self.notes:
             yield f"  changed   {printable(note)}"
         stages = ", ".join(f"{label(name)} {s:.1f}" for name, s in self.stages.items())
@@ -68,6 +73,14 @@ class Summary:
         line = (
             f"{size(self.input_bytes)} -> {size(self.output_bytes)} ({large / small:.1f} : 1)"
         )
-        if self.gaussians:
-            line += f", {self.coded_bytes / self.gaussians:.2f} bytes per Gaussian"
+        count, noun = (
+            (self.gaussians, "Gaussian") if self.anchors is None else (self.anchors, "anchor")
+        )
+        if count:
+            line += f", {self.coded_bytes / count:.2f} bytes per {noun}"
         return f"{line}, method {self.method}"
+
+    def _baked(self, report: dict[str, object]) -> str:
+        psnr = report["psnr"]
+        like = "" if psnr is None else f", {psnr:.2f} dB against renders of the anchors"
+        return f"{self.gaussians:,} Gaussians{like}, {printable(str(report['views']))}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.methods.hac.anchor_encoder import decoded
 from gscodec.methods.hac.effort import (
     LATE,
     MODEL_SHARE,
@@ -59,7 +60,6 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
 
         columns = joint(encoding, shown, targets, lam).run(
             fit.columns_of(work.placed, encoding.chunks),
-            _homes(encoding, work),
             laws,
             0,
             Schedule(ROUND, pace, noisy=True),
@@ -83,15 +83,6 @@ def _networks(work: AnchorWork, shown: AnchorDrawing) -> RenderingNetworks:
     return work.scene.networks.with_weights(shown.state())
 
 
-def _homes(encoding: AnchorEncoding, work: AnchorWork) -> list[NDArray[np.float64]]:
-    """The columns that ``work`` had in the source; offsets that went stay where they are."""
-    from gscodec.fit import anchors as fit
-
-    columns = list(fit.columns_of(encoding.scene.take(work.index), encoding.chunks))
-    columns[-1] = columns[-1] * np.repeat(work.source.present, 3, axis=1)
-    return columns
-
-
 def _laws(encoding: AnchorEncoding, work: AnchorWork, model: Model) -> list[Law]:
     """How ``model`` codes each group of ``work``."""
     found = []
@@ -109,22 +100,25 @@ class settling:  # noqa: N801 - used as the function of the same name for Gaussi
     def __init__(
         self, encoding: AnchorEncoding, work: AnchorWork, model: Model, lam: float
     ) -> None:
-        from gscodec.fit import anchors as fit
-
         options = encoding.options
         self._encoding, self._work = encoding, work
         self._laws = _laws(encoding, work, model)
         self._shown = _drawing(encoding, work)
-        self._homes = _homes(encoding, work)
         self._descent = joint(encoding, self._shown, encoding.views.targets(), lam)
-        self._columns = list(fit.columns_of(work.placed, encoding.chunks))
+        self._columns: list[NDArray[np.float64]] = []
+        self._groups = len(work.source.columns)
+        self._coded = np.repeat(work.source.present, 3, axis=1)
         self._iterations = round(SETTLE_SHARE * (options.iterations or ITERATIONS))
         self._limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or np.inf)
 
-    def columns(self, done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
+    def columns(
+        self, done: Sequence[BlockEncoder], columns: list[NDArray[np.float64]]
+    ) -> list[NDArray[np.float64]]:
         """Columns for the groups that follow, after one more is coded."""
         number = len(done[0].values) - 1
-        self._columns[number] = np.concatenate([block.decoded() for block in done])
+        self._columns = list(columns)
+        self._columns[number] = decoded(done)
+        self._columns[-1] = self._columns[-1] * self._coded
         self._run(number + 1)
         return self._columns
 
@@ -135,9 +129,9 @@ class settling:  # noqa: N801 - used as the function of the same name for Gaussi
     def _run(self, first: int) -> None:
         from gscodec.fit.joint import Schedule
 
-        turns = len(self._columns) + 1 - first
+        turns = self._groups + 1 - first
         start, seconds = time.monotonic(), (self._limit - time.monotonic()) / turns
-        iterations = max(1, self._iterations // len(self._columns))
+        iterations = max(1, self._iterations // self._groups)
 
         def pace(taken: int) -> float:
             return max(taken / iterations, (time.monotonic() - start) / seconds)
@@ -145,7 +139,6 @@ class settling:  # noqa: N801 - used as the function of the same name for Gaussi
         schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
         self._columns = self._descent.run(
             self._columns,
-            self._homes,
             self._laws,
             first,
             schedule,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.blueprint import Blueprint, round_networks
-from gscodec.errors import CannotCodeError, SceneError
+from gscodec.blueprint import Blueprint, check_weights, round_networks
+from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.geometry import Lattice, morton
 from gscodec.geometry.voxels import find_voxels
 from gscodec.intnet.context import MAX_MEAN
@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from gscodec.fit.anchors import AnchorSource
     from gscodec.methods.hac.options import Options
 
+    Columns = list[NDArray[np.float64]]
+
 _QUANTISED_BITS = 16  # of positions that are on no lattice, as HAC codes them
+_LARGEST = 1e18  # squares must stay finite
+_APPEARANCE_EXPONENT = 12  # of the step of embeddings, whose values are about 1
+_GAUSSIANS_ONLY = {
+    "target_bytes": "target size",
+    "target_psnr": "target PSNR",
+    "resume": "resume",
+    "checkpoint": "checkpoint",
+}
 _VOXEL = re.compile(r"\bvoxel_size=([0-9.eE+-]+)")
 
 
@@ -75,10 +85,18 @@ def encode_anchors(scene: AnchorScene, options: Options, progress: Progress) -> 
     Raises:
         CannotCodeError: The integers cannot hold some value; method raw can.
         SceneError: The scene holds NaN or infinity.
+        UsageError: An option that only Gaussians have.
     """
+    for name, words in _GAUSSIANS_ONLY.items():
+        if getattr(options, name) is not None:
+            raise UsageError(f"{words}: a scene of anchors does not have it yet")
     if not len(scene):
         raise CannotCodeError("the scene is empty")
     _check_finite(scene)
+    for name, array in scene.attributes().items():
+        if float(np.abs(array).max()) > _LARGEST:
+            raise CannotCodeError(f"{name} reach beyond {_LARGEST:g}")
+    check_weights(scene.networks)
     return AnchorEncoding(scene, options, progress).at(options.lam)
 
 
@@ -92,6 +110,11 @@ def _check_finite(scene: AnchorScene) -> None:
             )
     if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
         raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
+
+
+def decoded(done: Sequence[BlockEncoder]) -> NDArray[np.float64]:
+    """What the group that was coded last decodes to, all blocks: (N, columns)."""
+    return np.concatenate([block.decoded() for block in done])
 
 
 class AnchorEncoding:
@@ -218,14 +241,16 @@ class AnchorEncoding:
         work: AnchorWork,
         model: Model,
         lam: float,
-        settle: Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]] | None = None,
+        settle: Callable[[Sequence[BlockEncoder], Columns], Columns] | None = None,
         last: Callable[[], RenderingNetworks] | None = None,
     ) -> Coded:
         """Codes ``work`` under ``model``.
 
-        ``settle`` is called after each group with the encoders of all blocks and gives columns
-        for the groups that follow; ``last`` gives the networks when all groups are coded.
+        ``settle`` is called after each group with the encoders of all blocks and the columns,
+        and gives columns for the groups that follow; ``last`` gives the networks when all groups are coded.
         """
+        from gscodec.fit import anchors as fit
+
         columns = list(work.source.columns)
         items = self.block_encoders(work, model)
         done = [block for _, block in items]
@@ -238,8 +263,10 @@ class AnchorEncoding:
         for number in range(len(self.layout)):
             one = partial(step, number=number)
             in_parallel(one, items, self.options.threads, lambda _: None)
+            if self.layout[number][0] is Attribute.SCALING:
+                columns = fit.make_up_for_scalings(columns, decoded(done))
             if settle is not None:
-                columns = settle(done)
+                columns = settle(done, columns)
             self.progress("code", (number + 1) / len(self.layout))
         networks = work.scene.networks if last is None else last()
         return self._assembled(work, model, lam, done, networks)
@@ -256,6 +283,8 @@ class AnchorEncoding:
         from gscodec.fit import anchors as fit
 
         exponents = fit.network_exponents(work.weights, self.price(lam))
+        if networks.appearance is not None:
+            exponents.append(_APPEARANCE_EXPONENT)  # nobody measures what it shows
         rounded = round_networks(networks, exponents)
         present = [work.source.present[rows] for rows in blocks(len(work.ijk), BLOCK_SIZE)]
         parts = [

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.blueprint import decode_integer_networks
+from gscodec.blueprint import blueprint_of, decode_integer_networks
 from gscodec.coding import Decoder, decision_classes, decode_bits, decode_residuals
 from gscodec.errors import FormatError
 from gscodec.geometry import Lattice, morton, octree
 from gscodec.intnet.context import DecisionModel, Group, decode_group_model
 from gscodec.intnet.hashgrid import decode_grid
 from gscodec.intnet.network import decode_network
-from gscodec.methods import Progress, blueprint_of, streams_of
+from gscodec.methods import Progress, streams_of
 from gscodec.methods.hac.anchors import (
     anchor_arrays,
     anchor_groups,

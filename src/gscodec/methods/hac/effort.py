@@ -39,7 +39,6 @@ ROUND = 300  # iterations under one model
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
 SETTLE_RATE = 0.1  # of the learning rates when settling begins
-_TURNED = 0.5  # tangents of half angles that differ by more belong to other axes
 LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 
 
@@ -145,8 +144,9 @@ def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Wor
     """Measured, without Gaussians that are not worth their bits, and in order."""
     from gscodec.fit.hac import unneeded
 
-    source, pixels = encoding.measured(state.scene)
     scene, index = state.scene, state.index
+    untouched = scene is encoding.scene
+    source, pixels = encoding.original if untouched else encoding.measured(scene)
     if prune:
         kept = np.flatnonzero(~unneeded(source, pixels, encoding.price(lam)))
         if len(kept):
@@ -196,24 +196,12 @@ def _descend(
     disc = is_disc(work.source.columns[1])
     columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
-        homes(encoding, work),
         laws,
         0,
         Schedule(ROUND, pace, noisy=True),
         report(encoding, laws),
     )
     return to_scene(columns, work.scene, disc)
-
-
-def homes(encoding: Encoding, work: Work) -> list[NDArray[np.float64]]:
-    """The columns that ``work`` had in the source."""
-    from gscodec.fit.hac import Source
-
-    columns = list(Source.of(encoding.scene.take(work.index)).columns)
-    # Where axes have changed places since, tangents of then and now do not compare.
-    now, then = work.source.columns[ROTATION], columns[ROTATION]
-    columns[ROTATION] = np.where(np.abs(now - then) < _TURNED, then, now)
-    return columns
 
 
 def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
@@ -255,7 +243,7 @@ def settling(
     if not encoding.views.cameras:
         return lambda _: columns
     laws = _laws(encoding, work, model, lam)
-    shown, source = drawing(encoding, work), homes(encoding, work)
+    shown = drawing(encoding, work)
     descent = joint(encoding, shown, encoding.views.targets(), lam)
     options = encoding.options
     total = SETTLE_SHARE * (options.iterations or ITERATIONS)
@@ -279,7 +267,7 @@ def settling(
 
             schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
             told = report(encoding, laws)
-            columns = descent.run(columns, source, laws, number + 1, schedule, told)
+            columns = descent.run(columns, laws, number + 1, schedule, told)
         return columns
 
     return settle

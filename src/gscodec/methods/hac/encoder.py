@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -170,8 +170,13 @@ class Encoding:
 
     def work(self, lam: float) -> Work:
         """The scene as it is."""
-        source, _ = self.measured(self.scene)
+        source, _ = self.original
         return self.prepared(self.scene, np.arange(len(self.scene)), source, lam)
+
+    @cached_property
+    def original(self) -> tuple[Source, PixelSensitivity]:
+        """The scene as it is, `measured`: once, however many lambdas are tried."""
+        return self.measured(self.scene)
 
     def measured(self, scene: GaussianScene) -> tuple[Source, PixelSensitivity]:
         """``scene`` in coded columns, with what each value does to pixels."""

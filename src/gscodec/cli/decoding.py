@@ -1,0 +1,201 @@
+"""``gscodec decode``: a .gsz -> a .ply of Gaussians, or a checkpoint folder of anchors.
+
+Strategy: what is in the file decides what can be written, so the header is read before the
+output is checked, and everything is checked before the work.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gscodec.cli.checkpoints import check_folder, write_folder
+from gscodec.cli.files import (
+    STDIO,
+    check_output,
+    named,
+    output_path,
+    read_input,
+    write_output,
+)
+from gscodec.cli.options import Json, Overwrite, Quiet, Threads
+from gscodec.cli.outcome import Run, Sizes
+from gscodec.cli.session import Session, limit_threads
+from gscodec.errors import UsageError
+from gscodec.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gscodec.anchors import AnchorScene
+    from gscodec.camera import Camera
+    from gscodec.fit.bake import Baked
+    from gscodec.payload import SceneKind
+
+
+def decode(
+    source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File to write, - for stdout; of anchors the folder to write. Default: the "
+            "input's name with .ply, of anchors without .gsz.",
+        ),
+    ] = None,
+    bake: Annotated[
+        bool,
+        typer.Option(
+            "--bake",
+            help="Turn anchors into Gaussians that look nearly the same, for any viewer of "
+            "3DGS: OUT is a .ply. Takes minutes.",
+        ),
+    ] = False,
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views",
+            metavar="PATH",
+            help="For --bake: cameras to look through, a file or a data set's folder. "
+            "Default: virtual cameras.",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Folder of the photographs of --views, for their sizes.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Give a scene back: IN.gsz -> OUT.ply, or OUT, a checkpoint folder."""
+    limit_threads(threads)
+    _check_options(bake=bake, views=views, images=images)
+    if (output or source) == STDIO:  # before stdin is waited for
+        check_output(source, STDIO, overwrite=overwrite)
+
+    from gscodec.anchors import AnchorScene
+    from gscodec.checkpointio import write_checkpoint
+    from gscodec.codec import decode as decode_bytes
+    from gscodec.container import inspect
+    from gscodec.sceneio import write_ply
+
+    baked = None
+    with Session(quiet=quiet) as session:
+        session.progress("read")
+        data = read_input(source)
+        with named(source):
+            header = inspect(data).header
+        target = _target(source, output, header.kind, bake=bake, overwrite=overwrite)
+        cameras = _cameras(views, images, quiet=quiet)
+        with redirect_stdout(sys.stderr):
+            with named(source):
+                session.progress("decode")
+                scene = decode_bytes(data, session.progress, threads)
+            if bake and isinstance(scene, AnchorScene):
+                baked = _bake(source, scene, cameras, session.progress, threads)
+                scene = baked.scene
+            result = (
+                write_checkpoint(scene) if isinstance(scene, AnchorScene) else write_ply(scene)
+            )
+        session.progress("write")
+        size = _write(target, result, overwrite=overwrite)
+    run = Run("decode", source, target, session, quiet=quiet, as_json=as_json)
+    sizes = Sizes(read=len(data), written=size, coded=len(data))
+    if baked is None:
+        run.finish(header, sizes)
+    else:
+        run.finish(header, sizes, *_told(baked), gaussians=len(baked.scene))
+
+
+def _check_options(*, bake: bool, views: str | None, images: str | None) -> None:
+    """Refuses what makes no sense whatever the file holds."""
+    if views is not None and not bake:
+        raise UsageError("--views: needs --bake")
+    if images is not None and views is None:
+        raise UsageError("--images: needs --views")
+    for name in ("numba", "torch"):
+        if bake and find_spec(name) is None:
+            raise UsageError(f"--bake: needs {name}; pip install 'gscodec[encode]'")
+
+
+def _target(
+    source: str, output: str | None, kind: SceneKind, *, bake: bool, overwrite: bool
+) -> str:
+    """Where to write what a file of ``kind`` gives, once it is known that this can be done."""
+    from gscodec.payload import SceneKind
+
+    name = printable(source)
+    if kind is SceneKind.GAUSSIANS and bake:
+        raise UsageError(f"{name}: holds Gaussians already; leave out --bake")
+    if kind is SceneKind.GAUSSIANS or bake:
+        target = output_path(source, output, ".gsz", ".ply")
+        check_output(source, target, overwrite=overwrite)
+        return target
+    target = output_path(source, output, ".gsz", "")
+    if target == STDIO or Path(target).suffix.lower() == ".ply":
+        found = "stdout" if target == STDIO else printable(target)
+        raise UsageError(
+            f"{name}: holds a checkpoint, found {found} as output, expected a folder; name one "
+            "with -o, or make a .ply of Gaussians with --bake"
+        )
+    check_folder(target, overwrite=overwrite)
+    return target
+
+
+def _cameras(views: str | None, images: str | None, *, quiet: bool) -> Sequence[Camera]:
+    """Those to bake with; none stands for virtual ones."""
+    if views is None:
+        return ()
+    from gscodec.cli.views import read_views
+
+    found = read_views(views, images)
+    if not quiet:
+        sys.stderr.writelines(f"gscodec: {note}\n" for note in found.notes)
+    return found.cameras
+
+
+def _bake(
+    source: str,
+    scene: AnchorScene,
+    cameras: Sequence[Camera],
+    progress: Callable[[str, float], None],
+    threads: int | None,
+) -> Baked:
+    import numba
+
+    from gscodec.comparison import require_finite
+    from gscodec.fit.bake import bake
+
+    require_finite(scene, source)
+    if threads is not None:
+        numba.set_num_threads(min(threads, numba.get_num_threads()))
+    return bake(scene, cameras, progress=progress)
+
+
+def _told(baked: Baked) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Notes and report."""
+    notes = (f"left out {baked.unseen} offsets that no camera sees",) if baked.unseen else ()
+    report = {"psnr": baked.psnr, "views": baked.note, "unseen": baked.unseen}
+    return notes, {"baked": report}
+
+
+def _write(target: str, result: bytes | dict[str, bytes], *, overwrite: bool) -> int:
+    """Writes a file or a folder; its bytes."""
+    if isinstance(result, bytes):
+        write_output(target, result)
+        return len(result)
+    write_folder(target, result, overwrite=overwrite)
+    return sum(map(len, result.values()))
