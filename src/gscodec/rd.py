@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.anchors import Scene
     from gscodec.camera import Camera
     from gscodec.methods import Progress
     from gscodec.scene import GaussianScene
@@ -125,7 +126,7 @@ class _Yardstick:
         ]
 
     def measure(
-        self, decoded: GaussianScene, stage: str, progress: Progress
+        self, decoded: Scene, stage: str, progress: Progress
     ) -> tuple[float, float, float]:
         """PSNR in dB, mean and of the worst view, and mean SSIM."""
         from gscodec.render.quality import psnr, ssim
@@ -186,7 +187,7 @@ def _parts(data: bytes) -> dict[str, int]:
     return {**parts, "container": sum(row.bytes for row in rows if row.name in _OVERHEAD)}
 
 
-def _picture(scene: GaussianScene, camera: Camera) -> NDArray[np.float32]:
+def _picture(scene: Scene, camera: Camera) -> NDArray[np.float32]:
     """(H, W, 3), clipped as a screen does."""
     from gscodec.render import render
 

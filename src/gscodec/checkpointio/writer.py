@@ -25,6 +25,7 @@ from gscodec.checkpointio.layout import (
     network_key,
     written_order,
 )
+from gscodec.checkpointio.settings import is_plain
 from gscodec.checkpointio.state_dicts import write_state_dict
 from gscodec.sceneio.writer import check_extra, write_columns
 
@@ -39,6 +40,8 @@ _MASK_LOGIT = 10.0  # far from the threshold on either side, and never taken for
 
 def write_checkpoint(scene: AnchorScene) -> dict[str, bytes]:
     """Writes ``scene``; `read_checkpoint` gives it back bit for bit.
+
+    Text of cfg_args that is no plain list of settings is left out: see `settings`.
 
     Returns:
         Path relative to the model folder, with "/" -> content.
@@ -60,7 +63,7 @@ def write_checkpoint(scene: AnchorScene) -> dict[str, bytes]:
             files[HAC_FILE] = _united(scene.networks)
     description = scene.description.encode("utf-8")
     return {
-        **({DESCRIPTION_FILE: description} if description else {}),
+        **({DESCRIPTION_FILE: description} if is_plain(scene.description) else {}),
         **{folder + name: data for name, data in files.items()},
     }
 

@@ -32,7 +32,7 @@ from gscodec.report.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gscodec.anchors import AnchorScene
+    from gscodec.anchors import AnchorScene, Scene
     from gscodec.camera import Camera
     from gscodec.fit.bake import Baked
     from gscodec.payload import SceneKind
@@ -115,9 +115,21 @@ def decode(
     run = Run("decode", source, target, session, quiet=quiet, as_json=as_json)
     sizes = Sizes(read=len(data), written=size, coded=len(data))
     if baked is None:
-        run.finish(header, sizes)
+        run.finish(header, sizes, _left_out(scene))
     else:
         run.finish(header, sizes, *_told(baked), gaussians=len(baked.scene))
+
+
+def _left_out(scene: Scene) -> tuple[str, ...]:
+    """A note where cfg_args is not written."""
+    from gscodec.anchors import AnchorScene
+    from gscodec.checkpointio import is_plain
+
+    if not isinstance(scene, AnchorScene) or not scene.description:
+        return ()
+    if is_plain(scene.description):
+        return ()
+    return ("left out cfg_args: programs run it, and it is no plain list of settings",)
 
 
 def _check_options(*, bake: bool, views: str | None, images: str | None) -> None:

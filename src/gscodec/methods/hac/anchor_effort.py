@@ -17,7 +17,6 @@ from gscodec.methods.hac.anchor_encoder import decoded
 from gscodec.methods.hac.effort import (
     LATE,
     MODEL_SHARE,
-    ROUND,
     SETTLE_RATE,
     SETTLE_SHARE,
     Clock,
@@ -62,11 +61,11 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
             fit.columns_of(work.placed, encoding.chunks),
             laws,
             0,
-            Schedule(ROUND, pace, noisy=True),
+            Schedule(clock.round, pace, noisy=True),
             report(encoding, laws),
         )
         scene = fit.with_columns(replace(work.scene, networks=_networks(work, shown)), columns)
-        index, done = work.index, done + ROUND
+        index, done = work.index, done + clock.round
     return encoding.prepared(scene, index, lam, prune=False)
 
 

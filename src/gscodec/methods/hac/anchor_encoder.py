@@ -6,6 +6,7 @@ Gaussians. Rendering networks are coded last: they make up for what coding chang
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 
 from gscodec.blueprint import Blueprint, check_weights, round_networks
 from gscodec.errors import CannotCodeError, SceneError, UsageError
-from gscodec.geometry import Lattice, morton
+from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.geometry.voxels import find_voxels
 from gscodec.intnet.context import MAX_MEAN
 from gscodec.methods import Coded, Progress
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     Columns = list[NDArray[np.float64]]
 
+_CELLS_PER_SCALING = 8  # at least
 _QUANTISED_BITS = 16  # of positions that are on no lattice, as HAC codes them
 _LARGEST = 1e18  # squares must stay finite
 _APPEARANCE_EXPONENT = 12  # of the step of embeddings, whose values are about 1
@@ -161,7 +163,16 @@ class AnchorEncoding:
             edge = None
         wanted = self.options.position_bits
         found = find_voxels(self.scene.anchors, edge) if wanted is None else None
-        return found or Lattice.covering(self.scene.anchors, wanted or _QUANTISED_BITS)
+        return found or Lattice.covering(self.scene.anchors, wanted or self._fine_bits())
+
+    def _fine_bits(self) -> int:
+        """Of positions on no lattice: those of HAC, or more where the scene has far outliers."""
+        extent = float(np.ptp(self.scene.anchors.astype(np.float64), axis=0).max())
+        scaling = np.exp(np.median(self.scene.log_scalings.astype(np.float64)))
+        bits = math.ceil(math.log2(max(_CELLS_PER_SCALING * extent / scaling, 1)))
+        if bits > MAX_BITS:
+            raise CannotCodeError(f"positions need {bits} bits, the lattice has {MAX_BITS}")
+        return max(bits, _QUANTISED_BITS)
 
     def measured(self, scene: AnchorScene) -> AnchorSensitivity:
         """What each value of ``scene`` does to pixels."""

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.drawing import Drawing, GaussianDrawing
-    from gscodec.fit.joint import Joint, Law
+    from gscodec.fit.joint import Joint, Law, Schedule
     from gscodec.methods.hac.anchor_encoder import AnchorEncoding
     from gscodec.methods.hac.encoder import Encoding, Work
     from gscodec.methods.hac.layout import Model
     from gscodec.scene import GaussianScene
 
-ROUND = 300  # iterations under one model
+ROUND = 300  # iterations under one model, at least
+_MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
 SETTLE_RATE = 0.1  # of the learning rates when settling begins
@@ -50,6 +51,8 @@ class Clock:
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
         self.started = time.monotonic()
+        known = options.iterations or (0 if options.time_limit else ITERATIONS)
+        self.round = max(ROUND, round((1 - SETTLE_SHARE) * known / _MOST_ROUNDS))
 
     def share(self, done: int) -> float:
         """0 to 1 for the rounds; settling comes after."""
@@ -113,6 +116,8 @@ def _key(encoding: Encoding, lam: float) -> bytes:
 
 def optimised(encoding: Encoding, lam: float) -> Work:
     """The scene after descending through the renderer: fewer Gaussians, other values."""
+    from gscodec.fit.joint import Schedule
+
     options = encoding.options
     everything = np.arange(len(encoding.scene))
     state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
@@ -132,9 +137,10 @@ def optimised(encoding: Encoding, lam: float) -> Work:
         def pace(done: int, before: int = before) -> float:
             return resumed + (1 - resumed) * clock.share(before + done)
 
-        scene = _descend(encoding, work, laws, targets, pace, lam)
-        done = before + ROUND
-        state = State(scene, work.index, done, pace(ROUND))
+        schedule = Schedule(clock.round, pace, noisy=True)
+        scene = _descend(encoding, work, laws, targets, schedule, lam)
+        done = before + clock.round
+        state = State(scene, work.index, done, pace(clock.round))
         if options.checkpoint is not None:
             options.checkpoint(state.save(key))
     return _pruned(encoding, state, lam, prune=False)
@@ -186,19 +192,18 @@ def _descend(
     work: Work,
     laws: Sequence[Law],
     targets: Sequence[NDArray[np.float16]],
-    pace: Callable[[int], float],
+    schedule: Schedule,
     lam: float,
 ) -> GaussianScene:
     """The scene of ``work`` after a round; positions stay those of the source."""
     from gscodec.fit.hac import to_scene
-    from gscodec.fit.joint import Schedule
 
     disc = is_disc(work.source.columns[1])
     columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
         laws,
         0,
-        Schedule(ROUND, pace, noisy=True),
+        schedule,
         report(encoding, laws),
     )
     return to_scene(columns, work.scene, disc)
