@@ -532,3 +532,27 @@ def test_descriptions_that_are_not_text_are_noted() -> None:
     read = read_checkpoint({**GOOD, "cfg_args": b"\xff\xfeabc"}, name="model")
     assert read.scene.description == "\ufffd\ufffdabc"
     assert any("cfg_args is not UTF-8" in note for note in read.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Namespace(a=__import__('os').system('true'))",
+        "__import__('os').system('true')",
+        "Namespace(**{'a': 1})",
+        "Namespace(1)",
+        "print(Namespace(a=1))",
+        "Namespace(a=1); import os",
+        "(" * 10_000,
+        "\x00",
+    ],
+)
+def test_descriptions_that_would_run_are_not_written(text: str) -> None:
+    scene = replace(make_anchor_scene(3), description=text)
+    assert "cfg_args" not in write_checkpoint(scene)
+
+
+def test_plain_descriptions_are_written() -> None:
+    text = "Namespace(feat_dim=8, lr=-1e-3, names=['a', 'b'], white=False, none=None)"
+    scene = replace(make_anchor_scene(3), description=text)
+    assert write_checkpoint(scene)["cfg_args"] == text.encode()

@@ -91,7 +91,7 @@ def measure(
     with one_thread_an_operation():
         for number, camera in enumerate(cameras):
             window = (0, 0, camera.width, camera.height)
-            image = draw(drawing, values, number, camera, window)
+            image, _ = draw(drawing, values, number, camera, window)
             for probe in range(probes):
                 signs = (
                     torch.randint(0, 2, image.shape, generator=generator).to(device) * 2.0 - 1

@@ -29,7 +29,7 @@ _TO_RGB = torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 2.0], [1.0, -1.0, -1.0]]).T
 
 
 class Drawn(NamedTuple):
-    """Arguments of `rasterization`."""
+    """Arguments of `rasterization`, and how many Gaussians the scene could have at most."""
 
     means: Tensor
     quats: Tensor
@@ -37,6 +37,7 @@ class Drawn(NamedTuple):
     opacities: Tensor
     colors: Tensor
     sh_degree: int | None
+    whole: int
 
 
 class Drawing(Protocol):
@@ -60,8 +61,11 @@ def draw(
     number: int,
     camera: Camera,
     window: tuple[int, int, int, int],
-) -> Tensor:
-    """A piece (height, width, 3) of a picture; ``window`` is left, top, width, height."""
+) -> tuple[Tensor, float]:
+    """A piece (height, width, 3) of a picture, and the share of the scene that it shows.
+
+    ``window`` is left, top, width, height.
+    """
     drawn = drawing.gaussians(values, number, camera)
     device = drawn.means.device
     left, top, width, height = window
@@ -69,7 +73,7 @@ def draw(
     lens[0, 0], lens[1, 1] = camera.fx, camera.fy
     lens[0, 2], lens[1, 2] = camera.cx - left, camera.cy - top
     pose = torch.from_numpy(camera.world_to_camera).to(device, torch.float32)
-    image: Tensor = rasterization(
+    image, _, found = rasterization(
         *drawn[:5],
         pose[None],
         lens[None].to(device),
@@ -78,8 +82,8 @@ def draw(
         near_plane=INRIA.near_plane,
         max_alpha=INRIA.max_alpha if device.type == "cpu" else GSPLAT_MAX_ALPHA,
         sh_degree=drawn.sh_degree,
-    )[0][0]
-    return image
+    )
+    return image[0], float(found["drawn"].sum()) / drawn.whole
 
 
 class GaussianDrawing:
@@ -113,6 +117,7 @@ class GaussianDrawing:
             torch.sigmoid(values[0][:, 0]),
             colors,
             int(colors.shape[1] ** 0.5) - 1,
+            len(self._means),
         )
 
     def _colors(self, values: Sequence[Tensor]) -> Tensor:
@@ -178,7 +183,8 @@ class AnchorDrawing:
             masks=self.masks,
             appearance=self._appearance,
         )
-        return Drawn(made.means, made.quats, made.scales, made.opacities, made.colors, None)
+        gaussians = (made.means, made.quats, made.scales, made.opacities, made.colors)
+        return Drawn(*gaussians, None, self._shape[0] * self._shape[1])
 
     def state(self) -> list[Any]:
         """The networks as arrays, in the order of `RenderingNetworks.arrays` (without appearance)."""

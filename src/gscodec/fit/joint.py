@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # Learning rates of Adam: of values, in steps; of everything that is free besides them.
 _RATE, _FREE_RATE = 0.2, 1e-3
 _LAST_RATE = 0.1  # what is left of them at the end
+# Pictures that must show a value for these rates: every step follows one picture, and where few
+# pictures show a value, fast steps would leave it wherever the last ones threw it.
+_ENOUGH = 400
 _BETAS = (0.9, 0.99)
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
@@ -63,12 +66,14 @@ class Schedule:
         pace: From the number of steps of this run to the share of the whole optimisation that
             is done; a run ends early when this reaches 1.
         noisy: Whether values get the noise of their quantisation (HAC, eq. 4).
+        planned: Iterations of the whole optimisation, about.
         gentle: Factor of the learning rates.
     """
 
     iterations: int
     pace: Callable[[int], float]
     noisy: bool
+    planned: int
     gentle: float = 1.0
 
 
@@ -92,6 +97,7 @@ class Joint:
         self._price = price
         self._generator = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
+        self._shown = 1.0  # share of the scene that a picture shows
 
     def run(
         self,
@@ -122,10 +128,11 @@ class Joint:
         with one_thread_an_operation():
             for iteration in range(schedule.iterations):
                 share = schedule.pace(iteration)
+                steady = min(1.0, self._shown * schedule.planned / _ENOUGH)
                 if share >= 1 and iteration:
                     break
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * schedule.gentle * _LAST_RATE**share
+                    group["lr"] = rate * steady * schedule.gentle * _LAST_RATE**share
                 moved = [
                     v + move * pull.step
                     for v, move, pull in zip(starts, moves, pulls, strict=True)
@@ -160,7 +167,8 @@ class Joint:
         number = self._order.pop()
         camera, target = self._cameras[number], self._targets[number]
         left, top, width, height = window = self._window(camera)
-        image = draw(self._drawing, values, number, camera, window)
+        image, shown = draw(self._drawing, values, number, camera, window)
+        self._shown += 0.1 * (shown - self._shown)
         piece = target[top : top + height, left : left + width].astype(np.float32)
         wanted = torch.from_numpy(piece).to(self._device)
         return ((image.clamp(0, 1) - wanted) ** 2).mean()

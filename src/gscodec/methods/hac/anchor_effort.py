@@ -61,7 +61,7 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
             fit.columns_of(work.placed, encoding.chunks),
             laws,
             0,
-            Schedule(clock.round, pace, noisy=True),
+            Schedule(clock.round, pace, noisy=True, planned=clock.planned(before)),
             report(encoding, laws),
         )
         scene = fit.with_columns(replace(work.scene, networks=_networks(work, shown)), columns)
@@ -93,7 +93,7 @@ def _laws(encoding: AnchorEncoding, work: AnchorWork, model: Model) -> list[Law]
     return merged(found)
 
 
-class settling:  # noqa: N801 - used as the function of the same name for Gaussians
+class Settling:
     """Adapts what is not coded yet to what is."""
 
     def __init__(
@@ -135,7 +135,8 @@ class settling:  # noqa: N801 - used as the function of the same name for Gaussi
         def pace(taken: int) -> float:
             return max(taken / iterations, (time.monotonic() - start) / seconds)
 
-        schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
+        planned = round(self._iterations / SETTLE_SHARE)
+        schedule = Schedule(iterations, pace, noisy=False, planned=planned, gentle=SETTLE_RATE)
         self._columns = self._descent.run(
             self._columns,
             self._laws,

@@ -137,11 +137,11 @@ class AnchorEncoding:
         """The file at ``lam``."""
         everything = np.arange(len(self.scene))
         if self.options.effort == "high" and self.views.cameras:
-            from gscodec.methods.hac.anchor_effort import optimised, settling
+            from gscodec.methods.hac.anchor_effort import Settling, optimised
 
             work = optimised(self, lam)
             model = self.fit(work)
-            settle = settling(self, work, model, lam)
+            settle = Settling(self, work, model, lam)
             return self.coded(work, model, lam, settle.columns, settle.networks)
         work = self.prepared(self.scene, everything, lam, prune=True)
         return self.coded(work, self.fit(work), lam)

@@ -51,8 +51,13 @@ class Clock:
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
         self.started = time.monotonic()
-        known = options.iterations or (0 if options.time_limit else ITERATIONS)
-        self.round = max(ROUND, round((1 - SETTLE_SHARE) * known / _MOST_ROUNDS))
+        self.known = options.iterations or (0 if options.time_limit else ITERATIONS)
+        self.round = max(ROUND, round((1 - SETTLE_SHARE) * self.known / _MOST_ROUNDS))
+
+    def planned(self, done: int) -> int:
+        """Iterations of the whole optimisation; against the clock, as ``done`` of them tell."""
+        share = self.share(done)
+        return self.known or (round(done / share) if done and share else self.round)
 
     def share(self, done: int) -> float:
         """0 to 1 for the rounds; settling comes after."""
@@ -137,7 +142,8 @@ def optimised(encoding: Encoding, lam: float) -> Work:
         def pace(done: int, before: int = before) -> float:
             return resumed + (1 - resumed) * clock.share(before + done)
 
-        schedule = Schedule(clock.round, pace, noisy=True)
+        planned = clock.planned(before)
+        schedule = Schedule(clock.round, pace, noisy=True, planned=planned)
         scene = _descend(encoding, work, laws, targets, schedule, lam)
         done = before + clock.round
         state = State(scene, work.index, done, pace(clock.round))
@@ -270,7 +276,13 @@ def settling(
             def pace(taken: int) -> float:
                 return max(taken / iterations, (time.monotonic() - start) / seconds)
 
-            schedule = Schedule(iterations, pace, noisy=False, gentle=SETTLE_RATE)
+            schedule = Schedule(
+                iterations,
+                pace,
+                noisy=False,
+                planned=round(total / SETTLE_SHARE),
+                gentle=SETTLE_RATE,
+            )
             told = report(encoding, laws)
             columns = descent.run(columns, laws, number + 1, schedule, told)
         return columns
