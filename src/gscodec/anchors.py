@@ -256,6 +256,8 @@ def _check_networks(networks: RenderingNetworks, width: int, count: int) -> None
             f"network feature_bank: found {bank.inputs} inputs and {bank.outputs} outputs, "
             f"expected {BANK_INPUTS} and {BANK_OUTPUTS}"
         )
+    if bank is not None and not len(bank.hidden_bias):
+        raise SceneError("network feature_bank: found a hidden layer without neurons")
     if bank is not None and width % 4:
         raise SceneError(f"feature bank: found {width} features, expected a multiple of 4")
 

@@ -83,7 +83,7 @@ class Header:
         lattice_step: Edge of a lattice cell, scene units.
         bounds_min: Smallest coordinate per axis of the decoded positions, scene units.
         bounds_max: Largest coordinate per axis of the decoded positions, scene units.
-        scene_sha256: GaussianScene.digest() of the scene that a decoder must produce.
+        scene_sha256: ``digest()`` of the scene that a decoder must produce.
     """
 
     kind: SceneKind

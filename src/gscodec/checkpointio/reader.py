@@ -89,16 +89,16 @@ def read_checkpoint(
 
 
 def _description(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    if len(data) > MAX_DESCRIPTION_BYTES:
+    text = data.decode("utf-8", "replace")
+    notes: tuple[str, ...] = ()
+    size = len(text.encode("utf-8"))
+    if max(size, len(data)) > MAX_DESCRIPTION_BYTES:
         raise SceneError(
-            f"{name}: {DESCRIPTION_FILE}: {len(data)} bytes, "
-            f"expected at most {MAX_DESCRIPTION_BYTES}"
+            f"{name}: {DESCRIPTION_FILE}: {size} bytes, expected at most {MAX_DESCRIPTION_BYTES}"
         )
-    try:
-        return data.decode("utf-8"), ()
-    except UnicodeDecodeError:
-        note = f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced"
-        return data.decode("utf-8", "replace"), (note,)
+    if text.encode("utf-8") != data:
+        notes = (f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced",)
+    return text, notes
 
 
 def _notes_on_choice(chosen: ChosenFiles) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ _COARSEST, _FINEST = 3, 20  # exponents of the steps of networks
 _OF_OFFSETS = slice(0, 3)  # scalings that multiply offsets
 _OFFSET_SCALING_STEP = 0.5
 _DIRECTIONS = 160
-_NOT_DRAWN = 0.02  # opacity; renderers draw nothing below 1 / 255
+_NOT_DRAWN = 0.02  # opacity at most; renderers draw nothing below 1 / 255
 _ROWS = 16_384
 _BITS_PER_VALUE = 0.02  # of an anchor; by far not all it saves, for views miss much
 
@@ -53,14 +53,6 @@ class AnchorSource:
     columns: tuple[NDArray[np.float64], ...]
     present: NDArray[np.bool_]
     log2_ideal: tuple[NDArray[np.float64], ...]
-
-    def take(self, order: NDArray[np.int64]) -> AnchorSource:
-        """The rows ``order``."""
-        return AnchorSource(
-            tuple(c[order] for c in self.columns),
-            self.present[order],
-            tuple(i[order] for i in self.log2_ideal),
-        )
 
 
 def columns_of(scene: AnchorScene, chunks: Sequence[slice]) -> tuple[NDArray[np.float64], ...]:
@@ -129,9 +121,17 @@ def highest_opacities(scene: AnchorScene) -> NDArray[np.float32]:
     one is depends on the direction so much that dozens of views miss many of those that are.
     """
     low, high = scene.anchors.min(axis=0), scene.anchors.max(axis=0)
-    reach = 1.5 * float(np.linalg.norm(high - low)) or 1.0
+    size = float(np.linalg.norm(high - low)) or 1.0
+    networks = scene.networks
+    far_only = (
+        networks.feature_bank is None and networks.opacity.inputs == scene.feature_width + 3
+    )
+    reaches = (
+        (1.5,) if far_only else (0.25, 0.5, 1.0, 2.0)
+    )  # where distance is told, it matters
     top = np.full(scene.offsets.shape[:2], -1, dtype=np.float32)
-    for direction in _sphere(_DIRECTIONS):
+    for number, direction in enumerate(_sphere(_DIRECTIONS * len(reaches))):
+        reach = size * reaches[number % len(reaches)]
         place = ((low + high) / 2 + reach * direction).astype(np.float32)
         for start in range(0, len(scene), _ROWS):
             rows = np.arange(start, min(start + _ROWS, len(scene)))
@@ -148,10 +148,16 @@ def _sphere(count: int) -> NDArray[np.float64]:
 
 
 def present_offsets(scene: AnchorScene) -> NDArray[np.bool_]:
-    """(N, K) which offsets are coded: not those that are zero, or of what is never drawn."""
-    moved = (scene.offsets != 0).any(axis=2)
-    drawn: NDArray[np.bool_] = moved & (highest_opacities(scene) > _NOT_DRAWN)
-    return drawn if scene.masks is None else drawn & scene.masks
+    """(N, K) which offsets are coded: not those of what is never drawn, or hardly.
+
+    Nor those that are zero, unless the scene has masks: there a Gaussian without an offset in
+    the file is not drawn.
+    """
+    drawn: NDArray[np.bool_] = highest_opacities(scene) > _NOT_DRAWN
+    if scene.masks is not None:
+        return drawn & scene.masks
+    moved: NDArray[np.bool_] = (scene.offsets != 0).any(axis=2)
+    return drawn & moved
 
 
 def price(lam: float, scene: AnchorScene) -> float:
@@ -167,7 +173,9 @@ def network_exponents(weights: Sequence[float], price: float) -> list[int]:
     """Of the steps 2**-exponent of each array of the networks, at most the ideal ones."""
     largest = 2.0**-_COARSEST
     ideal = log2_ideal(np.array(weights) + 1e-30, price, largest)
-    return [min(_FINEST, math.ceil(-step)) for step in ideal.tolist()]
+    # What no view showed may matter as much as anything.
+    steps = zip(weights, ideal.tolist(), strict=True)
+    return [min(_FINEST, math.ceil(-step)) if w > 0 else _FINEST for w, step in steps]
 
 
 def learn(

@@ -50,11 +50,13 @@ class Law:
         centre: The expected value.
         step: Of quantisation.
         sigma: Expected deviation from the centre, in the unit of the values.
+        made_up_for: Columns whose error later groups take back, so that none shows.
     """
 
     centre: NDArray[np.float32]
     step: NDArray[np.float32]
     sigma: NDArray[np.float32]
+    made_up_for: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class _Pull:
         # A Laplace law costs sqrt(2) / sigma nats per unit.
         slope = math.sqrt(2) / math.log(2) * self.step / sigma
         self._slope = slope.clamp_max(_MOST_BITS)
+        self._made_up_for = list(law.made_up_for)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Bits per step (N, columns); within half a step the law is flat on top."""
@@ -201,4 +204,5 @@ class _Pull:
     def noise(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Uniform noise of a step; a value near its centre is decoded as the centre instead."""
         noise = torch.rand(values.shape, generator=generator).to(values.device) - 0.5
+        noise[:, self._made_up_for] = 0
         return noise * torch.minimum(self.step, 2 * (values - self._centre).abs())

@@ -16,7 +16,7 @@ _SAME = 1e-7  # of the extent: nearer coordinates are the same one, rounded
 
 
 def find_voxels(positions: NDArray[np.float32], declared: float | None) -> Lattice | None:
-    """The coarsest lattice of one phase on which all ``positions`` (N, 3) lie, or None.
+    """A lattice on which all ``positions`` (N, 3) lie, or None.
 
     ``declared`` is an edge to try before that which the data suggest; neither is believed
     without a look at every coordinate.

@@ -119,6 +119,11 @@ def decode(
         raise FormatError(f"method raw: found {header.position_bits} position bits, expected 0")
     widths = _gaussian_widths(header) if blueprint is None else _anchor_widths(blueprint)
     n = header.count
+    if -(-n // header.block_size) > len(payload.streams):
+        raise FormatError(
+            f"method raw: {len(payload.streams)} streams cannot hold {n} primitives "
+            f"in blocks of {header.block_size}"
+        )
     starts = range(0, n, header.block_size)
     shared = [] if blueprint is None else [(Attribute.RENDERING, 0), (Attribute.CHECKPOINT, 0)]
     present = [attribute for attribute, width in widths.items() if width]

@@ -5,11 +5,12 @@ networks then predict, from the position and from everything decoded before, the
 centre and the spread of each group of attribute values; residuals are range coded. Every
 number between the bytes and the symbols is an integer.
 
-Coding order: opacity, scale, rotation, SH dc, then SH by degree, luma before chroma. Colours
+Coding order of Gaussians: opacity, scale, rotation, SH dc, then SH by degree, luma before chroma. Colours
 are rotated to (Y, U, V) with R = Y + U - V, G = Y + 2 V, B = Y - U - V. Rotations are twist
 and swing (geometry.rotation).
 
-Where this differs from the paper, which codes Scaffold-GS anchors: docs/hac.md.
+Of anchors: masks, features in chunks, scalings, offsets. Where this differs from the paper:
+docs/hac.md.
 """
 
 from gscodec.methods.hac.bits import spent

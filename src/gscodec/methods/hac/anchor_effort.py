@@ -17,6 +17,7 @@ from gscodec.methods.hac.anchor_encoder import decoded
 from gscodec.methods.hac.effort import (
     LATE,
     MODEL_SHARE,
+    NO_TIME,
     SETTLE_RATE,
     SETTLE_SHARE,
     Clock,
@@ -64,6 +65,7 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
             Schedule(clock.round, pace, noisy=True, planned=clock.planned(before)),
             report(encoding, laws),
         )
+        columns[-1] = columns[-1] * np.repeat(work.source.present, 3, axis=1)
         scene = fit.with_columns(replace(work.scene, networks=_networks(work, shown)), columns)
         index, done = work.index, done + clock.round
     return encoding.prepared(scene, index, lam, prune=False)
@@ -90,7 +92,10 @@ def _laws(encoding: AnchorEncoding, work: AnchorWork, model: Model) -> list[Law]
             wanted = work.source.columns[number][rows]
             block.code(wanted, work.source.log2_ideal[number][rows], laws=True)
         found.append(block.laws)
-    return merged(found)
+    laws = merged(found)
+    # Scalings of offsets; see `fit.anchors.make_up_for_scalings`.
+    laws[-2] = replace(laws[-2], made_up_for=(0, 1, 2))
+    return laws
 
 
 class Settling:
@@ -129,7 +134,8 @@ class Settling:
         from gscodec.fit.joint import Schedule
 
         turns = self._groups + 1 - first
-        start, seconds = time.monotonic(), (self._limit - time.monotonic()) / turns
+        start = time.monotonic()
+        seconds = max((self._limit - start) / turns, NO_TIME)
         iterations = max(1, self._iterations // self._groups)
 
         def pace(taken: int) -> float:

@@ -77,8 +77,13 @@ class AnchorWork:
     @property
     def placed(self) -> AnchorScene:
         """The scene with positions as they will be decoded, and absent offsets zero."""
-        offsets = self.scene.offsets * self.source.present[:, :, None]
-        return replace(self.scene, anchors=self.lattice.positions(self.ijk), offsets=offsets)
+        present = self.source.present
+        return replace(
+            self.scene,
+            anchors=self.lattice.positions(self.ijk),
+            offsets=self.scene.offsets * present[:, :, None],
+            masks=None if self.scene.masks is None else present,
+        )
 
 
 def encode_anchors(scene: AnchorScene, options: Options, progress: Progress) -> Coded:
@@ -168,8 +173,8 @@ class AnchorEncoding:
     def _fine_bits(self) -> int:
         """Of positions on no lattice: those of HAC, or more where the scene has far outliers."""
         extent = float(np.ptp(self.scene.anchors.astype(np.float64), axis=0).max())
-        scaling = np.exp(np.median(self.scene.log_scalings.astype(np.float64)))
-        bits = math.ceil(math.log2(max(_CELLS_PER_SCALING * extent / scaling, 1)))
+        scaling = float(np.median(self.scene.log_scalings.astype(np.float64))) / math.log(2)
+        bits = math.ceil(math.log2(max(_CELLS_PER_SCALING * extent, 1e-300)) - scaling)
         if bits > MAX_BITS:
             raise CannotCodeError(f"positions need {bits} bits, the lattice has {MAX_BITS}")
         return max(bits, _QUANTISED_BITS)
@@ -344,9 +349,12 @@ class AnchorEncoding:
 
     def _notes(self, work: AnchorWork) -> tuple[str, ...]:
         pruned = len(self.scene) - len(work.scene)
-        zeroed = int(((work.scene.offsets != 0).any(axis=2) & ~work.source.present).sum())
+        before = self.scene.take(work.index)
+        there = (before.offsets != 0).any(axis=2) if before.masks is None else before.masks
+        lost = int((there & ~work.source.present).sum())
+        what = "set to zero the offsets" if before.masks is None else "masked"
         return (
             *([f"pruned {pruned} of {len(self.scene)} anchors"] if pruned else ()),
-            f"set {zeroed} of {work.source.present.size} offsets to zero",
+            *([f"{what} of {lost} Gaussians that are not drawn"] if lost else ()),
             f"reordered {len(work.scene)} anchors along the Morton curve",
         )

@@ -107,8 +107,10 @@ class BlockEncoder:
             sigma = np.exp2((level.astype(np.float64) - UNIT_LEVEL) / LEVELS_PER_OCTAVE)
             # What is not coded stays where it is: it has hardly a step.
             steps = np.where(coded, steps, _NO_STEP)
-            parts = (floats(np.where(coded, centre, 0), model), steps, sigma * steps)
-            self.laws.append(Law(*(p.astype(np.float32) for p in parts)))
+            middle = floats(np.where(coded, centre, 0), model)
+            spread = (sigma * steps).astype(np.float32)
+            law = Law(middle.astype(np.float32), steps.astype(np.float32), spread)
+            self.laws.append(law)
 
     def decoded(self) -> NDArray[np.float64]:
         """What the last coded group decodes to, (rows, columns)."""

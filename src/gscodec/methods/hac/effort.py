@@ -40,6 +40,7 @@ _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
 SETTLE_RATE = 0.1  # of the learning rates when settling begins
+NO_TIME = 1e-9  # seconds, when all are spent
 LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 
 
@@ -184,10 +185,9 @@ def merged(found: Sequence[Sequence[Law]]) -> list[Law]:
 
     return [
         Law(
-            *(
-                np.concatenate([getattr(law, f) for law in laws])
-                for f in ("centre", "step", "sigma")
-            )
+            np.concatenate([law.centre for law in laws]),
+            np.concatenate([law.step for law in laws]),
+            np.concatenate([law.sigma for law in laws]),
         )
         for laws in zip(*found, strict=True)
     ]
@@ -271,7 +271,7 @@ def settling(
         if ROTATION <= number < last:
             iterations = max(1, round(total / turns))
             start = time.monotonic()
-            seconds = (limit - start) / (last - number)
+            seconds = max((limit - start) / (last - number), NO_TIME)
 
             def pace(taken: int) -> float:
                 return max(taken / iterations, (time.monotonic() - start) / seconds)
