@@ -139,8 +139,10 @@ def main() -> None:
 
 
 COLUMNS = (
-    "| scene | setting | bytes | of the checkpoint | PSNR | against the checkpoint | SSIM | bits per feature "
-    "| per scaling | per offset | encode | decode |",
+    (
+        "| scene | setting | bytes | of the checkpoint | PSNR | against the checkpoint | SSIM | bits per feature "
+        "| per scaling | per offset | encode | decode |"
+    ),
     "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 HEAD = """# Scaffold-GS checkpoints with hac: the paper's numbers and ours
