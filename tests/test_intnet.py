@@ -334,8 +334,7 @@ def plain_model(model: GroupModel) -> reference.Model:
         model.log2_unit,
         model.step_bias,
         model.mean,
-        model.network.shift,
-        plain(model.network),
+        reference.Network(model.network.shift, plain(model.network)),
     )
 
 
