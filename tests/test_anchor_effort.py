@@ -1,0 +1,118 @@
+"""Effort high on anchors, and what effort fast decides about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import gscodec
+from anchors import make_anchor_scene, small_views
+from gscodec import codec
+from gscodec.anchors import AnchorScene, Storage
+from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from gscodec.camera import TargetViews
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+
+LAM = 2e-2
+
+
+@pytest.fixture(autouse=True)
+def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are trained for a moment only, and tiny scenes stay with hac."""
+    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 30)
+    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 30)
+    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+
+
+def error(a: AnchorScene, b: AnchorScene, views: TargetViews) -> float:
+    """Mean squared difference of what the views show."""
+    from gscodec.render import render
+
+    found = [(render(a, c) - render(b, c)) ** 2 for c in views.cameras]
+    return float(np.mean(found))
+
+
+def test_high_costs_less_in_error_and_bits_together() -> None:
+    from gscodec.fit.anchors import price
+
+    scene, views = make_anchor_scene(300, 12, 4), small_views()
+    cost = {}
+    for effort, more in (("fast", {}), ("high", {"iterations": 150})):
+        made = codec.encode_with_report(scene, lam=LAM, effort=effort, views=views, **more)
+        back = made.reconstruction
+        bits = 8 * len(made.data) * price(LAM, scene)
+        cost[effort] = error(scene, back, views) + bits
+        assert gscodec.decode(made.data).digest() == back.digest()
+    assert cost["high"] < cost["fast"]
+
+
+@pytest.mark.parametrize("kind", ["bank", "appearance", "masked", "distance"])
+def test_high_knows_every_kind_of_network(kind: str) -> None:
+    storage = Storage.HAC if kind == "masked" else Storage.TORCHSCRIPT
+    kinds: dict[str, object] = {
+        "bank": {"bank": True},
+        "appearance": {"appearance": 3},
+        "masked": {"masked": True, "storage": storage},
+        "distance": {"distance": True},
+    }
+    options = kinds[kind]
+    assert isinstance(options, dict)
+    scene = make_anchor_scene(50, 8, 3, **options)
+    made = codec.encode_with_report(
+        scene, lam=LAM, effort="high", iterations=8, views=small_views()
+    )
+    back = gscodec.decode(made.data)
+    assert isinstance(back, AnchorScene)
+    weights = zip(back.networks.arrays(), scene.networks.arrays(), strict=True)
+    assert any(not np.array_equal(a, b) for a, b in weights)
+    if scene.masks is not None:
+        assert back.masks is not None
+        assert not (back.masks.sum() > scene.masks.sum())
+
+
+def test_drawn_gaussians_without_an_offset_stay_where_there_are_masks() -> None:
+    scene = make_anchor_scene(80, 8, 3, masked=True, storage=Storage.HAC)
+    scene = replace(
+        scene, offsets=np.zeros_like(scene.offsets), masks=np.ones((80, 3), np.bool_)
+    )
+    back = gscodec.decode(codec.encode(scene, lam=1e-4, views=small_views()))
+    assert isinstance(back, AnchorScene)
+    assert back.masks is not None
+    from gscodec.fit.anchors import highest_opacities
+
+    drawn = int((highest_opacities(scene) > 0.05).sum())
+    assert drawn > 0
+    assert int(back.masks.sum()) >= 0.9 * drawn
+
+
+def test_scalings_of_offsets_are_made_up_for() -> None:
+    from gscodec.fit.anchors import make_up_for_scalings
+
+    rng = np.random.default_rng(0)
+    scalings, offsets = rng.normal(0, 1, (20, 6)), rng.normal(0, 1, (20, 12))
+    decoded = scalings + rng.uniform(-0.3, 0.3, scalings.shape)
+    *_, found = make_up_for_scalings([scalings, offsets], decoded)
+    before = offsets.reshape(20, 4, 3) * np.exp(scalings)[:, None, :3]
+    after = found.reshape(20, 4, 3) * np.exp(decoded)[:, None, :3]
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+def test_a_spent_time_limit_ends_the_work() -> None:
+    scene = make_anchor_scene(40, 8, 3)
+    made = codec.encode_with_report(
+        scene, lam=LAM, effort="high", time_limit=1e-3, views=small_views()
+    )
+    assert gscodec.decode(made.data).digest() == made.reconstruction.digest()
+
+
+@pytest.mark.parametrize("name", ["target_bytes", "target_psnr"])
+def test_targets_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        codec.encode(make_anchor_scene(5), views=small_views(), **{name: 50})
