@@ -74,3 +74,9 @@ def _with_every_value(scene: GaussianScene, *values: float) -> GaussianScene:
 
 def _f32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return values.astype(np.float32)
+
+
+def gaussians(scene: object) -> GaussianScene:
+    """``scene``, of which a test knows that it is no scene of anchors."""
+    assert isinstance(scene, GaussianScene)
+    return scene

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -44,9 +44,12 @@ def test_high_costs_less_in_error_and_bits_together() -> None:
 
     scene, views = make_anchor_scene(300, 12, 4), small_views()
     cost = {}
-    for effort, more in (("fast", {}), ("high", {"iterations": 150})):
-        made = codec.encode_with_report(scene, lam=LAM, effort=effort, views=views, **more)
+    for effort, iterations in (("fast", None), ("high", 150)):
+        made = codec.encode_with_report(
+            scene, lam=LAM, effort=effort, views=views, iterations=iterations
+        )
         back = made.reconstruction
+        assert isinstance(back, AnchorScene)
         bits = 8 * len(made.data) * price(LAM, scene)
         cost[effort] = error(scene, back, views) + bits
         assert gscodec.decode(made.data).digest() == back.digest()
@@ -114,5 +117,6 @@ def test_a_spent_time_limit_ends_the_work() -> None:
 
 @pytest.mark.parametrize("name", ["target_bytes", "target_psnr"])
 def test_targets_are_refused(name: str) -> None:
+    wanted: dict[str, Any] = {name: 50}
     with pytest.raises(UsageError):
-        codec.encode(make_anchor_scene(5), views=small_views(), **{name: 50})
+        codec.encode(make_anchor_scene(5), "hac", views=small_views(), **wanted)

@@ -18,7 +18,7 @@ import typer.main
 import gscodec
 from command import Result
 from gscodec.cli.app import app
-from scenes import make_scene
+from scenes import gaussians, make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def test_stdout_is_protected_from_prints(
 
     def noisy(data: bytes, *_: object) -> gscodec.GaussianScene:
         print("Warning: something")  # noqa: T201
-        return decode(data)
+        return gaussians(decode(data))
 
     monkeypatch.setattr("gscodec.codec.decode", noisy)
     result = cli("decode", "-", "--quiet", stdin=gsz)

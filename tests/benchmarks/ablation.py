@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -50,7 +51,9 @@ def curve(name: str, lambdas: tuple[float, ...], folder: Path) -> list[tuple[int
     points = []
     for lam in lambdas:
         coded = gscodec.encode(scene, "hac", lam=lam)
-        (folder / "decoded.ply").write_bytes(write_ply(gscodec.decode(coded)))
+        decoded = gscodec.decode(coded)
+        assert isinstance(decoded, gscodec.GaussianScene)
+        (folder / "decoded.ply").write_bytes(write_ply(decoded))
         found, _ = judge(
             path / "scene.ply", folder / "decoded.ply", path / "cameras.json", folder
         )
@@ -69,7 +72,7 @@ def main() -> None:
         sys.exit(f"skipped: {JUDGE} is not there")
     measured = Source.measured
 
-    def without(self: Source, *rest: object) -> tuple[Source, object]:
+    def without(self: Source, *rest: Any) -> tuple[Source, object]:
         source, pixels = measured(self, *rest)
         return replace(source, weights=flat(source.weights)), pixels
 
@@ -78,9 +81,10 @@ def main() -> None:
         for name in args.scenes:
             with_weights = curve(name, LAMBDAS[name], Path(scratch))
             with patch.object(Source, "measured", without):
-                # The same quality takes a smaller lambda then.
+                # The same quality takes another lambda then.
                 finest = LAMBDAS[name][0]
-                with_one = curve(name, (finest / 4, finest), Path(scratch))
+                lambdas = (finest / 2.5, finest, 4 * finest)
+                with_one = curve(name, lambdas, Path(scratch))
             goal = PSNR[name]
             ours, theirs = bytes_at(goal, with_weights), bytes_at(goal, with_one)
             cells = "outside | outside | -"

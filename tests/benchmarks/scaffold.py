@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -90,7 +91,7 @@ def without(part: str) -> contextlib.ExitStack:
 
         ideal = anchors.ideal_steps
 
-        def flat(*arguments: object) -> tuple[np.ndarray, ...]:
+        def flat(*arguments: Any) -> tuple[np.ndarray, ...]:
             # The step at which the mean squared error is that of steps by sensitivity.
             steps = [0.5 * np.log2(np.mean(4.0**s)) for s in ideal(*arguments)]
             whole = ideal(*arguments)
