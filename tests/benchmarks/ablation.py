@@ -30,8 +30,9 @@ LAMBDAS = {
     "mic": (2.5e-4, 5e-4),
     "fox": (1e-3, 2e-3),
     "plant": (1e-4, 3e-4),
+    "playbot": (3e-4, 6e-4),
 }
-PSNR = {"mic": 47.24, "fox": 35.91, "plant": 53.75}
+PSNR = {"mic": 47.24, "fox": 35.91, "plant": 53.75, "playbot": 43.00}
 
 
 def flat(weights: Sensitivity) -> Sensitivity:
