@@ -56,7 +56,9 @@ bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchm
 	$(BIN)/python tests/benchmarks/raster.py
 	$(BIN)/python tests/benchmarks/yardstick.py
 	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/ablation.py
 	$(BIN)/python tests/benchmarks/high.py
+	$(BIN)/python tests/benchmarks/scaffold.py
 
 fuzz: $(READY) ## Throw damaged files at the decoder
 	$(BIN)/python tests/fuzz.py --count 10000 --seed 0

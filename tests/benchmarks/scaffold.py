@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import io
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -135,7 +136,7 @@ def main() -> None:
                     rows.append(
                         row(f"fast 4e-4, {part}", scene, options, folder, photographs=False)
                     )
-    command = f"python tests/benchmarks/scaffold.py {' '.join(sys.argv[1:])}".rstrip()
+    command = shlex.join(["python", "tests/benchmarks/scaffold.py", *sys.argv[1:]])
     args.out.write_text("\n".join([HEAD.format(command=command), *COLUMNS, *rows, "", TAIL]))
 
 
