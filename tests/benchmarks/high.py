@@ -1,6 +1,6 @@
 """Effort high, against SPZ's size and against photographs; and what measured weights save.
 
-Writes docs/high.md. Each encode is the command line of this project, alone on the machine, with
+Writes out/high.md; docs/high.md says what was learned from it. Each encode is the command line of this project, alone on the machine, with
 virtual cameras unless it says otherwise; quality is the independent judge's.
 """
 
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--given", nargs="*", default=[], metavar="LAMBDA")
     parser.add_argument("--options", default="--effort high")
     parser.add_argument("--photographs", nargs="*", default=["3e-4"], metavar="LAMBDA")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "high.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "high.md")
     args = parser.parse_args()
     if not JUDGE.exists():
         sys.exit(f"skipped: {JUDGE} is not there")
@@ -149,6 +149,7 @@ def main() -> None:
         *photographs,
         "",
     ]
+    args.out.parent.mkdir(exist_ok=True)
     args.out.write_text("\n".join(page))
 
 
