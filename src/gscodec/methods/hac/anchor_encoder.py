@@ -23,6 +23,7 @@ from gscodec.methods import Coded, Progress
 from gscodec.methods.hac import assembly
 from gscodec.methods.hac.anchors import anchor_arrays, anchor_groups, chunks, joined_anchors
 from gscodec.methods.hac.blocks import BlockEncoder
+from gscodec.methods.hac.finite import check_finite
 from gscodec.methods.hac.layout import BLOCK_SIZE, Model, blocks, in_parallel, position_features
 from gscodec.payload import Attribute, Payload, SceneKind, Stream
 from gscodec.scene import ExtraProperty
@@ -99,24 +100,14 @@ def encode_anchors(scene: AnchorScene, options: Options, progress: Progress) -> 
             raise UsageError(f"{words}: a scene of anchors does not have it yet")
     if not len(scene):
         raise CannotCodeError("the scene is empty")
-    _check_finite(scene)
+    check_finite(scene, "anchors")
+    if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
+        raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
     for name, array in scene.attributes().items():
         if float(np.abs(array).max()) > _LARGEST:
             raise CannotCodeError(f"{name} reach beyond {_LARGEST:g}")
     check_weights(scene.networks)
     return AnchorEncoding(scene, options, progress).at(options.lam)
-
-
-def _check_finite(scene: AnchorScene) -> None:
-    for name, array in scene.attributes().items():
-        bad = ~np.isfinite(array).reshape(len(scene), -1).all(axis=1)
-        if bad.any():
-            raise SceneError(
-                f"scene.{name}: {int(bad.sum())} anchors hold NaN or infinity, the first at "
-                f"index {int(bad.argmax())}; drop them or use method raw"
-            )
-    if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
-        raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
 
 
 def decoded(done: Sequence[BlockEncoder]) -> NDArray[np.float64]:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.coding import LEVELS_PER_OCTAVE
-from gscodec.errors import CannotCodeError, SceneError
+from gscodec.errors import CannotCodeError
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.intnet.context import MAX_MEAN, MAX_STEP_BIAS
 from gscodec.methods import Coded, Progress
 from gscodec.methods.hac import assembly
 from gscodec.methods.hac.blocks import BlockEncoder
+from gscodec.methods.hac.finite import check_finite
 from gscodec.methods.hac.layout import (
     BLOCK_SIZE,
     Model,
@@ -96,23 +97,13 @@ def encode_gaussians(scene: GaussianScene, options: Options, progress: Progress)
     """
     if not len(scene):
         raise CannotCodeError("the scene is empty")
-    _check_finite(scene)
+    check_finite(scene, "Gaussians")
     if float(np.abs(scene.means).max()) > _MAX_COORDINATE:
         raise CannotCodeError(f"positions reach beyond {_MAX_COORDINATE:g}")
     encoding = Encoding(scene, options, progress)
     if options.target_bytes is None and options.target_psnr is None:
         return encoding.at(options.lam)
     return encoding.at_target()
-
-
-def _check_finite(scene: GaussianScene) -> None:
-    for name, array in scene.attributes().items():
-        bad = ~np.isfinite(array).reshape(len(scene), -1).all(axis=1)
-        if bad.any():
-            raise SceneError(
-                f"scene.{name}: {int(bad.sum())} Gaussians hold NaN or infinity, the first at "
-                f"index {int(bad.argmax())}; drop them or use method raw"
-            )
 
 
 class Encoding:
