@@ -108,9 +108,6 @@ blending for every further three.
 A pair of Gaussian and tile costs 8 bytes, and 36 more while gradients are taken. A picture of
 more than 2^28 pairs is refused. A thousand Gaussians that cover all of 4096 x 4096 pixels: 0.8 GB,
 3.2 GB with gradients.
-
-A process that has rendered must not fork and render in the child: numba's usual thread pool
-(GNU OpenMP) ends it. Start worker processes by spawning.
 """
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.render.kernels import basis_functions
+from gscodec.render.kernels import GAUSSIANS_AT_ONCE, basis_functions
 from gscodec.render.neural import gaussians_of, generate, in_picture, respond
+from gscodec.render.parts import in_parts
 from gscodec.render.splat import INRIA, rasterize
 from gscodec.scene import GaussianScene
 
@@ -171,7 +172,8 @@ class _Sums:
     def _basis(self, towards: Array) -> Array:
         length = np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
         out = np.zeros((len(towards), 16), np.float32)
-        basis_functions(self._degree, np.ascontiguousarray(towards / length, np.float32), out)
+        directions = np.ascontiguousarray(towards / length, np.float32)
+        in_parts(basis_functions, len(out), GAUSSIANS_AT_ONCE, self._degree, directions, out)
         return out[:, : self._products.shape[1]]
 
 

@@ -155,7 +155,9 @@ def coherence(scene: Canonical, cameras: Sequence[Camera], pixels: PixelSensitiv
         b = rasterize(after, camera, conventions=INRIA).image
         changes.append(float(((a - b) ** 2).mean()))
     square = ((_PULL * scene.sh[:, 1:]) ** 2).sum(axis=(1, 2))
-    apart, together = float(square @ pixels.colour), float(square @ pixels.weight)
+    # No product of a BLAS: how it adds up depends on its number of threads.
+    apart = float((square * pixels.colour).sum())
+    together = float((square * pixels.weight).sum())
     if not together > apart > 0:
         return _LEAST_COHERENCE
     found = (float(np.mean(changes)) - apart) / (together - apart)

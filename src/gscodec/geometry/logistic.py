@@ -95,12 +95,13 @@ def _fit(
     """Logistic regression drawn towards ``prior`` by Newton's method, steps halved as needed."""
     pull = _PULL / scale
     weights = prior
+    features = features.astype(np.float64)
     best, p = _loss(features, bits, weights)
     for _ in range(_ITERATIONS):
-        slope = features.T @ (bits - p).astype(np.float32) - pull * (weights - prior)
-        spread = (p * (1 - p)).astype(np.float32)
+        slope = features.T @ _exact(bits - p) - pull * (weights - prior)
+        spread = _exact(p * (1 - p))
         curve = features.T @ (features * spread[:, None]) + pull * np.eye(len(weights))
-        step = np.linalg.solve(curve.astype(np.float64), slope)
+        step = np.linalg.solve(curve, slope)
         for share in _SHARES:
             tried = weights + share * step
             loss, p = _loss(features, bits, tried)
@@ -113,11 +114,16 @@ def _fit(
     return weights
 
 
+def _exact(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded so that sums of products with features, which are integers, are exact in any order."""
+    return np.ldexp(np.rint(np.ldexp(values, 24)), -24)
+
+
 def _loss(
     features: NDArray[np.float32], bits: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
     """Code length in nats, and the probability of a one for each decision."""
-    logits = (features @ weights.astype(np.float32)).astype(np.float64)
+    logits = features @ _exact(weights)
     loss = float((np.logaddexp(0, logits) - bits * logits).sum())
     return loss, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
 

@@ -4,9 +4,12 @@ Strategy: project every Gaussian (and shade it), list for each 16 x 16 tile the 
 reach it in depth order, then blend tile by tile. Backward walks the same lists front to back
 again and knows what lies behind from the final colour, so nothing is stored between the two.
 
-Invariants: no atomics, and every sum is taken in one fixed order, so that results do not depend
-on the number of threads. Inner loops index with uint64: numba's check for negative indices
-would keep LLVM from using vector instructions (three to five times slower).
+Kernels take the first and the end of the rows that they are called for, then arrays of all
+rows; `parts` calls them. Invariants: no atomics, and every sum is taken in one fixed order, so
+that results do not depend on the number of threads. A kernel calls no compiled function that is
+not ``inline="always"``: it would be compiled twice, see `parts`. Inner loops index with uint64:
+numba's check for negative indices would keep LLVM from using vector instructions (three to five
+times slower).
 
 A projected Gaussian is opacity * exp(-p^2 - q^2) with p = pp dx + pq dy and q = qq dy, where dx
 and dy lead from its centre to a pixel. Unlike the usual a dx^2 + 2 b dx dy + c dy^2 this cannot
@@ -44,6 +47,9 @@ COLUMNS = 10
 MOMENTS = 9
 # Gaussians are listed in this many runs at once: fixed, so that lists do not depend on threads.
 RUNS = 16
+# Rows that a kernel is called for at a time, see `parts`.
+GAUSSIANS_AT_ONCE = 4096
+TILES_AT_ONCE = 32
 
 _F = np.float32
 _D = np.float64
@@ -61,10 +67,12 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 def _jit(function: F) -> F:
     """`numba.njit` with a type: kernels keep the signatures that are written here."""
+    # Division as in numpy: a check for zero would keep LLVM from using vector instructions.
+    options: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
     try:
-        kernel = numba.njit(parallel=True, fastmath=_FAST, cache=True)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no folder for its cache that can be written
-        kernel = numba.njit(parallel=True, fastmath=_FAST)(function)
+        kernel = numba.njit(**options)(function)
     return cast("F", kernel)
 
 
@@ -107,10 +115,10 @@ def _basis(degree: int, x: Any, y: Any, z: Any, out: NDArray[np.float32]) -> Non
 
 @_jit
 def basis_functions(
-    degree: int, directions: NDArray[np.float32], out: NDArray[np.float32]
+    begin: int, end: int, degree: int, directions: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """Fills ``out`` (N, 16) at unit ``directions`` (N, 3), as far as ``degree`` has functions."""
-    for i in numba.prange(len(directions)):
+    for i in range(begin, end):
         _basis(degree, directions[i, 0], directions[i, 1], directions[i, 2], out[i])
 
 
@@ -216,6 +224,8 @@ def _axes(t: Any, r: Any, scales: NDArray[np.float32], u: NDArray[np.float64]) -
 
 @_jit
 def project(
+    begin: int,
+    end: int,
     means: NDArray[np.float32],
     quats: NDArray[np.float32],
     scales: NDArray[np.float32],
@@ -245,7 +255,10 @@ def project(
     centre = np.empty(3, np.float32)
     for k in range(3):
         centre[k] = -(view[k] * view[3] + view[4 + k] * view[7] + view[8 + k] * view[11])
-    for i in numba.prange(len(means)):
+    r, t = np.empty(9, np.float32), np.empty(6, np.float32)
+    u = np.empty((2, 3), np.float64)
+    basis = np.empty(16, np.float32)
+    for i in range(begin, end):
         rows[i, 0] = rows[i, 1] = 0
         px, py, pz = means[i, 0], means[i, 1], means[i, 2]
         x = view[0] * px + view[1] * py + view[2] * pz + view[3]
@@ -253,9 +266,6 @@ def project(
         z = view[8] * px + view[9] * py + view[10] * pz + view[11]
         if not (z >= _F(near) and z <= _F(far) and z > 0):
             continue
-        r = np.empty(9, np.float32)
-        t = np.empty(6, np.float32)
-        u = np.empty((2, 3), np.float64)
         _rotation(quats[i], r)
         _to_screen(view, lens, x, y, z, t)
         a, b, c, sharp = _axes(t, r, scales[i], u)
@@ -292,7 +302,6 @@ def project(
                 there = channel < colors.shape[2]
                 splats[i, 6 + channel] = colors[i, 0, channel] if there else _F(0)
         else:
-            basis = np.empty(16, np.float32)
             dx, dy, dz = px - centre[0], py - centre[1], pz - centre[2]
             length = _F(1) / _F(math.sqrt(dx * dx + dy * dy + dz * dz))
             _basis(degree, dx * length, dy * length, dz * length, basis)
@@ -316,6 +325,8 @@ def project(
 
 @_jit
 def find_spans(
+    begin: int,
+    end: int,
     splats: NDArray[np.float32],
     order: NDArray[np.int64],
     rows: NDArray[np.int32],
@@ -332,8 +343,8 @@ def find_spans(
     of pixel centres: exact. Floats decide it here and nowhere else, since two compilations of
     the same comparison may disagree.
     """
-    end, per_tile = _F(across), _F(1 / TILE)
-    for rank in numba.prange(len(order)):
+    edge, per_tile = _F(across), _F(1 / TILE)
+    for rank in range(begin, end):
         i = order[rank]
         mx, my, reach = splats[i, 0], splats[i, 1], splats[i, 9]
         pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
@@ -350,8 +361,8 @@ def find_spans(
             y = min(max(-turn, low), high)
             half = _F(math.sqrt(max(limit - (qq * y) * (qq * y), _F(0))))
             right = mx - (pq * y - half) * per_pp
-            x0 = int(min(max((left + _F(0.5)) * per_tile, _F(0)), end))
-            x1 = int(min(max((right - _F(0.5)) * per_tile + _F(1), _F(0)), end))
+            x0 = int(min(max((left + _F(0.5)) * per_tile, _F(0)), edge))
+            x1 = int(min(max((right - _F(0.5)) * per_tile + _F(1), _F(0)), edge))
             if low > high or x1 < x0:
                 x1 = x0
             spans[k, 0], spans[k, 1] = x0, x1
@@ -362,6 +373,8 @@ def find_spans(
 
 @_jit
 def tally_tiles(
+    begin: int,
+    end: int,
     rows: NDArray[np.int32],
     first: NDArray[np.int64],
     across: int,
@@ -373,7 +386,7 @@ def tally_tiles(
     A run is one of RUNS equal parts of the Gaussians by depth.
     """
     visible = len(rows)
-    for run in numba.prange(RUNS):
+    for run in range(begin, end):
         for rank in range(run * visible // RUNS, (run + 1) * visible // RUNS):
             k = first[rank]
             for row in range(rows[rank, 0], rows[rank, 1]):
@@ -384,6 +397,8 @@ def tally_tiles(
 
 @_jit
 def fill_lists(
+    begin: int,
+    end: int,
     order: NDArray[np.int64],
     rows: NDArray[np.int32],
     first: NDArray[np.int64],
@@ -399,7 +414,7 @@ def fill_lists(
     tiles) is where a run begins in the list of a tile; it is used up.
     """
     visible = len(rows)
-    for run in numba.prange(RUNS):
+    for run in range(begin, end):
         for rank in range(run * visible // RUNS, (run + 1) * visible // RUNS):
             i, k = order[rank], first[rank]
             pair = first_pair[i]
@@ -467,6 +482,8 @@ def _rows_in_tile(my: Any, reach: Any) -> Any:
 
 @_jit
 def blend(
+    begin: int,
+    end: int,
     splats: NDArray[np.float32],
     starts: NDArray[np.int64],
     lists: NDArray[np.int32],
@@ -482,7 +499,7 @@ def blend(
     height, width = transmittance.shape
     across = (width + TILE - 1) // TILE
     limit = _F(max_alpha)
-    for tile in numba.prange(len(starts) - 1):
+    for tile in range(begin, end):
         left, top = (tile % across) * TILE, (tile // across) * TILE
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
@@ -493,8 +510,8 @@ def blend(
             pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            first, end = _rows_in_tile(my, reach)
-            for y in range(first, end):
+            first, beyond = _rows_in_tile(my, reach)
+            for y in range(first, beyond):
                 dy = _F(y) - my
                 sheared, q = pq * dy, qq * dy
                 qsquared = q * q
@@ -527,6 +544,8 @@ def blend(
 
 @_jit
 def blend_backward(
+    begin: int,
+    end: int,
     splats: NDArray[np.float32],
     starts: NDArray[np.int64],
     lists: NDArray[np.int32],
@@ -546,7 +565,7 @@ def blend_backward(
     height, width = transmittance.shape
     across = (width + TILE - 1) // TILE
     limit = _F(max_alpha)
-    for tile in numba.prange(len(starts) - 1):
+    for tile in range(begin, end):
         left, top = (tile % across) * TILE, (tile // across) * TILE
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
@@ -565,8 +584,8 @@ def blend_backward(
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
             s = sp = sq = spp = spq = sqq = by_red = by_green = by_blue = _F(0)
-            first, end = _rows_in_tile(my, reach)
-            for y in range(first, end):
+            first, beyond = _rows_in_tile(my, reach)
+            for y in range(first, beyond):
                 dy = _F(y) - my
                 sheared, q = pq * dy, qq * dy
                 qsquared = q * q
@@ -618,12 +637,14 @@ def blend_backward(
 
 @_jit
 def gather(
+    begin: int,
+    end: int,
     by_pair: NDArray[np.float32],
     first_pair: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> None:
     """Sums the moments of each Gaussian over its tiles, always in the same order."""
-    for i in numba.prange(len(out)):
+    for i in range(begin, end):
         for m in range(MOMENTS):
             out[i, m] = _F(0)
         for pair in range(first_pair[i], first_pair[i + 1]):
@@ -633,6 +654,8 @@ def gather(
 
 @_jit
 def project_backward(
+    begin: int,
+    end: int,
     means: NDArray[np.float32],
     quats: NDArray[np.float32],
     scales: NDArray[np.float32],
@@ -658,8 +681,13 @@ def project_backward(
     centre = np.empty(3, np.float32)
     for k in range(3):
         centre[k] = -(view[k] * view[3] + view[4 + k] * view[7] + view[8 + k] * view[11])
+    r, t = np.empty(9, np.float32), np.empty(6, np.float32)
+    axes = np.empty((2, 3), np.float64)
+    by_r, by_t = np.empty(9, np.float32), np.empty(6, np.float32)
+    basis, weights = np.empty(16, np.float32), np.empty(16, np.float32)
+    slope = np.empty(3, np.float32)
     two, half = _F(2), _F(0.5)
-    for i in numba.prange(len(means)):
+    for i in range(begin, end):
         if first_pair[i + 1] == first_pair[i]:
             continue
         pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
@@ -677,9 +705,6 @@ def project_backward(
         x = view[0] * px + view[1] * py + view[2] * pz + view[3]
         y = view[4] * px + view[5] * py + view[6] * pz + view[7]
         z = view[8] * px + view[9] * py + view[10] * pz + view[11]
-        r = np.empty(9, np.float32)
-        t = np.empty(6, np.float32)
-        axes = np.empty((2, 3), np.float64)
         inverse_length = _rotation(quats[i], r)
         u, v = _to_screen(view, lens, x, y, z, t)
         a, b, c, sharp = _axes(t, r, scales[i], axes)
@@ -694,8 +719,7 @@ def project_backward(
             cov_c += _F(g * (a / sharp - two * (pq * pq + qq * qq)))
 
         # cov = U U^T with U = t r diag(scale): d/dU = 2 (d/d cov) U.
-        by_t = np.zeros(6, np.float32)
-        by_r = np.empty(9, np.float32)
+        by_t[:] = _F(0)
         for k in range(3):
             scale = scales[i, k]
             w0 = t[0] * r[k] + t[1] * r[3 + k] + t[2] * r[6 + k]
@@ -761,9 +785,8 @@ def project_backward(
             dx, dy, dz = px - centre[0], py - centre[1], pz - centre[2]
             length = _F(1) / _F(math.sqrt(dx * dx + dy * dy + dz * dz))
             dx, dy, dz = dx * length, dy * length, dz * length
-            basis = np.empty(16, np.float32)
             _basis(degree, dx, dy, dz, basis)
-            weights = np.zeros(16, np.float32)
+            weights[:] = _F(0)
             for channel in range(3):
                 # Colours are clamped at zero from below.
                 if splats[i, 6 + channel] > 0:
@@ -772,7 +795,6 @@ def project_backward(
                         by_colors[i, k, channel] += basis[k] * g
                         weights[k] += colors[i, k, channel] * g
             if degree > 0:
-                slope = np.empty(3, np.float32)
                 _basis_slope(degree, dx, dy, dz, weights, slope)
                 along = slope[0] * dx + slope[1] * dy + slope[2] * dz
                 by_means[i, 0] += (slope[0] - along * dx) * length

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from gscodec.errors import UsageError
+from gscodec.render.parts import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,22 +27,26 @@ except ImportError as error:
 
 _U = np.uint64  # indices without numba's check for negative ones, see `kernels`
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_ROWS = 1024  # in one go, see `parts`
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _jit(function: F) -> F:
     try:
-        kernel = numba.njit(parallel=True, fastmath=_FAST, cache=True)(function)
+        kernel = numba.njit(nogil=True, fastmath=_FAST, cache=True)(function)
     except RuntimeError:  # numba finds no folder for its cache that can be written
-        kernel = numba.njit(parallel=True, fastmath=_FAST)(function)
+        kernel = numba.njit(nogil=True, fastmath=_FAST)(function)
     return cast("F", kernel)
 
 
 def evaluate(network: Perceptron, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Outputs (N, outputs) float32 of ``inputs`` (N, inputs), before the output's activation."""
     out = np.empty((len(inputs), network.outputs), np.float32)
-    _evaluate(
+    in_parts(
+        _evaluate,
+        len(out),
+        _ROWS,
         _ready(inputs),
         _ready(network.hidden_weight.T),
         _ready(network.hidden_bias),
@@ -59,6 +64,8 @@ def _ready(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @_jit
 def _evaluate(
+    begin: int,
+    end: int,
     inputs: NDArray[np.float32],
     hidden_weight: NDArray[np.float32],
     hidden_bias: NDArray[np.float32],
@@ -66,10 +73,13 @@ def _evaluate(
     out_bias: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """Weights are (inputs, H) and (H, outputs): inner loops run along rows."""
+    """Fills ``out`` from row ``begin`` to ``end``.
+
+    Weights are (inputs, H) and (H, outputs): inner loops run along rows.
+    """
     width, hidden, outputs = inputs.shape[1], len(hidden_bias), len(out_bias)
-    for n in numba.prange(len(inputs)):
-        inner = np.empty(hidden, np.float32)
+    inner = np.empty(hidden, np.float32)
+    for n in range(begin, end):
         for h in range(_U(hidden)):
             inner[h] = hidden_bias[h]
         for i in range(_U(width)):

@@ -14,6 +14,7 @@ import numpy as np
 
 from gscodec.errors import SceneError
 from gscodec.render import kernels
+from gscodec.render.parts import in_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +130,10 @@ class Projection:
         width, height = self.size
         image = np.empty((height, width, 3), np.float32)
         transmittance = np.empty((height, width), np.float32)
-        kernels.blend(
+        in_parts(
+            kernels.blend,
+            len(self.starts) - 1,
+            kernels.TILES_AT_ONCE,
             self.splats,
             self.starts,
             self.lists,
@@ -145,7 +149,10 @@ class Projection:
 
         Gradients by colours are added for SH coefficients only; else moments hold them.
         """
-        kernels.project_backward(
+        in_parts(
+            kernels.project_backward,
+            len(self.splats),
+            kernels.GAUSSIANS_AT_ONCE,
             *self.gaussians.arrays(),
             self.gaussians.degree,
             self.view,
@@ -183,7 +190,10 @@ class Picture:
         if by_alpha is None:
             by_alpha = np.zeros_like(self.transmittance)
         by_pair = np.empty((len(own.lists), kernels.MOMENTS), np.float32)
-        kernels.blend_backward(
+        in_parts(
+            kernels.blend_backward,
+            len(own.starts) - 1,
+            kernels.TILES_AT_ONCE,
             own.splats,
             own.starts,
             own.lists,
@@ -195,7 +205,8 @@ class Picture:
             by_pair,
         )
         out = np.empty((len(own.splats), kernels.MOMENTS), np.float32)
-        kernels.gather(by_pair, own.first_pair, out)
+        at_once = kernels.GAUSSIANS_AT_ONCE
+        in_parts(kernels.gather, len(out), at_once, by_pair, own.first_pair, out)
         return out
 
     def backward(
@@ -251,7 +262,10 @@ def project(
     depths = np.zeros(n, np.float32)
     rows = np.empty((n, 2), np.int32)
     size = (camera.width, camera.height)
-    kernels.project(
+    in_parts(
+        kernels.project,
+        n,
+        kernels.GAUSSIANS_AT_ONCE,
         *gaussians.arrays(),
         gaussians.degree,
         view,
@@ -291,17 +305,19 @@ def _lists(
     first = _running_sum(rows[:, 1] - rows[:, 0])
     _check_memory(int(first[-1]), size)
     spans, counts = np.empty((first[-1], 2), np.int32), np.zeros(len(splats), np.int64)
-    kernels.find_spans(splats, order, rows, first, across, spans, counts)
+    found = (splats, order, rows, first, across, spans, counts)
+    in_parts(kernels.find_spans, len(order), kernels.GAUSSIANS_AT_ONCE, *found)
     first_pair = _running_sum(counts)
     _check_memory(int(first_pair[-1]), size)
     tally = np.zeros((kernels.RUNS, across * down), np.int32)
-    kernels.tally_tiles(rows, first, across, spans, tally)
+    in_parts(kernels.tally_tiles, kernels.RUNS, 1, rows, first, across, spans, tally)
     # In a list, the runs follow each other: they are sorted by tile, then by run.
     places = _running_sum(tally.T)
     starts = places[:: kernels.RUNS].copy()
     places = np.ascontiguousarray(places[:-1].reshape(-1, kernels.RUNS).T)
     lists = np.empty((first_pair[-1], 2), np.int32)
-    kernels.fill_lists(order, rows, first, across, spans, first_pair, places, lists)
+    filled = (order, rows, first, across, spans, first_pair, places, lists)
+    in_parts(kernels.fill_lists, kernels.RUNS, 1, *filled)
     return first_pair, starts, lists
 
 

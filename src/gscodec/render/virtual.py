@@ -2,6 +2,9 @@
 
 A scene goes in, cameras come out that see every Gaussian a viewer may see, about as much as
 the cameras of the training did. Lengths are those of the core of the scene until the very end.
+
+Invariant: no large product of a BLAS in here or in the modules below, for its sums depend on the
+number of threads; `numpy.einsum` has none.
 """
 
 from __future__ import annotations
@@ -96,7 +99,7 @@ def virtual_cameras(
         cameras=tuple(_camera(pose, place.up, sample, width, height) for pose in poses),
         kind=_kind(place),
         note=_note(place),
-        seen=float(importance @ (exposure > 1e-3 * exposure.mean())),
+        seen=float(importance[exposure > 1e-3 * exposure.mean()].sum()),
     )
 
 

@@ -89,7 +89,8 @@ def choose(
     Places close to one that is taken become less plausible: colours depend on the direction.
     """
     every = plausible.sum(axis=0)
-    typical = every @ views.weights / max(float(every.sum()), 1e-300) + 1e-6
+    shown = np.einsum("m,mn->n", every, views.weights)
+    typical = shown / max(float(every.sum()), 1e-300) + 1e-6
     seen = np.zeros(len(importance), np.float32)
     left = plausible.astype(np.float32)
     least = left * _LEFT_AT_LEAST
@@ -97,7 +98,8 @@ def choose(
     chosen: list[int] = []
     for step in range(min(count, int((every > 0).sum()))):
         wanted = (importance / (_PATIENCE * typical + seen / max(step, 1))).astype(np.float32)
-        best = int((left[step % len(left)] * (views.weights @ wanted)).argmax())
+        gain = np.einsum("mn,n->m", views.weights, wanted)
+        best = int((left[step % len(left)] * gain).argmax())
         chosen.append(best)
         seen += views.weights[best]
         square = ((eyes - eyes[best]) ** 2).sum(axis=1) / (_BESIDE * views.distance[best]) ** 2

@@ -81,7 +81,7 @@ def recognise(sample: Sample, near: float, outwards: Candidates, inwards: Candid
     core /= max(float(core.sum()), 1e-300)
     front = find_front(ways, visible, core)
     length = float(np.linalg.norm(front))
-    hidden = 1 - float(visible.max(axis=0) @ core)
+    hidden = 1 - float((visible.max(axis=0) * core).sum())
     walls = _walls(sample) if _is_enclosed(outwards) else None
     signs = _ONE_SIDED * length + 2 * max(0.0, hidden - HIDDEN) + _background(sample)
     signs += min(_share_filled(inwards, front), _FAT)
@@ -105,7 +105,7 @@ def find_front(
     chance = visible + _FAINT
     for _ in range(_STEPS):
         part = shares[:, None] * chance
-        shares = (part / part.sum(axis=0)) @ core
+        shares = np.einsum("dn,n->d", part / part.sum(axis=0), core)
     front: NDArray[np.float64] = 3 * (shares - shares.mean()) @ ways
     return front
 
@@ -119,19 +119,25 @@ def facing(eyes: NDArray[np.float64], front: NDArray[np.float64]) -> NDArray[np.
 
 def within_hull(eyes: NDArray[np.float64], hull: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of ``eyes`` (M, 3) something is farther out than, (M,)."""
-    way = (eyes @ directions(len(hull)).T).argmax(axis=1)
+    way = _nearest(eyes, directions(len(hull)))
     result: NDArray[np.bool_] = np.linalg.norm(eyes, axis=1) < hull[way]
     return result
 
 
 def _hull(sample: Sample, ways: NDArray[np.float64]) -> NDArray[np.float64]:
     solid = sample.solid > 0
-    way = (sample.means[solid] @ ways.T).argmax(axis=1)
+    way = _nearest(sample.means[solid], ways)
     distance = np.linalg.norm(sample.means[solid], axis=1)
     hull = np.zeros(len(ways))
     for k in np.unique(way):
         hull[k] = np.quantile(distance[way == k], _NEARLY_ALL)
     return hull
+
+
+def _nearest(points: NDArray[np.floating], ways: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of ``ways`` (D, 3) each of ``points`` (N, 3) is towards, (N,)."""
+    result: NDArray[np.int64] = np.einsum("nk,dk->nd", points, ways).argmax(axis=1)
+    return result
 
 
 def _from_outside(sample: Sample, way: NDArray[np.float64], near: float) -> NDArray[np.float32]:

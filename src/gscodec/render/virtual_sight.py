@@ -73,7 +73,8 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
     """What a camera with pose ``view`` (4, 4) and ``focal`` (in widths) sees beyond ``near``."""
     n = len(sample)
     rows = np.ascontiguousarray(view[:3], np.float32)
-    depths = sample.means @ rows[2, :3] + rows[2, 3]
+    x, y, z = sample.means.T
+    depths = rows[2, 0] * x + rows[2, 1] * y + rows[2, 2] * z + rows[2, 3]
     order = np.argsort(depths, kind="stable")
     order = order[np.searchsorted(depths[order], near, side="right") :]
     weights, visible = np.zeros(n, np.float32), np.zeros(n, np.float32)
