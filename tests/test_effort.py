@@ -85,7 +85,7 @@ def test_photographs_are_the_target(scene: GaussianScene) -> None:
     black = tuple(np.zeros((EDGE, EDGE, 3), np.float16) for _ in VIEWS.cameras)
     views = TargetViews(VIEWS.cameras, black)
     dark = gscodec.encode_with_report(
-        scene, "hac", lam=1e-3, views=views, effort="high", iterations=80
+        scene, "hac", lam=1e-3, views=views, effort="high", iterations=240
     )
     before = render(scene, VIEWS.cameras[0]).mean()
     after = render(dark.reconstruction, VIEWS.cameras[0]).mean()

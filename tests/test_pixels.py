@@ -94,7 +94,7 @@ def test_no_cameras_measure_nothing(scene: Canonical) -> None:
     assert not found.colour.any()
     assert not found.opacity.any()
     prior = closed_form(scene.means, scene.opacity_logits, scene.log_scales, scene.disc)
-    weights = combine(prior, found, 0.5)
+    weights = combine(prior, found, 0.5, 1.0)
     assert (weights.dc > 0).all()
     assert (weights.position > 0).all()
 

@@ -43,7 +43,11 @@ MAX_LOG_SCALE = 30.0
 # source is worth at lambda = 1.
 _PRICE = 2e-2
 _COHERENCE_VIEWS = 8
-_BITS_PER_GAUSSIAN = 40.0  # that leaving one out saves, about
+_BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
+_PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
+_PRUNE_LEFT = (
+    0.3  # part of the error of leaving Gaussians out that descending does not take back
+)
 _PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
 ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 
@@ -105,11 +109,13 @@ class Source:
         scene: GaussianScene,
         cameras: Sequence[Camera],
         seed: int,
+        together: float,
         progress: Callable[[float], None],
     ) -> tuple[Source, PixelSensitivity]:
         """With weights measured over ``cameras``, and what was measured.
 
-        ``scene`` is the one that this source is of, row by row.
+        ``scene`` is the one that this source is of, row by row. ``together`` is 1 where values
+        are rounded one by one; 0 if their errors did not agree at all.
         """
         sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
         canonical = Canonical(
@@ -122,7 +128,7 @@ class Source:
         )
         pixels = measure(canonical, cameras, probes=2, seed=seed, progress=progress)
         agreeing = coherence(canonical, cameras[:_COHERENCE_VIEWS], pixels)
-        return replace(self, weights=combine(self.weights, pixels, agreeing)), pixels
+        return replace(self, weights=combine(self.weights, pixels, agreeing, together)), pixels
 
     def take(self, order: NDArray[np.int64]) -> Source:
         """The rows ``order``."""
@@ -183,8 +189,8 @@ def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([y + u - v, y + 2 * v, y - u - v], axis=-1)
 
 
-def unneeded(source: Source, pixels: PixelSensitivity, price: float) -> NDArray[np.bool_]:
-    """(N,) whether a Gaussian changes pictures by less than its bits are worth.
+def removal_costs(source: Source, pixels: PixelSensitivity) -> NDArray[np.float64]:
+    """(N,) about the squared error of a picture that leaving a Gaussian out makes.
 
     Taking a Gaussian away changes a picture by its opacity times the derivative, which is that
     by the logit over opacity times (1 - opacity).
@@ -194,9 +200,28 @@ def unneeded(source: Source, pixels: PixelSensitivity, price: float) -> NDArray[
     seen = pixels.colour > 0
     overlap = np.ones(len(seen))
     overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
-    change *= 1 + _PRUNE_COHERENCE * (overlap - 1)
-    result: NDArray[np.bool_] = change < price * _BITS_PER_GAUSSIAN
+    result: NDArray[np.float64] = change * (1 + _PRUNE_COHERENCE * (overlap - 1))
     return result
+
+
+def unneeded(
+    costs: NDArray[np.float64], price: float, error: Callable[[NDArray[np.bool_]], float]
+) -> NDArray[np.bool_]:
+    """(N,) which Gaussians are not worth their bits.
+
+    ``costs`` as of `removal_costs`; ``error`` gives the true squared error of a picture when
+    the Gaussians that are asked about are left out. Left out together, they err the same way,
+    by up to dozens of times the sum of their costs, so the threshold is tried out.
+    """
+    worth = price * _BITS_PER_GAUSSIAN
+    best, gain = np.zeros(len(costs), dtype=bool), 0.0
+    for share in _PRUNE_SHARES:
+        tried = costs < share * worth
+        now = worth * int(tried.sum()) - _PRUNE_LEFT * error(tried)
+        if now < gain:
+            break
+        best, gain = tried, now
+    return best
 
 
 def position_bits(source: Source, price: float) -> int:

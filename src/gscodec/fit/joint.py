@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gscodec.fit.drawing import draw
+from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.threads import one_thread_an_operation
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _LAST_RATE = 0.1  # what is left of them at the end
 # pictures show a value, fast steps would leave it wherever the last ones threw it.
 _ENOUGH = 400
 _BETAS = (0.9, 0.99)
+# Half of what a bit is worth, in squared steps, where steps are ideal; see `sensitivity.BIT_PRICE`.
+_BIT_WORTH = BIT_PRICE / 2
+_PATIENCE = 20  # iterations before an error is taken for more than that of a bad view
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
 
@@ -58,6 +62,15 @@ class Law:
     sigma: NDArray[np.float32]
     made_up_for: tuple[int, ...] = ()
 
+    def bits(self, values: NDArray[np.float64]) -> float:
+        """Of all ``values`` (N, columns) together, if their law is that of Laplace."""
+        number = np.rint(np.abs(values - self.centre) / self.step)
+        decay = math.sqrt(2) * self.step / np.maximum(self.sigma, 1e-30)
+        zero = -np.expm1(-decay / 2)
+        other = np.exp(-decay * (number - 0.5)) * -np.expm1(-decay) / 2
+        share = np.where(number == 0, zero, other)
+        return float(-np.log2(np.maximum(share, 2**-_MOST_BITS)).sum())
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -67,16 +80,24 @@ class Schedule:
         iterations: Steps of Adam, one view each.
         pace: From the number of steps of this run to the share of the whole optimisation that
             is done; a run ends early when this reaches 1.
-        noisy: Whether values get the noise of their quantisation (HAC, eq. 4).
+        coding: How values are shown: "exact"; "noisy", with the noise of their quantisation
+            (HAC, eq. 4); or "rounded", as they are going to be decoded. Gradients pass straight
+            through either.
         planned: Iterations of the whole optimisation, about.
         gentle: Factor of the learning rates.
+        ceiling: A run is given up when its mean squared error stays above this.
     """
 
     iterations: int
     pace: Callable[[int], float]
-    noisy: bool
+    coding: Literal["exact", "noisy", "rounded"]
     planned: int
     gentle: float = 1.0
+    ceiling: float = math.inf
+
+
+class DivergedError(Exception):
+    """Steps of a descent were too large."""
 
 
 class Joint:
@@ -111,8 +132,12 @@ class Joint:
     ) -> list[NDArray[np.float64]]:
         """Columns after descending in the groups from ``first`` on; earlier ones are fixed.
 
-        What is free in the drawing changes in place. ``progress`` gets the share that is done
-        and the mean squared error of late.
+        With rounding, group ``first`` comes back rounded, ready to be coded under its law. What
+        is free in the drawing changes in place. ``progress`` gets the share that is done and
+        the mean squared error of late.
+
+        Raises:
+            DivergedError: The error is above the ceiling of ``schedule``.
         """
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
         fixed, starts = values[:first], values[first:]
@@ -140,9 +165,14 @@ class Joint:
                     for v, move, pull in zip(starts, moves, pulls, strict=True)
                 ]
                 shown = moved
-                if schedule.noisy:
+                if schedule.coding == "noisy":
                     shown = [
                         v + pull.noise(v.detach(), self._generator)
+                        for v, pull in zip(moved, pulls, strict=True)
+                    ]
+                elif schedule.coding == "rounded":
+                    shown = [
+                        v + (pull.rounded(v.detach()) - v.detach())
                         for v, pull in zip(moved, pulls, strict=True)
                     ]
                 error = self._error([*fixed, *shown])
@@ -154,12 +184,16 @@ class Joint:
                 size = float(error.detach())
                 recent = size if not iteration else 0.95 * recent + 0.05 * size
                 progress(share, recent)
+                if recent > schedule.ceiling and iteration >= _PATIENCE:
+                    raise DivergedError
         done = [
             v + move.detach() * pull.step
             for v, move, pull in zip(starts, moves, pulls, strict=True)
         ]
         for limit, v in zip(self._drawing.limits[first:], done, strict=False):
             v.clamp_(-limit, limit)
+        if schedule.coding == "rounded":
+            done[0] = pulls[0].rounded(done[0])
         return [*columns[:first], *(v.cpu().numpy().astype(np.float64) for v in done)]
 
     def _error(self, values: Sequence[Tensor]) -> Tensor:
@@ -200,6 +234,20 @@ class _Pull:
         """Bits per step (N, columns); within half a step the law is flat on top."""
         offset = (values - self._centre) * (2 / self.step)
         return offset.clamp_(-1, 1).mul_(self._slope)
+
+    def rounded(self, values: Tensor) -> Tensor:
+        """Where a value is decoded: a whole number of steps from its centre.
+
+        The larger of two neighbours must be nearer by what its bits are worth.
+        """
+        offset = (values - self._centre) / self.step
+        size = offset.abs()
+        # Bits that 1 costs more than 0, of a Laplace law; higher numbers cost the slope.
+        first = 1 + self._slope / 2 - torch.log2(1 + torch.exp2(-self._slope / 2))
+        number = torch.floor(size + 0.5 - (_BIT_WORTH * self._slope).clamp_max(0.5))
+        nonzero = size >= 0.5 + (_BIT_WORTH * first).clamp_max(0.5)
+        number = torch.where(nonzero, number.clamp_min(1), torch.where(number == 1, 0, number))
+        return self._centre + offset.sign() * number * self.step
 
     def noise(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Uniform noise of a step; a value near its centre is decoded as the centre instead."""

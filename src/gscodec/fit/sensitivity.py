@@ -127,14 +127,18 @@ def _turn(
     return result
 
 
-def combine(prior: Sensitivity, pixels: PixelSensitivity, coherence_rest: float) -> Sensitivity:
+def combine(
+    prior: Sensitivity, pixels: PixelSensitivity, coherence_rest: float, together: float
+) -> Sensitivity:
     """Measured sensitivities with a share of the closed form, errors of neighbours agreeing.
 
-    ``coherence_rest`` is the part of the errors of higher SH coefficients that agree.
+    ``coherence_rest`` is the part of the errors of higher SH coefficients that agree; of every
+    agreement, ``together`` remains.
     """
     seen = pixels.colour > 0
     overlap = np.ones(len(seen))
     overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
+    overlap = 1 + together * (overlap - 1)
     shape = 1 + COHERENCE_SHAPE * (overlap - 1)
     share = SHAPE_PRIOR * pixels.colour / prior.dc + PRIOR
     rotation = np.stack([pixels.rotation[:, 0], pixels.rotation[:, 1:].mean(axis=1)], axis=1)

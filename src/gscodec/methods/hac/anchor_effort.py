@@ -18,8 +18,6 @@ from gscodec.methods.hac.effort import (
     LATE,
     MODEL_SHARE,
     NO_TIME,
-    SETTLE_RATE,
-    SETTLE_SHARE,
     Clock,
     joint,
     merged,
@@ -39,6 +37,9 @@ if TYPE_CHECKING:
     from gscodec.methods.hac.blocks import BlockEncoder
     from gscodec.methods.hac.layout import Model
 
+_SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
+_SETTLE_RATE = 0.1  # of the learning rates when settling begins
+
 
 def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
     """The scene after descending through the renderer: fewer anchors, other values."""
@@ -47,7 +48,7 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
 
     scene, index = encoding.scene, np.arange(len(encoding.scene))
     targets = encoding.views.targets()
-    clock, done = Clock(encoding), 0
+    clock, done = Clock(encoding, _SETTLE_SHARE), 0
     while clock.share(done) < 1:
         work = encoding.prepared(scene, index, lam, prune=clock.share(done) < LATE)
         model = encoding.fit(work, MODEL_SHARE)
@@ -62,7 +63,7 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
             fit.columns_of(work.placed, encoding.chunks),
             laws,
             0,
-            Schedule(clock.round, pace, noisy=True, planned=clock.planned(before)),
+            Schedule(clock.round, pace, coding="noisy", planned=clock.planned(before)),
             report(encoding, laws),
         )
         columns[-1] = columns[-1] * np.repeat(work.source.present, 3, axis=1)
@@ -112,8 +113,8 @@ class Settling:
         self._columns: list[NDArray[np.float64]] = []
         self._groups = len(work.source.columns)
         self._coded = np.repeat(work.source.present, 3, axis=1)
-        self._iterations = round(SETTLE_SHARE * (options.iterations or ITERATIONS))
-        self._limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or np.inf)
+        self._iterations = round(_SETTLE_SHARE * (options.iterations or ITERATIONS))
+        self._limit = time.monotonic() + _SETTLE_SHARE * (options.time_limit or np.inf)
 
     def columns(
         self, done: Sequence[BlockEncoder], columns: list[NDArray[np.float64]]
@@ -141,8 +142,10 @@ class Settling:
         def pace(taken: int) -> float:
             return max(taken / iterations, (time.monotonic() - start) / seconds)
 
-        planned = round(self._iterations / SETTLE_SHARE)
-        schedule = Schedule(iterations, pace, noisy=False, planned=planned, gentle=SETTLE_RATE)
+        planned = round(self._iterations / _SETTLE_SHARE)
+        schedule = Schedule(
+            iterations, pace, coding="exact", planned=planned, gentle=_SETTLE_RATE
+        )
         self._columns = self._descent.run(
             self._columns,
             self._laws,

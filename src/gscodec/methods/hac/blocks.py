@@ -81,7 +81,6 @@ class BlockEncoder:
         ``log2_ideal`` (rows, steps) are the steps at which a bit is worth its error. With
         ``laws``, how each value is coded is kept.
         """
-        from gscodec.fit.joint import Law
         from gscodec.fit.sensitivity import BIT_PRICE
 
         number = len(self.values)
@@ -103,14 +102,17 @@ class BlockEncoder:
         self.values.append(values)
         self._context.append(model.features(group, self.values[-1]))
         if laws:
-            steps = floats(step, model)
-            sigma = np.exp2((level.astype(np.float64) - UNIT_LEVEL) / LEVELS_PER_OCTAVE)
             # What is not coded stays where it is: it has hardly a step.
-            steps = np.where(coded, steps, _NO_STEP)
+            steps = np.where(coded, floats(step, model), _NO_STEP)
             middle = floats(np.where(coded, centre, 0), model)
-            spread = (sigma * steps).astype(np.float32)
-            law = Law(middle.astype(np.float32), steps.astype(np.float32), spread)
-            self.laws.append(law)
+            self.laws.append(_law(middle, steps, level))
+
+    def next_law(self) -> Law:
+        """How the next group will be coded, given those that are."""
+        number = len(self.values)
+        (_, group), model = self._layout[number], self._model.groups[number]
+        centre, step, level = model.predict(group, self._context.seen())
+        return _law(floats(centre, model), floats(step, model), level)
 
     def decoded(self) -> NDArray[np.float64]:
         """What the last coded group decodes to, (rows, columns)."""
@@ -123,6 +125,15 @@ class BlockEncoder:
     def finish(self) -> list[tuple[Attribute, bytes]]:
         """The streams, one per attribute."""
         return [(a, encoder.finish()) for a, encoder in self._encoders.items()]
+
+
+def _law(
+    centre: NDArray[np.float64], step: NDArray[np.float64], level: NDArray[np.uint8]
+) -> Law:
+    from gscodec.fit.joint import Law
+
+    sigma = step * np.exp2((level.astype(np.float64) - UNIT_LEVEL) / LEVELS_PER_OCTAVE)
+    return Law(centre.astype(np.float32), step.astype(np.float32), sigma.astype(np.float32))
 
 
 def _cheapest(

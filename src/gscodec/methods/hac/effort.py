@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from gscodec.errors import SceneError
-from gscodec.geometry.rotation import is_disc
+from gscodec.geometry.rotation import from_twist_swing, is_disc, to_twist_swing
 from gscodec.methods.hac.blocks import ROTATION, BlockEncoder
 from gscodec.methods.hac.layout import groups
 from gscodec.methods.hac.options import ITERATIONS
@@ -38,22 +38,29 @@ if TYPE_CHECKING:
 ROUND = 300  # iterations under one model, at least
 _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
-SETTLE_SHARE = 0.2  # of all iterations, or of the time: kept for settling
-SETTLE_RATE = 0.1  # of the learning rates when settling begins
+SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
+_CEILING_ONE_IN = 8  # of the views, for the error before a round
+_CALM = 0.25  # of the learning rates at first: values that overlap overshoot together
+_CALMER = 4  # times smaller learning rates after a descent that diverged
+_LEAST_CALM = 1 / 300  # of learning rates; with smaller ones nothing is lost
+_SETTLE_RATE = 0.2  # of the learning rates when settling begins, where the scene is no wilder
 NO_TIME = 1e-9  # seconds, when all are spent
+_PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 
 
 class Clock:
     """The share of an optimisation that is done, by iterations or by time."""
 
-    def __init__(self, encoding: Encoding | AnchorEncoding) -> None:
+    def __init__(self, encoding: Encoding | AnchorEncoding, settle_share: float) -> None:
+        """``settle_share`` of all iterations, or of the time, is kept for settling."""
         options = encoding.options
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
         self.started = time.monotonic()
         self.known = options.iterations or (0 if options.time_limit else ITERATIONS)
-        self.round = max(ROUND, round((1 - SETTLE_SHARE) * self.known / _MOST_ROUNDS))
+        self._rounds = 1 - settle_share  # share of them in all
+        self.round = max(ROUND, round(self._rounds * self.known / _MOST_ROUNDS))
 
     def planned(self, done: int) -> int:
         """Iterations of the whole optimisation; against the clock, as ``done`` of them tell."""
@@ -63,7 +70,7 @@ class Clock:
     def share(self, done: int) -> float:
         """0 to 1 for the rounds; settling comes after."""
         spent = (time.monotonic() - self.started) / self.seconds
-        return max(done / self.total, spent) / (1 - SETTLE_SHARE)
+        return max(done / self.total, spent) / self._rounds
 
 
 @dataclass(frozen=True)
@@ -75,17 +82,19 @@ class State:
         index: (N,) int64, which Gaussian of the original scene each one is.
         done: Iterations so far.
         share: Of the rounds, so far.
+        calm: Factor of the learning rates that the scene bears.
     """
 
     scene: GaussianScene
     index: NDArray[np.int64]
     done: int
     share: float
+    calm: float = _CALM
 
     def save(self, key: bytes) -> bytes:
         """As bytes; ``key`` says what it is the state of."""
         file = io.BytesIO()
-        progress = np.array([self.done, self.share])
+        progress = np.array([self.done, self.share, self.calm])
         fields: dict[str, NDArray[np.generic]] = {**self.scene.attributes()}
         fields |= {"index": self.index, "progress": progress}
         fields["key"] = np.frombuffer(key, np.uint8)
@@ -102,7 +111,8 @@ class State:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 fields = {name: file[name] for name in file.files}
-            index, (done, share) = fields.pop("index"), fields.pop("progress").tolist()
+            index, progress = fields.pop("index"), fields.pop("progress").tolist()
+            done, share, calm = progress
             if fields.pop("key").tobytes() != key:
                 raise SceneError(
                     "resume: found the state of another scene or of other settings; start anew"
@@ -110,7 +120,7 @@ class State:
             scene = replace(source.take(index), **fields)
         except (ValueError, KeyError, OSError, EOFError, IndexError, BadZipFile) as error:
             raise SceneError(f"resume: found no state of an optimisation ({error})") from error
-        return cls(scene, index, int(done), float(share))
+        return cls(scene, index, int(done), float(share), float(calm))
 
 
 def _key(encoding: Encoding, lam: float) -> bytes:
@@ -120,19 +130,20 @@ def _key(encoding: Encoding, lam: float) -> bytes:
     return hashlib.sha256(encoding.scene.digest() + repr(settings).encode()).digest()
 
 
-def optimised(encoding: Encoding, lam: float) -> Work:
-    """The scene after descending through the renderer: fewer Gaussians, other values."""
-    from gscodec.fit.joint import Schedule
+def optimised(encoding: Encoding, lam: float) -> tuple[Work, float]:
+    """The scene after descending through the renderer: fewer Gaussians, other values.
+
+    And the factor of the learning rates that it bears.
+    """
+    from gscodec.fit.joint import DivergedError, Schedule
 
     options = encoding.options
     everything = np.arange(len(encoding.scene))
     state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
     if options.resume is not None:
         state = State.load(options.resume, key, encoding.scene)
-    if not encoding.views.cameras:
-        return encoding.work(lam)
     targets = encoding.views.targets()
-    clock = Clock(encoding)
+    clock = Clock(encoding, SETTLE_SHARE)
     resumed = state.share
     while state.share < 1:
         work = _pruned(encoding, state, lam, prune=state.share < LATE)
@@ -143,28 +154,52 @@ def optimised(encoding: Encoding, lam: float) -> Work:
         def pace(done: int, before: int = before) -> float:
             return resumed + (1 - resumed) * clock.share(before + done)
 
-        planned = clock.planned(before)
-        schedule = Schedule(clock.round, pace, noisy=True, planned=planned)
-        scene = _descend(encoding, work, laws, targets, schedule, lam)
+        schedule = Schedule(
+            clock.round, pace, coding="noisy", planned=clock.planned(before), gentle=state.calm
+        )
+        try:
+            scene = _descend(encoding, work, laws, targets, schedule, lam)
+        except DivergedError:
+            state = replace(state, calm=state.calm / _CALMER)
+            continue
         done = before + clock.round
-        state = State(scene, work.index, done, pace(clock.round))
+        state = State(scene, work.index, done, pace(clock.round), state.calm)
         if options.checkpoint is not None:
             options.checkpoint(state.save(key))
-    return _pruned(encoding, state, lam, prune=False)
+    return _pruned(encoding, state, lam, prune=False), state.calm
 
 
 def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Work:
     """Measured, without Gaussians that are not worth their bits, and in order."""
-    from gscodec.fit.hac import unneeded
+    from gscodec.fit.hac import removal_costs, unneeded
 
     scene, index = state.scene, state.index
     untouched = scene is encoding.scene
     source, pixels = encoding.original if untouched else encoding.measured(scene)
     if prune:
-        kept = np.flatnonzero(~unneeded(source, pixels, encoding.price(lam)))
+        costs = removal_costs(source, pixels)
+        leaving = unneeded(costs, encoding.price(lam), _error_without(encoding, scene))
+        kept = np.flatnonzero(~leaving)
         if len(kept):
             scene, index, source = scene.take(kept), index[kept], source.take(kept)
     return encoding.prepared(scene, index, source, lam)
+
+
+def _error_without(
+    encoding: Encoding, scene: GaussianScene
+) -> Callable[[NDArray[np.bool_]], float]:
+    """How far some Gaussians of ``scene`` left out change pictures: mean squared error."""
+    from gscodec.render.scene import render
+
+    cameras = encoding.views.measuring[::_PRUNING_ONE_IN]
+    before = [render(scene, camera) for camera in cameras]
+
+    def error(leaving: NDArray[np.bool_]) -> float:
+        rest = scene.take(np.flatnonzero(~leaving))
+        pairs = zip(before, cameras, strict=True)
+        return float(np.mean([np.mean((b - render(rest, c)) ** 2) for b, c in pairs]))
+
+    return error
 
 
 def _laws(encoding: Encoding, work: Work, model: Model, lam: float) -> list[Law]:
@@ -205,6 +240,8 @@ def _descend(
     from gscodec.fit.hac import to_scene
 
     disc = is_disc(work.source.columns[1])
+    if schedule.gentle > _LEAST_CALM:
+        schedule = replace(schedule, ceiling=_ceiling(encoding, work, laws, targets, lam))
     columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
         laws,
@@ -213,6 +250,23 @@ def _descend(
         report(encoding, laws),
     )
     return to_scene(columns, work.scene, disc)
+
+
+def _ceiling(
+    encoding: Encoding,
+    work: Work,
+    laws: Sequence[Law],
+    targets: Sequence[NDArray[np.float16]],
+    lam: float,
+) -> float:
+    """The error at which a descent has lost the scene: it grew by what all bits are worth."""
+    from gscodec.render.scene import render
+
+    few = range(0, len(targets), _CEILING_ONE_IN)
+    pictures = (np.clip(render(work.scene, encoding.views.cameras[n]), 0, 1) for n in few)
+    errors = [np.mean((p - targets[n]) ** 2) for n, p in zip(few, pictures, strict=True)]
+    bits = sum(law.bits(c) for law, c in zip(laws, work.source.columns, strict=True))
+    return float(np.mean(errors)) + encoding.price(lam) * bits
 
 
 def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
@@ -245,46 +299,52 @@ def joint(
 
 
 def settling(
-    encoding: Encoding, work: Work, model: Model, lam: float
+    encoding: Encoding, work: Work, model: Model, lam: float, calm: float
 ) -> Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]]:
-    """What `Encoding.coded` calls after each group: later groups adapt to decoded ones."""
+    """What `Encoding.coded` calls before each group: it is rounded together with later ones.
+
+    Rounding values one by one leaves errors that agree with each other. Here values move until
+    the picture of the rounded ones is right. That is worth something only under the very laws
+    that code them: those of a group are known when all groups before it are decoded, so groups
+    take turns, and those that follow are rounded by what `_laws` expects of them.
+    """
     from gscodec.fit.joint import Schedule
 
     columns = list(work.source.columns)
-    if not encoding.views.cameras:
-        return lambda _: columns
     laws = _laws(encoding, work, model, lam)
     shown = drawing(encoding, work)
     descent = joint(encoding, shown, encoding.views.targets(), lam)
     options = encoding.options
     total = SETTLE_SHARE * (options.iterations or ITERATIONS)
     limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or math.inf)
-    last = len(columns) - 1
-    turns = last - ROTATION
+    disc = is_disc(work.source.columns[ROTATION - 1])
 
     def settle(done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
         nonlocal columns
-        number = len(done[0].values) - 1
-        columns[number] = np.concatenate([block.decoded() for block in done])
-        if number == ROTATION - 1:
-            shown.turn_about(np.concatenate([is_disc(b.values[number]) for b in done]))
-        if ROTATION <= number < last:
-            iterations = max(1, round(total / turns))
-            start = time.monotonic()
-            seconds = max((limit - start) / (last - number), NO_TIME)
+        number = len(done[0].values)
+        if number:
+            columns[number - 1] = np.concatenate([block.decoded() for block in done])
+        if number == ROTATION:  # the decoder knows the axes of twists from decoded scales
+            quats = from_twist_swing(columns[ROTATION], disc)
+            decoded = np.concatenate([is_disc(block.values[ROTATION - 1]) for block in done])
+            columns[ROTATION] = to_twist_swing(quats.astype(np.float64), decoded)
+            shown.turn_about(decoded)
+        laws[number] = merged([[block.next_law()] for block in done])[0]
+        iterations = max(1, round(total / len(columns)))
+        start = time.monotonic()
+        seconds = max((limit - start) / (len(columns) - number), NO_TIME)
 
-            def pace(taken: int) -> float:
-                return max(taken / iterations, (time.monotonic() - start) / seconds)
+        def pace(taken: int) -> float:
+            return max(taken / iterations, (time.monotonic() - start) / seconds)
 
-            schedule = Schedule(
-                iterations,
-                pace,
-                noisy=False,
-                planned=round(total / SETTLE_SHARE),
-                gentle=SETTLE_RATE,
-            )
-            told = report(encoding, laws)
-            columns = descent.run(columns, laws, number + 1, schedule, told)
+        schedule = Schedule(
+            iterations,
+            pace,
+            coding="rounded",
+            planned=round(total / SETTLE_SHARE),
+            gentle=_SETTLE_RATE * math.sqrt(calm / _CALM),
+        )
+        columns = descent.run(columns, laws, number, schedule, report(encoding, laws))
         return columns
 
     return settle

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from gscodec.methods.hac.options import Options
 
 _MAX_COORDINATE = 1e18  # squares of distances must stay finite
+# Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
+_LEFT_TOGETHER = 0.1
 _OVERHEAD = 800  # bytes of header, notes and envelopes, about
 
 
@@ -118,38 +120,54 @@ class Encoding:
 
     def at(self, lam: float) -> Coded:
         """The file at ``lam``."""
-        if self.options.effort == "high":
-            from gscodec.methods.hac.effort import optimised, settling
-
-            work = optimised(self, lam)
-            model = self.fit(work, lam)
-            return self.coded(work, model, lam, settling(self, work, model, lam))
-        work = self.work(lam)
-        return self.coded(work, self.fit(work, lam), lam)
+        work, calm = self._chosen(lam)
+        return self._finished(work, calm, self.fit(work, lam), lam)
 
     def at_target(self) -> Coded:
         """The file that has the wanted size or PSNR: the fit is reused while searching."""
         options = self.options
         work = self.work(options.lam)
-        lam = self._search(work, self.fit(work, options.lam), options.lam)
-        if options.effort == "high":
-            from gscodec.methods.hac.effort import optimised
+        coded = partial(self.coded, work)
+        lam, _ = self._search(coded, self.fit(work, options.lam), options.lam)
+        work, calm = self._chosen(lam)
+        finished = partial(self._finished, work, calm)
+        _, found = self._search(finished, self.fit(work, lam), lam)
+        return found
 
-            work = optimised(self, lam)
-        else:
-            work = self.work(lam)
-        model = self.fit(work, lam)
-        best = self._search(work, model, lam)
-        return self.coded(work, shifted(model, best / lam), best)
+    def _search(
+        self, code: Callable[[Model, float], Coded], model: Model, fitted: float
+    ) -> tuple[float, Coded]:
+        """Lambda and file; ``model`` is learned at ``fitted``."""
+        tried: dict[float, Coded] = {}
 
-    def _search(self, work: Work, model: Model, fitted: float) -> float:
         def result(lam: float) -> float:
-            coded = self.coded(work, shifted(model, lam / fitted), lam)
+            tried[lam] = coded = code(shifted(model, lam / fitted), lam)
             if self.options.target_psnr is not None:
                 return self.views.psnr(coded.reconstruction)
             return float(sum(len(s.data) for s in coded.payload.streams) + _OVERHEAD)
 
-        return search(result, fitted, self.options.target_bytes, self.options.target_psnr)
+        best = search(result, fitted, self.options.target_bytes, self.options.target_psnr)
+        return best, tried[best]
+
+    @property
+    def _descends(self) -> bool:
+        """Whether values are found through the renderer."""
+        return self.options.effort == "high" and bool(self.views.cameras)
+
+    def _chosen(self, lam: float) -> tuple[Work, float]:
+        """What is coded, and the factor of learning rates that it bears."""
+        if not self._descends:
+            return self.work(lam), 1.0
+        from gscodec.methods.hac.effort import optimised
+
+        return optimised(self, lam)
+
+    def _finished(self, work: Work, calm: float, model: Model, lam: float) -> Coded:
+        if not self._descends:
+            return self.coded(work, model, lam)
+        from gscodec.methods.hac.effort import settling
+
+        return self.coded(work, model, lam, settling(self, work, model, lam, calm))
 
     # --- steps ---------------------------------------------------------------------------
 
@@ -174,7 +192,13 @@ class Encoding:
         from gscodec.fit.hac import Source
 
         report = partial(self.progress, "measure")
-        return Source.of(scene).measured(scene, self.views.measuring, self.options.seed, report)
+        return Source.of(scene).measured(
+            scene,
+            self.views.measuring,
+            self.options.seed,
+            _LEFT_TOGETHER if self._descends else 1.0,
+            report,
+        )
 
     def prepared(
         self, scene: GaussianScene, index: NDArray[np.int64], source: Source, lam: float
@@ -234,8 +258,8 @@ class Encoding:
     ) -> Coded:
         """Codes ``work`` under ``model``.
 
-        ``settle`` is called after each group with the encoders of all blocks and gives columns
-        for the groups that follow: they can make up for what coding has changed so far.
+        ``settle`` is called before each group with the encoders of all blocks and gives columns
+        for this group and those that follow: they can make up for what coding has changed.
         """
         layout = groups(work.scene.sh_degree)
         ideal = self.ideal(work, lam)
@@ -245,7 +269,8 @@ class Encoding:
 
         def step(item: tuple[slice, BlockEncoder], number: int) -> None:
             rows, block = item
-            wanted = block.wanted([c[rows] for c in columns], quats[rows])
+            turned = quats[rows] if settle is None else None
+            wanted = block.wanted([c[rows] for c in columns], turned)
             block.code(wanted, ideal[number][rows], laws=False)
 
         def whole(rows: slice) -> BlockEncoder:
@@ -262,8 +287,8 @@ class Encoding:
             items = self.block_encoders(work, model)
             done = [block for _, block in items]
             for number in range(len(layout)):
-                in_parallel(partial(step, number=number), items, threads, lambda _: None)
                 columns = settle(done)
+                in_parallel(partial(step, number=number), items, threads, lambda _: None)
                 report((number + 1) / len(layout))
         return self._assembled(work, model, lam, done)
 
