@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 ROUND = 300  # iterations under one model, at least
 _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
-SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
+SETTLE_SHARE = 0.4  # of all iterations, or of the time: kept for settling
 _CEILING_ONE_IN = 8  # of the views, for the error before a round
-_CALM = 0.25  # of the learning rates at first: values that overlap overshoot together
+# Of the learning rates at first: values that overlap overshoot together.
+_CALM, _CALM_TO_PHOTOGRAPHS = 0.25, 0.5
 _CALMER = 4  # times smaller learning rates after a descent that diverged
 _LEAST_CALM = 1 / 300  # of learning rates; with smaller ones nothing is lost
-_SETTLE_RATE = 0.2  # of the learning rates when settling begins, where the scene is no wilder
+_SETTLE_RATE = 0.3  # of the learning rates when settling begins, where the scene is no wilder
 NO_TIME = 1e-9  # seconds, when all are spent
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
@@ -89,7 +90,7 @@ class State:
     index: NDArray[np.int64]
     done: int
     share: float
-    calm: float = _CALM
+    calm: float
 
     def save(self, key: bytes) -> bytes:
         """As bytes; ``key`` says what it is the state of."""
@@ -139,7 +140,9 @@ def optimised(encoding: Encoding, lam: float) -> tuple[Work, float]:
 
     options = encoding.options
     everything = np.arange(len(encoding.scene))
-    state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
+    # Photographs are another target than the source, and the way there is longer.
+    calm = _CALM if encoding.views.photographs is None else _CALM_TO_PHOTOGRAPHS
+    state, key = State(encoding.scene, everything, 0, 0.0, calm), _key(encoding, lam)
     if options.resume is not None:
         state = State.load(options.resume, key, encoding.scene)
     targets = encoding.views.targets()
@@ -240,7 +243,7 @@ def _descend(
     from gscodec.fit.hac import to_scene
 
     disc = is_disc(work.source.columns[1])
-    if schedule.gentle > _LEAST_CALM:
+    if schedule.gentle > _LEAST_CALM and encoding.views.photographs is None:
         schedule = replace(schedule, ceiling=_ceiling(encoding, work, laws, targets, lam))
     columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
