@@ -41,7 +41,6 @@ _ENOUGH = 400
 _BETAS = (0.9, 0.99)
 # Half of what a bit is worth, in squared steps, where steps are ideal; see `sensitivity.BIT_PRICE`.
 _BIT_WORTH = BIT_PRICE / 2
-_PATIENCE = 20  # iterations before an error is taken for more than that of a bad view
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
 
@@ -62,15 +61,6 @@ class Law:
     sigma: NDArray[np.float32]
     made_up_for: tuple[int, ...] = ()
 
-    def bits(self, values: NDArray[np.float64]) -> float:
-        """Of all ``values`` (N, columns) together, if their law is that of Laplace."""
-        number = np.rint(np.abs(values - self.centre) / self.step)
-        decay = math.sqrt(2) * self.step / np.maximum(self.sigma, 1e-30)
-        zero = -np.expm1(-decay / 2)
-        other = np.exp(-decay * (number - 0.5)) * -np.expm1(-decay) / 2
-        share = np.where(number == 0, zero, other)
-        return float(-np.log2(np.maximum(share, 2**-_MOST_BITS)).sum())
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -85,7 +75,6 @@ class Schedule:
             through either.
         planned: Iterations of the whole optimisation, about.
         gentle: Factor of the learning rates.
-        ceiling: A run is given up when its mean squared error stays above this.
     """
 
     iterations: int
@@ -93,11 +82,6 @@ class Schedule:
     coding: Literal["exact", "noisy", "rounded"]
     planned: int
     gentle: float = 1.0
-    ceiling: float = math.inf
-
-
-class DivergedError(Exception):
-    """Steps of a descent were too large."""
 
 
 class Joint:
@@ -135,9 +119,6 @@ class Joint:
         With rounding, group ``first`` comes back rounded, ready to be coded under its law. What
         is free in the drawing changes in place. ``progress`` gets the share that is done and
         the mean squared error of late.
-
-        Raises:
-            DivergedError: The error is above the ceiling of ``schedule``.
         """
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
         fixed, starts = values[:first], values[first:]
@@ -184,8 +165,6 @@ class Joint:
                 size = float(error.detach())
                 recent = size if not iteration else 0.95 * recent + 0.05 * size
                 progress(share, recent)
-                if recent > schedule.ceiling and iteration >= _PATIENCE:
-                    raise DivergedError
         done = [
             v + move.detach() * pull.step
             for v, move, pull in zip(starts, moves, pulls, strict=True)

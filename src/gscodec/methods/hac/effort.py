@@ -38,13 +38,10 @@ if TYPE_CHECKING:
 ROUND = 300  # iterations under one model, at least
 _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
-SETTLE_SHARE = 0.4  # of all iterations, or of the time: kept for settling
-_CEILING_ONE_IN = 8  # of the views, for the error before a round
-# Of the learning rates at first: values that overlap overshoot together.
-_CALM, _CALM_TO_PHOTOGRAPHS = 0.25, 0.5
-_CALMER = 4  # times smaller learning rates after a descent that diverged
-_LEAST_CALM = 1 / 300  # of learning rates; with smaller ones nothing is lost
-_SETTLE_RATE = 0.3  # of the learning rates when settling begins, where the scene is no wilder
+SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
+# Of the learning rates, in rounds and when settling begins: values that overlap in a picture
+# overshoot together, so larger steps undo more than they mend.
+_ROUND_RATE, _RATE_TO_PHOTOGRAPHS, _SETTLE_RATE = 0.25, 0.5, 0.2
 NO_TIME = 1e-9  # seconds, when all are spent
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
@@ -83,19 +80,17 @@ class State:
         index: (N,) int64, which Gaussian of the original scene each one is.
         done: Iterations so far.
         share: Of the rounds, so far.
-        calm: Factor of the learning rates that the scene bears.
     """
 
     scene: GaussianScene
     index: NDArray[np.int64]
     done: int
     share: float
-    calm: float
 
     def save(self, key: bytes) -> bytes:
         """As bytes; ``key`` says what it is the state of."""
         file = io.BytesIO()
-        progress = np.array([self.done, self.share, self.calm])
+        progress = np.array([self.done, self.share])
         fields: dict[str, NDArray[np.generic]] = {**self.scene.attributes()}
         fields |= {"index": self.index, "progress": progress}
         fields["key"] = np.frombuffer(key, np.uint8)
@@ -112,8 +107,7 @@ class State:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 fields = {name: file[name] for name in file.files}
-            index, progress = fields.pop("index"), fields.pop("progress").tolist()
-            done, share, calm = progress
+            index, (done, share) = fields.pop("index"), fields.pop("progress").tolist()
             if fields.pop("key").tobytes() != key:
                 raise SceneError(
                     "resume: found the state of another scene or of other settings; start anew"
@@ -121,7 +115,7 @@ class State:
             scene = replace(source.take(index), **fields)
         except (ValueError, KeyError, OSError, EOFError, IndexError, BadZipFile) as error:
             raise SceneError(f"resume: found no state of an optimisation ({error})") from error
-        return cls(scene, index, int(done), float(share), float(calm))
+        return cls(scene, index, int(done), float(share))
 
 
 def _key(encoding: Encoding, lam: float) -> bytes:
@@ -131,18 +125,16 @@ def _key(encoding: Encoding, lam: float) -> bytes:
     return hashlib.sha256(encoding.scene.digest() + repr(settings).encode()).digest()
 
 
-def optimised(encoding: Encoding, lam: float) -> tuple[Work, float]:
-    """The scene after descending through the renderer: fewer Gaussians, other values.
-
-    And the factor of the learning rates that it bears.
-    """
-    from gscodec.fit.joint import DivergedError, Schedule
+def optimised(encoding: Encoding, lam: float) -> Work:
+    """The scene after descending through the renderer: fewer Gaussians, other values."""
+    from gscodec.fit.joint import Schedule
 
     options = encoding.options
     everything = np.arange(len(encoding.scene))
     # Photographs are another target than the source, and the way there is longer.
-    calm = _CALM if encoding.views.photographs is None else _CALM_TO_PHOTOGRAPHS
-    state, key = State(encoding.scene, everything, 0, 0.0, calm), _key(encoding, lam)
+    to_photographs = encoding.views.photographs is not None
+    rate = _RATE_TO_PHOTOGRAPHS if to_photographs else _ROUND_RATE
+    state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
     if options.resume is not None:
         state = State.load(options.resume, key, encoding.scene)
     targets = encoding.views.targets()
@@ -158,18 +150,14 @@ def optimised(encoding: Encoding, lam: float) -> tuple[Work, float]:
             return resumed + (1 - resumed) * clock.share(before + done)
 
         schedule = Schedule(
-            clock.round, pace, coding="noisy", planned=clock.planned(before), gentle=state.calm
+            clock.round, pace, coding="noisy", planned=clock.planned(before), gentle=rate
         )
-        try:
-            scene = _descend(encoding, work, laws, targets, schedule, lam)
-        except DivergedError:
-            state = replace(state, calm=state.calm / _CALMER)
-            continue
+        scene = _descend(encoding, work, laws, targets, schedule, lam)
         done = before + clock.round
-        state = State(scene, work.index, done, pace(clock.round), state.calm)
+        state = State(scene, work.index, done, pace(clock.round))
         if options.checkpoint is not None:
             options.checkpoint(state.save(key))
-    return _pruned(encoding, state, lam, prune=False), state.calm
+    return _pruned(encoding, state, lam, prune=False)
 
 
 def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Work:
@@ -243,8 +231,6 @@ def _descend(
     from gscodec.fit.hac import to_scene
 
     disc = is_disc(work.source.columns[1])
-    if schedule.gentle > _LEAST_CALM and encoding.views.photographs is None:
-        schedule = replace(schedule, ceiling=_ceiling(encoding, work, laws, targets, lam))
     columns = joint(encoding, drawing(encoding, work), targets, lam).run(
         work.source.columns,
         laws,
@@ -253,23 +239,6 @@ def _descend(
         report(encoding, laws),
     )
     return to_scene(columns, work.scene, disc)
-
-
-def _ceiling(
-    encoding: Encoding,
-    work: Work,
-    laws: Sequence[Law],
-    targets: Sequence[NDArray[np.float16]],
-    lam: float,
-) -> float:
-    """The error at which a descent has lost the scene: it grew by what all bits are worth."""
-    from gscodec.render.scene import render
-
-    few = range(0, len(targets), _CEILING_ONE_IN)
-    pictures = (np.clip(render(work.scene, encoding.views.cameras[n]), 0, 1) for n in few)
-    errors = [np.mean((p - targets[n]) ** 2) for n, p in zip(few, pictures, strict=True)]
-    bits = sum(law.bits(c) for law, c in zip(laws, work.source.columns, strict=True))
-    return float(np.mean(errors)) + encoding.price(lam) * bits
 
 
 def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
@@ -302,7 +271,7 @@ def joint(
 
 
 def settling(
-    encoding: Encoding, work: Work, model: Model, lam: float, calm: float
+    encoding: Encoding, work: Work, model: Model, lam: float
 ) -> Callable[[Sequence[BlockEncoder]], list[NDArray[np.float64]]]:
     """What `Encoding.coded` calls before each group: it is rounded together with later ones.
 
@@ -345,7 +314,7 @@ def settling(
             pace,
             coding="rounded",
             planned=round(total / SETTLE_SHARE),
-            gentle=_SETTLE_RATE * math.sqrt(calm / _CALM),
+            gentle=_SETTLE_RATE,
         )
         columns = descent.run(columns, laws, number, schedule, report(encoding, laws))
         return columns

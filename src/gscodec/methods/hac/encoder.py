@@ -120,8 +120,8 @@ class Encoding:
 
     def at(self, lam: float) -> Coded:
         """The file at ``lam``."""
-        work, calm = self._chosen(lam)
-        return self._finished(work, calm, self.fit(work, lam), lam)
+        work = self._chosen(lam)
+        return self._finished(work, self.fit(work, lam), lam)
 
     def at_target(self) -> Coded:
         """The file that has the wanted size or PSNR: the fit is reused while searching."""
@@ -129,9 +129,8 @@ class Encoding:
         work = self.work(options.lam)
         coded = partial(self.coded, work)
         lam, _ = self._search(coded, self.fit(work, options.lam), options.lam)
-        work, calm = self._chosen(lam)
-        finished = partial(self._finished, work, calm)
-        _, found = self._search(finished, self.fit(work, lam), lam)
+        work = self._chosen(lam)
+        _, found = self._search(partial(self._finished, work), self.fit(work, lam), lam)
         return found
 
     def _search(
@@ -154,20 +153,19 @@ class Encoding:
         """Whether values are found through the renderer."""
         return self.options.effort == "high" and bool(self.views.cameras)
 
-    def _chosen(self, lam: float) -> tuple[Work, float]:
-        """What is coded, and the factor of learning rates that it bears."""
+    def _chosen(self, lam: float) -> Work:
         if not self._descends:
-            return self.work(lam), 1.0
+            return self.work(lam)
         from gscodec.methods.hac.effort import optimised
 
         return optimised(self, lam)
 
-    def _finished(self, work: Work, calm: float, model: Model, lam: float) -> Coded:
+    def _finished(self, work: Work, model: Model, lam: float) -> Coded:
         if not self._descends:
             return self.coded(work, model, lam)
         from gscodec.methods.hac.effort import settling
 
-        return self.coded(work, model, lam, settling(self, work, model, lam, calm))
+        return self.coded(work, model, lam, settling(self, work, model, lam))
 
     # --- steps ---------------------------------------------------------------------------
 
