@@ -52,6 +52,7 @@ def cli(
     """Runs ``gscodec`` in this process, inside an empty folder."""
     monkeypatch.chdir(tmp_path)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    environment = dict(os.environ)
 
     def run(*args: str | Path, stdin: bytes = b"") -> Result:
         monkeypatch.setattr(sys, "argv", ["gscodec", *map(str, args)])
@@ -62,6 +63,10 @@ def cli(
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            os.environ.clear()
+            os.environ.update(environment)
+            if numba := sys.modules.get("numba"):
+                numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
         out, err = capfdbinary.readouterr()
         code = ended.value.code
         return Result(code if isinstance(code, int) else 0, out, err.decode())

@@ -244,6 +244,19 @@ def test_threads_reach_numpy(scene: Path) -> None:
     assert (result.returncode, result.stdout) == (0, b""), result.stderr
 
 
+def test_threads_do_not_upset_a_numba_that_runs(scene: Path) -> None:
+    """Numba compiles nothing more once it has threads and the environment asks for others."""
+    work = (
+        "os.environ['NUMBA_NUM_THREADS'] = '2'\nimport atexit, numba\n"
+        "numba.set_num_threads(2)\n"
+        "@numba.njit\ndef kernel(x): return x + 1\n"
+        "atexit.register(lambda: print(kernel(1), numba.get_num_threads()))"
+    )
+    args = ["encode", scene.name, "--method", "raw", "--threads", "1"]
+    result = python("-c", RUN_MAIN.format(work), *args, cwd=scene.parent)
+    assert (result.returncode, result.stdout) == (0, b"2 1\n"), result.stderr
+
+
 def test_version_and_module(tmp_path: Path) -> None:
     """``python -m gscodec --version`` names the version."""
     result = python("-m", "gscodec", "--version", cwd=tmp_path)

@@ -105,7 +105,7 @@ def decode(
                 session.progress("decode")
                 scene = decode_bytes(data, session.progress, threads)
             if bake and isinstance(scene, AnchorScene):
-                baked = _bake(source, scene, cameras, session.progress, threads)
+                baked = _bake(source, scene, cameras, session.progress)
                 scene = baked.scene
             result = (
                 write_checkpoint(scene) if isinstance(scene, AnchorScene) else write_ply(scene)
@@ -184,16 +184,11 @@ def _bake(
     scene: AnchorScene,
     cameras: Sequence[Camera],
     progress: Callable[[str, float], None],
-    threads: int | None,
 ) -> Baked:
-    import numba
-
     from gscodec.comparison import require_finite
     from gscodec.fit.bake import bake
 
     require_finite(scene, source)
-    if threads is not None:
-        numba.set_num_threads(min(threads, numba.get_num_threads()))
     return bake(scene, cameras, progress=progress)
 
 

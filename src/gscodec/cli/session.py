@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-_THREAD_VARIABLES = tuple(f"{pool}_NUM_THREADS" for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"))
+_THREAD_VARIABLES = tuple(f"{pool}_NUM_THREADS" for pool in ("OMP", "OPENBLAS", "MKL"))
 
 
 class View(Protocol):
@@ -137,8 +137,14 @@ class Session:
 
 def limit_threads(threads: int | None) -> None:
     """Must be called before numpy is imported, which starts its threads then."""
-    if threads is not None:
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    if threads is None:
+        return
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    numba = sys.modules.get("numba")
+    if numba is None:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    else:  # it reads the variable whenever it compiles, and no other number will do by then
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def peak_memory_bytes() -> int | None:
