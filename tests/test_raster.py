@@ -17,7 +17,8 @@ import torch
 import reference_raster
 from gscodec.camera import Camera
 from gscodec.errors import GscodecError, SceneError, UsageError
-from gscodec.render import activate, blend_weights, kernels, render, splat
+from gscodec.render import activate, blend_weights, render, splat
+from gscodec.render.compiled import compiled
 from gscodec.render.rasterization import rasterization
 from gscodec.render.splat import GSPLAT, INRIA, Conventions, Gaussians
 from scenes import make_scene
@@ -604,9 +605,10 @@ def test_kernels_need_numba_but_no_cache(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with monkeypatch.context() as patch:
         patch.setattr(numba, "njit", njit)
-        assert kernels._jit(len) is len
+        assert compiled(nogil=True)(len) is len
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "gscodec.render.kernels")
+    for module in ("kernels", "compiled"):
+        monkeypatch.delitem(sys.modules, f"gscodec.render.{module}")
     with pytest.raises(UsageError, match=r"numba; pip install 'gscodec\[render\]'"):
         importlib.import_module("gscodec.render.kernels")
 

@@ -12,12 +12,12 @@ from gscodec.coding import Family
 from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
 from gscodec.fit.sensitivity import (
     BIT_PRICE,
-    MAX_OVERLAP,
     MAX_STEP,
     Sensitivity,
     closed_form,
     combine,
     log2_ideal,
+    overlaps,
 )
 from gscodec.geometry.rotation import (
     from_twist_swing,
@@ -45,9 +45,7 @@ _PRICE = 2e-2
 _COHERENCE_VIEWS = 8
 _BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
 _PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
-_PRUNE_LEFT = (
-    0.3  # part of the error of leaving Gaussians out that descending does not take back
-)
+_PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
 _PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
 ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 
@@ -197,10 +195,7 @@ def removal_costs(source: Source, pixels: PixelSensitivity) -> NDArray[np.float6
     """
     opacity = 1 / (1 + np.exp(-source.columns[0][:, 0]))
     change = pixels.opacity / np.maximum(1 - opacity, 0.05) ** 2
-    seen = pixels.colour > 0
-    overlap = np.ones(len(seen))
-    overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
-    result: NDArray[np.float64] = change * (1 + _PRUNE_COHERENCE * (overlap - 1))
+    result: NDArray[np.float64] = change * (1 + _PRUNE_COHERENCE * (overlaps(pixels) - 1))
     return result
 
 

@@ -43,7 +43,7 @@ SHAPE_PRIOR = 0.1
 # Part of the errors that agree between Gaussians which share a pixel: such errors add up, not
 # their squares. From rendered PSNR; that of the higher SH coefficients is measured per scene.
 COHERENCE_DC, COHERENCE_SHAPE = 0.3, 0.1
-MAX_OVERLAP = 1e3
+_MAX_OVERLAP = 1e3
 # Largest ideal steps: beyond them a derivative says nothing.
 MAX_STEP = {"opacity": 1.0, "scale": 0.5, "rotation": 0.25, "colour": 0.5}
 
@@ -135,10 +135,7 @@ def combine(
     ``coherence_rest`` is the part of the errors of higher SH coefficients that agree; of every
     agreement, ``together`` remains.
     """
-    seen = pixels.colour > 0
-    overlap = np.ones(len(seen))
-    overlap[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, MAX_OVERLAP)
-    overlap = 1 + together * (overlap - 1)
+    overlap = 1 + together * (overlaps(pixels) - 1)
     shape = 1 + COHERENCE_SHAPE * (overlap - 1)
     share = SHAPE_PRIOR * pixels.colour / prior.dc + PRIOR
     rotation = np.stack([pixels.rotation[:, 0], pixels.rotation[:, 1:].mean(axis=1)], axis=1)
@@ -151,6 +148,14 @@ def combine(
         rotation=(rotation + share[:, None] * prior.rotation) * shape[:, None],
         position=(pixels.position + share * prior.position) * shape,
     )
+
+
+def overlaps(pixels: PixelSensitivity) -> NDArray[np.float64]:
+    """(N,) how many times worse errors are that agree with all others; 1 where nothing shows."""
+    seen = pixels.colour > 0
+    result = np.ones(len(seen))
+    result[seen] = np.clip(pixels.weight[seen] / pixels.colour[seen], 1, _MAX_OVERLAP)
+    return result
 
 
 def log2_ideal(

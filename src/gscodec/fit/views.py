@@ -54,6 +54,7 @@ class EncoderViews:
         picked = np.linspace(0, len(self.cameras) - 1, min(most, len(self.cameras)))
         return tuple(smaller(self.cameras[round(i)]) for i in picked)
 
+    @cached_property
     def targets(self) -> tuple[NDArray[np.float16], ...]:
         """What each camera should show, (H, W, 3), 0 to 1."""
         if self.photographs is not None:

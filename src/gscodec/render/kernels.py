@@ -24,21 +24,14 @@ All of it is one module because numba's cache looks for changes in the module of
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gscodec.errors import UsageError
+from gscodec.render.compiled import FAST, compiled, inlined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
-
-try:
-    import numba
-except ImportError as error:
-    raise UsageError("rendering needs numba; pip install 'gscodec[render]'") from error
 
 TILE = 16
 # Columns of a projected Gaussian: centre x, y; pp, pq, qq; opacity; red, green, blue; reach in y.
@@ -60,24 +53,8 @@ _STOP = _F(1e-4)
 _SLACK = 0.01
 # Wider Gaussians (pixels) are not drawn: the square of 1 / width must be a float32.
 _WIDEST = 1e18
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}  # NaN and infinity keep their meaning
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _jit(function: F) -> F:
-    """`numba.njit` with a type: kernels keep the signatures that are written here."""
-    # Division as in numpy: a check for zero would keep LLVM from using vector instructions.
-    options: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
-    try:
-        kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba finds no folder for its cache that can be written
-        kernel = numba.njit(**options)(function)
-    return cast("F", kernel)
-
-
-def _inline(function: F) -> F:
-    return cast("F", numba.njit(fastmath=_FAST, inline="always")(function))
+# Division as in numpy: a check for zero would keep LLVM from using vector instructions.
+_kernel = compiled(nogil=True, fastmath=FAST, error_model="numpy")
 
 
 # Real spherical harmonics, degrees 0 to 3, in the signs and order of 3DGS.
@@ -88,7 +65,7 @@ _C3A, _C3B, _C3C = _F(0.5900435899266435), _F(2.890611442640554), _F(0.457045799
 _C3D, _C3E = _F(0.3731763325901154), _F(1.445305721320277)
 
 
-@_inline
+@inlined
 def _basis(degree: int, x: Any, y: Any, z: Any, out: NDArray[np.float32]) -> None:
     """Basis functions (16,) at the unit direction x, y, z."""
     out[0] = _C0
@@ -113,7 +90,7 @@ def _basis(degree: int, x: Any, y: Any, z: Any, out: NDArray[np.float32]) -> Non
             out[15] = -_C3A * x * (xx - _F(3) * yy)
 
 
-@_jit
+@_kernel
 def basis_functions(
     begin: int, end: int, degree: int, directions: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
@@ -122,7 +99,7 @@ def basis_functions(
         _basis(degree, directions[i, 0], directions[i, 1], directions[i, 2], out[i])
 
 
-@_inline
+@inlined
 def _basis_slope(
     degree: int, x: Any, y: Any, z: Any, w: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
@@ -167,7 +144,7 @@ def _basis_slope(
     out[0], out[1], out[2] = dx, dy, dz
 
 
-@_inline
+@inlined
 def _rotation(q: NDArray[np.float32], r: NDArray[np.float32]) -> Any:
     """Rotation matrix (9,) of a quaternion w, x, y, z of any length; returns 1 / length.
 
@@ -184,7 +161,7 @@ def _rotation(q: NDArray[np.float32], r: NDArray[np.float32]) -> Any:
     return inverse
 
 
-@_inline
+@inlined
 def _to_screen(
     view: NDArray[np.float32], lens: NDArray[np.float32], x: Any, y: Any, z: Any, t: Any
 ) -> Any:
@@ -202,7 +179,7 @@ def _to_screen(
     return u, v
 
 
-@_inline
+@inlined
 def _axes(t: Any, r: Any, scales: NDArray[np.float32], u: NDArray[np.float64]) -> Any:
     """Axes on the screen, ``u`` (2, 3), and what follows: a, b, c, determinant.
 
@@ -222,7 +199,7 @@ def _axes(t: Any, r: Any, scales: NDArray[np.float32], u: NDArray[np.float64]) -
     return a, b, c, minor_0 * minor_0 + minor_1 * minor_1 + minor_2 * minor_2
 
 
-@_jit
+@_kernel
 def project(
     begin: int,
     end: int,
@@ -323,7 +300,7 @@ def project(
         splats[i, 9] = reach_y
 
 
-@_jit
+@_kernel
 def find_spans(
     begin: int,
     end: int,
@@ -371,7 +348,7 @@ def find_spans(
         counts[i] = n
 
 
-@_jit
+@_kernel
 def tally_tiles(
     begin: int,
     end: int,
@@ -395,7 +372,7 @@ def tally_tiles(
                 k += 1
 
 
-@_jit
+@_kernel
 def fill_lists(
     begin: int,
     end: int,
@@ -428,7 +405,7 @@ def fill_lists(
                 k += 1
 
 
-@_inline
+@inlined
 def _falloff(exponent: Any) -> Any:
     """exp(-exponent) for 0 <= exponent <= 5.6, relative error below 1e-6: a power of eight."""
     u = exponent * _F(-0.125)
@@ -452,7 +429,7 @@ _LANES = 6 * _PLANE
 _SCRATCH = 6 * _PLANE + TILE
 
 
-@_inline
+@inlined
 def _open_tile(
     buffer: NDArray[np.float32], left: int, top: int, width: int, height: int
 ) -> None:
@@ -466,7 +443,7 @@ def _open_tile(
         buffer[_LANES + x] = _F(x)
 
 
-@_inline
+@inlined
 def _alive(buffer: NDArray[np.float32]) -> Any:
     total = _F(0)
     for p in range(_PLANE):
@@ -474,13 +451,13 @@ def _alive(buffer: NDArray[np.float32]) -> Any:
     return total > 0
 
 
-@_inline
+@inlined
 def _rows_in_tile(my: Any, reach: Any) -> Any:
     """First row and end of the pixels of a tile that a Gaussian reaches, its centre at ``my``."""
     return int(max(my - reach + _F(1), _F(0))), int(min(my + reach + _F(1), _F(TILE)))
 
 
-@_jit
+@_kernel
 def blend(
     begin: int,
     end: int,
@@ -542,7 +519,7 @@ def blend(
                 image[v, u, 2] = buffer[_BLUE + spot] + t * background[2]
 
 
-@_jit
+@_kernel
 def blend_backward(
     begin: int,
     end: int,
@@ -635,7 +612,7 @@ def blend_backward(
                 break
 
 
-@_jit
+@_kernel
 def gather(
     begin: int,
     end: int,
@@ -652,7 +629,7 @@ def gather(
                 out[i, m] += by_pair[pair, m]
 
 
-@_jit
+@_kernel
 def project_backward(
     begin: int,
     end: int,

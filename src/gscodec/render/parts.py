@@ -17,15 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
-from gscodec.errors import UsageError
+from gscodec.render.compiled import thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-try:
-    import numba
-except ImportError as error:
-    raise UsageError("rendering needs numba; pip install 'gscodec[render]'") from error
 
 P = ParamSpec("P")
 
@@ -44,7 +39,7 @@ def in_parts(
         for begin in begins:  # shared: each thread takes the next part that is left
             kernel(begin, min(begin + part, count), *arguments, **more)
 
-    threads = min(numba.get_num_threads(), -(-count // part))
+    threads = min(thread_count(), -(-count // part))
     helpers = [_pool().submit(work) for _ in range(threads - 1)]
     work()
     for helper in helpers:

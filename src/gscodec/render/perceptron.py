@@ -6,38 +6,20 @@ of threads, as those of a BLAS may.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.errors import UsageError
+from gscodec.render.compiled import FAST, compiled
 from gscodec.render.parts import in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from gscodec.anchors import Perceptron
 
-try:
-    import numba
-except ImportError as error:
-    raise UsageError("rendering needs numba; pip install 'gscodec[render]'") from error
-
 _U = np.uint64  # indices without numba's check for negative ones, see `kernels`
-_FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 _ROWS = 1024  # in one go, see `parts`
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _jit(function: F) -> F:
-    try:
-        kernel = numba.njit(nogil=True, fastmath=_FAST, cache=True)(function)
-    except RuntimeError:  # numba finds no folder for its cache that can be written
-        kernel = numba.njit(nogil=True, fastmath=_FAST)(function)
-    return cast("F", kernel)
 
 
 def evaluate(network: Perceptron, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -62,7 +44,7 @@ def _ready(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.require(array, np.float32, ["C", "W"])
 
 
-@_jit
+@compiled(nogil=True, fastmath=FAST)
 def _evaluate(
     begin: int,
     end: int,

@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.errors import UsageError
+from gscodec.render.compiled import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from gscodec.render.virtual_sample import Sample
-
-try:
-    import numba
-except ImportError as error:
-    raise UsageError("rendering needs numba; pip install 'gscodec[render]'") from error
 
 WIDTH, HEIGHT = 64, 48
 FOCAL = 0.5 / math.tan(math.radians(29))  # in widths: 58 degrees across, as phones and viewers
@@ -35,16 +28,6 @@ _OPAQUE = 1e-3  # transmittance of pixels that take no more
 _BLUR = 0.3  # pixels squared, added to projected covariances so that no splat is missed
 _REAL_BLUR = 0.003  # what the 0.3 of renderers is, in these ten times larger pixels
 _REACH = 3.0  # standard deviations
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _jit(function: F) -> F:
-    try:
-        kernel = numba.njit(cache=True)(function)
-    except RuntimeError:  # numba finds no folder for its cache that can be written
-        kernel = numba.njit(function)
-    return cast("F", kernel)
 
 
 @dataclass(frozen=True)
@@ -98,7 +81,7 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
     return Sight(weights, visible, 1 - float(transmittance.mean()), distance, crowded)
 
 
-@_jit
+@compiled()
 def _blend(
     means: NDArray[np.float32],
     covariances: NDArray[np.float32],

@@ -47,7 +47,6 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
     from gscodec.fit.joint import Schedule
 
     scene, index = encoding.scene, np.arange(len(encoding.scene))
-    targets = encoding.views.targets()
     clock, done = Clock(encoding, _SETTLE_SHARE), 0
     while clock.share(done) < 1:
         work = encoding.prepared(scene, index, lam, prune=clock.share(done) < LATE)
@@ -59,7 +58,7 @@ def optimised(encoding: AnchorEncoding, lam: float) -> AnchorWork:
         def pace(taken: int, before: int = before) -> float:
             return clock.share(before + taken)
 
-        columns = joint(encoding, shown, targets, lam).run(
+        columns = joint(encoding, shown, lam).run(
             fit.columns_of(work.placed, encoding.chunks),
             laws,
             0,
@@ -109,7 +108,7 @@ class Settling:
         self._encoding, self._work = encoding, work
         self._laws = _laws(encoding, work, model)
         self._shown = _drawing(encoding, work)
-        self._descent = joint(encoding, self._shown, encoding.views.targets(), lam)
+        self._descent = joint(encoding, self._shown, lam)
         self._columns: list[NDArray[np.float64]] = []
         self._groups = len(work.source.columns)
         self._coded = np.repeat(work.source.present, 3, axis=1)

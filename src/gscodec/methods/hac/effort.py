@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROUND = 300  # iterations under one model, at least
 _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
-SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
+_SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
 # Of the learning rates, in rounds and when settling begins: values that overlap in a picture
 # overshoot together, so larger steps undo more than they mend.
 _ROUND_RATE, _RATE_TO_PHOTOGRAPHS, _SETTLE_RATE = 0.25, 0.5, 0.2
@@ -137,8 +137,7 @@ def optimised(encoding: Encoding, lam: float) -> Work:
     state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
     if options.resume is not None:
         state = State.load(options.resume, key, encoding.scene)
-    targets = encoding.views.targets()
-    clock = Clock(encoding, SETTLE_SHARE)
+    clock = Clock(encoding, _SETTLE_SHARE)
     resumed = state.share
     while state.share < 1:
         work = _pruned(encoding, state, lam, prune=state.share < LATE)
@@ -152,7 +151,7 @@ def optimised(encoding: Encoding, lam: float) -> Work:
         schedule = Schedule(
             clock.round, pace, coding="noisy", planned=clock.planned(before), gentle=rate
         )
-        scene = _descend(encoding, work, laws, targets, schedule, lam)
+        scene = _descend(encoding, work, laws, schedule, lam)
         done = before + clock.round
         state = State(scene, work.index, done, pace(clock.round))
         if options.checkpoint is not None:
@@ -223,7 +222,6 @@ def _descend(
     encoding: Encoding,
     work: Work,
     laws: Sequence[Law],
-    targets: Sequence[NDArray[np.float16]],
     schedule: Schedule,
     lam: float,
 ) -> GaussianScene:
@@ -231,7 +229,7 @@ def _descend(
     from gscodec.fit.hac import to_scene
 
     disc = is_disc(work.source.columns[1])
-    columns = joint(encoding, drawing(encoding, work), targets, lam).run(
+    columns = joint(encoding, drawing(encoding, work), lam).run(
         work.source.columns,
         laws,
         0,
@@ -253,7 +251,6 @@ def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
 def joint(
     encoding: Encoding | AnchorEncoding,
     drawing: Drawing,
-    targets: Sequence[NDArray[np.float16]],
     lam: float,
 ) -> Joint:
     """An optimisation of what is drawn through the views."""
@@ -263,7 +260,7 @@ def joint(
     return Joint(
         drawing,
         encoding.views.cameras,
-        targets,
+        encoding.views.targets,
         encoding.price(lam),
         seed=encoding.options.seed,
         device=on_device(encoding.options.device),
@@ -285,10 +282,10 @@ def settling(
     columns = list(work.source.columns)
     laws = _laws(encoding, work, model, lam)
     shown = drawing(encoding, work)
-    descent = joint(encoding, shown, encoding.views.targets(), lam)
+    descent = joint(encoding, shown, lam)
     options = encoding.options
-    total = SETTLE_SHARE * (options.iterations or ITERATIONS)
-    limit = time.monotonic() + SETTLE_SHARE * (options.time_limit or math.inf)
+    total = _SETTLE_SHARE * (options.iterations or ITERATIONS)
+    limit = time.monotonic() + _SETTLE_SHARE * (options.time_limit or math.inf)
     disc = is_disc(work.source.columns[ROTATION - 1])
 
     def settle(done: Sequence[BlockEncoder]) -> list[NDArray[np.float64]]:
@@ -313,7 +310,7 @@ def settling(
             iterations,
             pace,
             coding="rounded",
-            planned=round(total / SETTLE_SHARE),
+            planned=round(total / _SETTLE_SHARE),
             gentle=_SETTLE_RATE,
         )
         columns = descent.run(columns, laws, number, schedule, report(encoding, laws))
