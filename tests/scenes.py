@@ -80,3 +80,7 @@ def gaussians(scene: object) -> GaussianScene:
     """``scene``, of which a test knows that it is no scene of anchors."""
     assert isinstance(scene, GaussianScene)
     return scene
+
+
+def silent(stage: str, share: float, detail: str = "", /) -> None:
+    """A progress that nobody watches."""

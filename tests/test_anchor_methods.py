@@ -23,17 +23,13 @@ from gscodec.container import pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, SceneError
 from gscodec.payload import Attribute, SceneKind, Stream
 from gscodec.scene import ExtraProperty
-from scenes import make_scene
+from scenes import make_scene, silent
 from test_vectors import DECODE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gscodec.payload import Payload
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 @pytest.fixture(autouse=True)

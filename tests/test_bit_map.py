@@ -38,7 +38,7 @@ from gscodec.report.balls import draw_balls
 from gscodec.report.bit_page import bit_map_html
 from gscodec.report.bit_plot import bit_map_png
 from gscodec.report.bit_voxels import CELLS, headline, value_range, voxels
-from scenes import gaussians, hard_scenes, make_scene
+from scenes import gaussians, hard_scenes, make_scene, silent
 from test_rd import Page
 from test_vectors import VECTORS
 
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from command import Cli
 
 _END = 64  # bits a stream may be longer than what it holds: the coder's end and its padding
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 def coded_sizes(data: bytes) -> dict[tuple[Attribute, int], int]:

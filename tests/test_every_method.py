@@ -12,16 +12,12 @@ import gscodec
 from gscodec import methods
 from gscodec.errors import CannotCodeError, FormatError, SceneError, UsageError
 from gscodec.payload import Attribute, Header
-from scenes import gaussians
+from scenes import gaussians, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gscodec.scene import GaussianScene
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 @pytest.fixture(autouse=True)

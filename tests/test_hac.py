@@ -13,15 +13,11 @@ from gscodec.container import pack, unpack
 from gscodec.errors import FormatError, VerifyError
 from gscodec.methods import hac
 from gscodec.payload import Attribute, SceneKind
-from scenes import gaussians, make_scene
+from scenes import gaussians, make_scene, silent
 from test_vectors import VECTORS
 
 if TYPE_CHECKING:
     from gscodec.payload import Payload
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from gscodec.report.curve import bjontegaard_rate, bytes_at
 from gscodec.report.rd_page import rd_html
 from gscodec.report.rd_plot import file_size, rd_png, rd_svg
 from gscodec.report.rd_result import SPZ, Point, RdResult, lambda_text
-from scenes import make_scene
+from scenes import make_scene, silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -337,10 +337,6 @@ def test_views_are_spread_evenly() -> None:
     assert spread(many, 3) == (many[0], many[5], many[10])
     assert spread(many, 11) == many
     assert spread(many, 1) == (many[0],)
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 def test_lossless_is_a_hundred_decibels() -> None:

@@ -21,6 +21,7 @@ from gscodec.errors import FormatError
 from gscodec.methods import hac, raw
 from gscodec.methods.hac.anchors import anchor_groups
 from gscodec.payload import Attribute, Payload
+from scenes import silent
 from test_reference_hac import quicken
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training that takes no time."""
     pytest.importorskip("torch")
     quicken(monkeypatch)
-
-
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
 
 
 def encode(scene: AnchorScene) -> Payload:

@@ -45,13 +45,9 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
 
 
-def silent(stage: str, share: float, detail: str = "", /) -> None:
-    """Nobody watches."""
-
-
 def encode(scene: GaussianScene) -> Payload:
     """``scene`` by method hac, even where raw would be smaller."""
-    return hac.encode(scene, hac.Options(position_bits=10, threads=1), silent).payload
+    return hac.encode(scene, hac.Options(position_bits=10, threads=1), scenes.silent).payload
 
 
 def check_same_scene(data: bytes) -> None:
@@ -116,7 +112,7 @@ def test_damaged_streams_decode_alike(
     words[place % len(words)] ^= np.uint32(1 << bit)
     streams[number] = replace(streams[number], data=words.tobytes())
     payload = replace(sound, streams=tuple(streams))
-    ours = outcome(lambda: hac.decode(payload, silent).attributes())
+    ours = outcome(lambda: hac.decode(payload, scenes.silent).attributes())
     file = reference.read_file(pack(payload))
     assert outcome(lambda: reference_hac.decode_hac(file)) == ours
 

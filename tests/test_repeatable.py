@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from anchors import make_anchor_scene, small_views
-from scenes import make_scene
+from scenes import make_scene, silent
 
 pytest.importorskip("torch")
 pytest.importorskip("numba")
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 _MANY = 12_000  # Gaussians: OpenBLAS takes threads for 10,000 numbers or more
 
 
-def _silent(stage: str, share: float, detail: str = "", /) -> None:
-    pass
-
-
 def _digest(arrays: Iterable[NDArray[np.float64]]) -> str:
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
@@ -43,7 +39,7 @@ def measured() -> str:
     from gscodec.methods.hac import Options
     from gscodec.methods.hac.encoder import Encoding
 
-    encoding = Encoding(make_scene(_MANY, 1), Options(views=small_views()), _silent)
+    encoding = Encoding(make_scene(_MANY, 1), Options(views=small_views()), silent)
     weights = encoding.original[0].weights
     return _digest([weights.dc, weights.rest, weights.opacity, weights.scale, weights.rotation])
 
