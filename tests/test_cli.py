@@ -229,6 +229,14 @@ def test_device_is_written_to(cli: Cli, scene: Path) -> None:
     assert not Path("/dev/null").is_file()
 
 
+def in_one_thread(scene: Path, before: str) -> bytes:
+    """What an encode with --threads 1 prints, in a process that did ``before`` first."""
+    args = ["encode", scene.name, "--method", "raw", "--threads", "1"]
+    result = python("-c", RUN_MAIN.format(before), *args, cwd=scene.parent)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def test_threads_reach_numpy(scene: Path) -> None:
     """--threads is in the environment before numpy is loaded."""
     spy = (
@@ -239,9 +247,7 @@ def test_threads_reach_numpy(scene: Path) -> None:
         "    return real(name, *a, **k)\n"
         "builtins.__import__ = spy\nos.environ.pop('OMP_NUM_THREADS', None)"
     )
-    args = ["encode", scene.name, "--method", "raw", "--threads", "1"]
-    result = python("-c", RUN_MAIN.format(spy), *args, cwd=scene.parent)
-    assert (result.returncode, result.stdout) == (0, b""), result.stderr
+    assert in_one_thread(scene, spy) == b""
 
 
 def test_threads_do_not_upset_a_numba_that_runs(scene: Path) -> None:
@@ -252,9 +258,7 @@ def test_threads_do_not_upset_a_numba_that_runs(scene: Path) -> None:
         "@numba.njit\ndef kernel(x): return x + 1\n"
         "atexit.register(lambda: print(kernel(1), numba.get_num_threads()))"
     )
-    args = ["encode", scene.name, "--method", "raw", "--threads", "1"]
-    result = python("-c", RUN_MAIN.format(work), *args, cwd=scene.parent)
-    assert (result.returncode, result.stdout) == (0, b"2 1\n"), result.stderr
+    assert in_one_thread(scene, work) == b"2 1\n"
 
 
 def test_version_and_module(tmp_path: Path) -> None:

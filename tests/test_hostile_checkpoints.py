@@ -15,9 +15,9 @@ import pytest
 
 from anchors import make_anchor_scene
 from gscodec.anchors import Storage
+from gscodec.blueprint import MAX_DESCRIPTION
 from gscodec.checkpointio import read_checkpoint, write_checkpoint
 from gscodec.checkpointio.pickles import MAX_PICKLE_BYTES
-from gscodec.checkpointio.reader import MAX_DESCRIPTION_BYTES
 from gscodec.checkpointio.state_dicts import write_state_dict
 from gscodec.errors import SceneError
 
@@ -524,7 +524,7 @@ def test_odd_plys(kind: str) -> None:
 
 
 def test_long_descriptions_are_refused() -> None:
-    long = bytes(MAX_DESCRIPTION_BYTES + 1)
+    long = bytes(MAX_DESCRIPTION + 1)
     assert "cfg_args: 65537 bytes" in refusal({**GOOD, "cfg_args": long})
 
 

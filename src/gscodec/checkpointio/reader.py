@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import AnchorScene
+from gscodec.blueprint import MAX_DESCRIPTION
 from gscodec.checkpointio.hac import interpret
 from gscodec.checkpointio.layout import DESCRIPTION_FILE, SCENE_FILE, choose_files
 from gscodec.checkpointio.networks import read_networks
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from gscodec.checkpointio.hac import Scaling
     from gscodec.checkpointio.layout import ChosenFiles
-
-MAX_DESCRIPTION_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ def _description(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     text = data.decode("utf-8", "replace")
     notes: tuple[str, ...] = ()
     size = len(text.encode("utf-8"))
-    if max(size, len(data)) > MAX_DESCRIPTION_BYTES:
+    if max(size, len(data)) > MAX_DESCRIPTION:
         raise SceneError(
-            f"{name}: {DESCRIPTION_FILE}: {size} bytes, expected at most {MAX_DESCRIPTION_BYTES}"
+            f"{name}: {DESCRIPTION_FILE}: {size} bytes, expected at most {MAX_DESCRIPTION}"
         )
     if text.encode("utf-8") != data:
         notes = (f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced",)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gscodec.fit.drawing import Drawn, draw
 from gscodec.fit.threads import one_thread_an_operation
-from gscodec.render.rasterization import rasterization
 from gscodec.render.scene import render
-from gscodec.render.splat import INRIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +44,7 @@ def descend(
 
     The same on every run. Means stay as they are.
     """
-    means = torch.from_numpy(start.means)
+    drawing = _Baked(start.means)
     leaves = _leaves(start)
     groups = [{"params": [leaf], "lr": 0.0} for leaf in leaves]
     optimiser = torch.optim.Adam(groups, betas=_BETAS, eps=1e-15, fused=True)
@@ -59,11 +58,13 @@ def descend(
                 group["lr"] = rate * _LAST_RATE ** (iteration / iterations)
             order = order or torch.randperm(len(pieces), generator=generator).tolist()
             number = order.pop()
+            piece = pieces[number]
             if number not in targets:
-                picture = np.clip(render(scene, pieces[number]), 0, 1)
-                targets[number] = picture.astype(np.float16)
+                targets[number] = np.clip(render(scene, piece), 0, 1).astype(np.float16)
             wanted = torch.from_numpy(targets[number].astype(np.float32))
-            error = ((_picture(means, leaves, pieces[number]) - wanted) ** 2).mean()
+            window = (0, 0, piece.width, piece.height)
+            image, _ = draw(drawing, leaves, number, piece, window)
+            error = ((image.clamp(0, 1) - wanted) ** 2).mean()
             optimiser.zero_grad()
             error.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -84,28 +85,22 @@ def _leaves(scene: GaussianScene) -> list[Tensor]:
     return [torch.tensor(a, requires_grad=True) for a in (*arrays, scene.sh_rest)]
 
 
-def _picture(means: Tensor, leaves: Sequence[Tensor], camera: Camera) -> Tensor:
-    """(H, W, 3), clipped as a screen would."""
-    opacities, scales, quats, dc, rest = leaves
-    colors = torch.cat([dc, rest], dim=1)
-    lens = torch.tensor(
-        [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=torch.float32
-    )
-    image, _, _ = rasterization(
-        means,
-        quats,
-        torch.exp(scales),
-        torch.sigmoid(opacities),
-        colors,
-        torch.from_numpy(camera.world_to_camera.astype(np.float32))[None],
-        lens[None],
-        camera.width,
-        camera.height,
-        near_plane=INRIA.near_plane,
-        max_alpha=INRIA.max_alpha,
-        sh_degree=math.isqrt(colors.shape[1]) - 1,
-    )
-    return image[0].clamp(0, 1)
+class _Baked:
+    """Gaussians with colours in R, G, B, as a `Drawing` of what `_leaves` gives."""
+
+    limits: tuple[float, ...] = ()
+
+    def __init__(self, means: NDArray[np.float32]) -> None:
+        self.free: list[Tensor] = []
+        self._means = torch.from_numpy(means)
+
+    def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:  # noqa: ARG002
+        """The same for all cameras."""
+        opacities, scales, quats, dc, rest = values
+        colors = torch.cat([dc, rest], dim=1)
+        degree = math.isqrt(colors.shape[1]) - 1
+        shape = (self._means, quats, torch.exp(scales), torch.sigmoid(opacities))
+        return Drawn(*shape, colors, degree, len(self._means))
 
 
 def _pieces(camera: Camera) -> list[Camera]:
