@@ -93,14 +93,13 @@ def main() -> None:
                 cells = f"{theirs:,.0f} | {ours:,.0f} | {1 - ours / theirs:.1%}"
             rows.append(f"| {name} | {goal:.2f} dB | {cells} |")
             print(rows[-1], flush=True)
+    command = " ".join(["python tests/benchmarks/ablation.py", *sys.argv[1:]])
     args.out.write_text(
         "\n".join(
             [
                 "# What measured sensitivity saves",
                 "",
-                f"Written by `python tests/benchmarks/ablation.py {' '.join(sys.argv[1:])}`.".replace(
-                    " `", "`"
-                ),
+                f"Written by `{command}`.",
                 "",
                 *(__doc__ or "").splitlines()[2:-1],
                 "",

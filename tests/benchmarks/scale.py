@@ -55,11 +55,11 @@ def tiled(count: int) -> GaussianScene:
 
 def main() -> None:
     """Measures and writes the table."""
+    command = " ".join(["python tests/benchmarks/scale.py", *sys.argv[1:]])
     lines = [
         "# Scale",
         "",
-        f"Written by `python tests/benchmarks/scale.py {' '.join(sys.argv[1:])}`".rstrip()
-        + ":",
+        f"Written by `{command}`:",
         "wall-clock seconds and peak memory of `gscodec encode` (default settings, verification",
         "included) and `gscodec decode`, for the bundled scene tiled to the given size.",
         "",
