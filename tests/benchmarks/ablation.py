@@ -13,14 +13,13 @@ import sys
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 from bench import JUDGE, ROOT, SHARED, judge
 
 import gscodec
-from gscodec.fit.hac import Source
+from gscodec.fit.hac import Seen, Source
 from gscodec.fit.sensitivity import Sensitivity
 from gscodec.report.curve import bytes_at
 from gscodec.sceneio import read_ply, write_ply
@@ -71,17 +70,17 @@ def main() -> None:
     args = parser.parse_args()
     if not JUDGE.exists():
         sys.exit(f"skipped: {JUDGE} is not there")
-    measured = Source.measured
+    weighed = Source.weighed
 
-    def without(self: Source, *rest: Any) -> tuple[Source, object]:
-        source, pixels = measured(self, *rest)
-        return replace(source, weights=flat(source.weights)), pixels
+    def without(self: Source, seen: Seen, together: float) -> Source:
+        source = weighed(self, seen, together)
+        return replace(source, weights=flat(source.weights))
 
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in args.scenes:
             with_weights = curve(name, LAMBDAS[name], Path(scratch))
-            with patch.object(Source, "measured", without):
+            with patch.object(Source, "weighed", without):
                 # The same quality takes another lambda then.
                 finest = LAMBDAS[name][0]
                 lambdas = (finest / 2.5, finest, 4 * finest)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gscodec.coding import Family
 from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
+from gscodec.fit.recent import Recent, key_of
 from gscodec.fit.sensitivity import (
     BIT_PRICE,
     MAX_STEP,
@@ -47,12 +48,20 @@ _BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
 _PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
 _PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
 _PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
+_SEEN: Recent[Seen] = Recent()
 ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 
 
 def price(lam: float, count: int) -> float:
     """Mean squared error of a picture that a bit is worth."""
     return _PRICE * lam / count
+
+
+class Seen(NamedTuple):
+    """What values do to pixels, and `fit.pixels.coherence`."""
+
+    pixels: PixelSensitivity
+    coherence: float
 
 
 @dataclass(frozen=True)
@@ -102,19 +111,14 @@ class Source:
             tuple(_changes(scene)),
         )
 
-    def measured(
+    def seen(
         self,
         scene: GaussianScene,
         cameras: Sequence[Camera],
         seed: int,
-        together: float,
         progress: Callable[[float], None],
-    ) -> tuple[Source, PixelSensitivity]:
-        """With weights measured over ``cameras``, and what was measured.
-
-        ``scene`` is the one that this source is of, row by row. ``together`` is 1 where values
-        are rounded one by one; 0 if their errors did not agree at all.
-        """
+    ) -> Seen:
+        """What each value does to pixels; ``scene`` is what this source is of, row by row."""
         sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
         canonical = Canonical(
             scene.means.astype(np.float64),
@@ -125,8 +129,16 @@ class Source:
             sh,
         )
         pixels = measure(canonical, cameras, probes=2, seed=seed, progress=progress)
-        agreeing = coherence(canonical, cameras[:_COHERENCE_VIEWS], pixels)
-        return replace(self, weights=combine(self.weights, pixels, agreeing, together)), pixels
+        return Seen(pixels, coherence(canonical, cameras[:_COHERENCE_VIEWS], pixels))
+
+    def weighed(self, seen: Seen, together: float) -> Source:
+        """With the weights that follow from what was ``seen``.
+
+        ``together`` is 1 where values are rounded one by one; 0 if their errors did not agree
+        at all.
+        """
+        weights = combine(self.weights, seen.pixels, seen.coherence, together)
+        return replace(self, weights=weights)
 
     def take(self, order: NDArray[np.int64]) -> Source:
         """The rows ``order``."""
@@ -185,6 +197,20 @@ def to_scene(
 def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float64]:
     y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
     return np.stack([y + u - v, y + 2 * v, y - u - v], axis=-1)
+
+
+def seen_before(
+    source: Source,
+    scene: GaussianScene,
+    cameras: Sequence[Camera],
+    seed: int,
+    progress: Callable[[float], None],
+) -> Seen:
+    """`Source.seen`, measured once for encodes of a scene that follow each other."""
+    shots = [(c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in cameras]
+    poses = [camera.world_to_camera.tolist() for camera in cameras]
+    key = key_of(scene, shots, poses, seed)
+    return _SEEN.get(key, lambda: source.seen(scene, cameras, seed, progress))
 
 
 def removal_costs(source: Source, pixels: PixelSensitivity) -> NDArray[np.float64]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.anchors import AnchorScene
+from gscodec.fit.recent import Recent, key_of
 from gscodec.render.quality import psnr
 from gscodec.render.scene import render
-from gscodec.render.virtual import virtual_cameras
+from gscodec.render.virtual import VirtualViews, virtual_cameras
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ _OPTIMISING = 128  # virtual views for effort high
 # large; but most people look from farther away, and what they see must not pay for detail.
 _SIZES = {"fast": (480, 360), "high": (960, 720)}
 _ONE_LARGE_IN = 3
+_FOUND: Recent[VirtualViews] = Recent()
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 
 
@@ -105,7 +107,8 @@ def choose_views(
         note = f"looked at the scene through {len(given.cameras)} given {what}"
         return EncoderViews(scene, given.cameras, given.photographs, note)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
-    found = virtual_cameras(scene, count, *_SIZES[effort])
+    settings = (count, *_SIZES[effort])
+    found = _FOUND.get(key_of(scene, settings), lambda: virtual_cameras(scene, *settings))
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
     cameras = found.cameras
     if effort == "high":

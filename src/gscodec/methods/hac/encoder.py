@@ -187,16 +187,13 @@ class Encoding:
 
     def measured(self, scene: GaussianScene) -> tuple[Source, PixelSensitivity]:
         """``scene`` in coded columns, with what each value does to pixels."""
-        from gscodec.fit.hac import Source
+        from gscodec.fit.hac import Source, seen_before
 
-        report = partial(self.progress, "measure")
-        return Source.of(scene).measured(
-            scene,
-            self.views.measuring,
-            self.options.seed,
-            _LEFT_TOGETHER if self._descends else 1.0,
-            report,
-        )
+        source, report = Source.of(scene), partial(self.progress, "measure")
+        look = seen_before if scene is self.scene else Source.seen
+        seen = look(source, scene, self.views.measuring, self.options.seed, report)
+        together = _LEFT_TOGETHER if self._descends else 1.0
+        return source.weighed(seen, together), seen.pixels
 
     def prepared(
         self, scene: GaussianScene, index: NDArray[np.int64], source: Source, lam: float
