@@ -12,6 +12,7 @@ import io
 import signal
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -52,19 +53,16 @@ def cli(
     """Runs ``gscodec`` in this process, inside an empty folder."""
     monkeypatch.chdir(tmp_path)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    environment = dict(os.environ)
 
     def run(*args: str | Path, stdin: bytes = b"") -> Result:
         monkeypatch.setattr(sys, "argv", ["gscodec", *map(str, args)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         try:
-            with pytest.raises(SystemExit) as ended:
+            with patch.dict(os.environ), pytest.raises(SystemExit) as ended:
                 main()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            os.environ.clear()
-            os.environ.update(environment)
             if numba := sys.modules.get("numba"):
                 numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
         out, err = capfdbinary.readouterr()

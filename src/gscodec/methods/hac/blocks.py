@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gscodec.intnet.context import Group
     from gscodec.methods.hac.layout import Model
 
+    # Centres and steps in quanta, and levels of tables.
+    Quanta = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
+
 _NO_STEP = 1e-12
 ROTATION = 2  # number of the group that depends on how scales were decoded
 
@@ -54,6 +57,7 @@ class BlockEncoder:
         self._encoders: dict[Attribute, Encoder] = {}
         self.values: list[NDArray[np.int64]] = []
         self.laws: list[Law] = []
+        self._prediction: tuple[int, Quanta] | None = None
         if masks is not None and model.decisions is not None:
             encoder = self._encoders.setdefault(Attribute.MASK, Encoder())
             bits = masks.astype(np.int64)
@@ -85,7 +89,7 @@ class BlockEncoder:
 
         number = len(self.values)
         (attribute, group), model = self._layout[number], self._model.groups[number]
-        centre, step, level = model.predict(group, self._context.seen())
+        centre, step, level = self._predicted()
         residual = (np.ldexp(wanted, model.fraction_bits) - centre) / step
         if np.abs(residual).max(initial=0) >= 2**30:
             raise CannotCodeError(f"{attribute.name.lower()} has values too far apart")
@@ -109,10 +113,17 @@ class BlockEncoder:
 
     def next_law(self) -> Law:
         """How the next group will be coded, given those that are."""
-        number = len(self.values)
-        (_, group), model = self._layout[number], self._model.groups[number]
-        centre, step, level = model.predict(group, self._context.seen())
+        centre, step, level = self._predicted()
+        model = self._model.groups[len(self.values)]
         return _law(floats(centre, model), floats(step, model), level)
+
+    def _predicted(self) -> Quanta:
+        """Of the next group: `GroupModel.predict`, once for its law and its code."""
+        number = len(self.values)
+        if self._prediction is None or self._prediction[0] != number:
+            (_, group), model = self._layout[number], self._model.groups[number]
+            self._prediction = (number, model.predict(group, self._context.seen()))
+        return self._prediction[1]
 
     def decoded(self) -> NDArray[np.float64]:
         """What the last coded group decodes to, (rows, columns)."""
@@ -120,6 +131,7 @@ class BlockEncoder:
 
     def forget(self) -> None:
         """Gives the memory of the context back; no further group can be coded."""
+        self._prediction = None
         del self._context
 
     def finish(self) -> list[tuple[Attribute, bytes]]:
