@@ -44,7 +44,7 @@ def _zeros(count: int) -> GaussianScene:
     empty = hard_scenes()["empty"]
     shapes = {name: (count, *array.shape[1:]) for name, array in empty.attributes().items()}
     arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    return GaussianScene(**arrays, extras=(), has_normals=False)
+    return GaussianScene(**arrays, extras=(), has_normals=False, antialiased=False, origin=None)
 
 
 def _anchors(**kind: Any) -> Callable[[], AnchorScene]:

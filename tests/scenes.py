@@ -69,7 +69,13 @@ def _with_every_value(scene: GaussianScene, *values: float) -> GaussianScene:
     """``scene`` with each array filled by ``values`` over and over."""
     pattern = np.array(values, dtype=np.float32)
     arrays = {n: np.resize(pattern, a.shape) for n, a in scene.attributes().items()}
-    return GaussianScene(**arrays, extras=scene.extras, has_normals=scene.has_normals)
+    return GaussianScene(
+        **arrays,
+        extras=scene.extras,
+        has_normals=scene.has_normals,
+        antialiased=scene.antialiased,
+        origin=scene.origin,
+    )
 
 
 def _f32(values: NDArray[np.float64]) -> NDArray[np.float32]:

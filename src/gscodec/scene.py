@@ -51,6 +51,11 @@ class GaussianScene:
         sh_rest: (N, K, 3) float32, higher SH coefficients, K = 0, 3, 8 or 15.
         extras: further vertex properties, kept without loss.
         has_normals: whether the file has the customary columns nx, ny, nz, all zero.
+        antialiased: whether it was trained with the screen-space filter that dims what it widens
+            (mip splatting) and is to be drawn with it.
+        origin: where (0, 0, 0) of ``means`` lies in the coordinates of the source, scene units;
+            None where they are those of the source. A scene with an origin came as doubles and
+            is written as doubles.
 
     Raises:
         SceneError: If shapes or dtypes disagree.
@@ -64,6 +69,8 @@ class GaussianScene:
     sh_rest: NDArray[np.float32]
     extras: tuple[ExtraProperty, ...] = field(default=())
     has_normals: bool = False
+    antialiased: bool = False
+    origin: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.means)
@@ -111,10 +118,15 @@ class GaussianScene:
             **{name: array[index] for name, array in self.attributes().items()},
             extras=tuple(ExtraProperty(e.name, e.values[index]) for e in self.extras),
             has_normals=self.has_normals,
+            antialiased=self.antialiased,
+            origin=self.origin,
         )
 
     def digest(self) -> bytes:
-        """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order."""
+        """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order.
+
+        Nothing else is part of it.
+        """
         sha = hashlib.sha256()
         for array in self.attributes().values():
             sha.update(np.ascontiguousarray(array, dtype="<f4").data)

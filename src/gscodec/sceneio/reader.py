@@ -85,10 +85,13 @@ def read_ply(
     known = {n for field in names.values() for n in field}
     has_normals = _has_zero_normals(columns)
     extra = [n for n in columns if n not in known and not (has_normals and n in NORMALS)]
+    told = _told_by_comments(header.comments)
     scene = GaussianScene(
         **_arrays(columns, names),
         extras=tuple(copy_extra(n, columns[n]) for n in extra) if keep_extra else (),
         has_normals=has_normals,
+        antialiased=told.get("antialiased") is True,
+        origin=None,
     )
     scene, dropped = _without_invalid(scene, name, drop_invalid=drop_invalid)
     notes = (

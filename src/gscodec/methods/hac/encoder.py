@@ -296,6 +296,8 @@ class Encoding:
         decoded = replace(
             joined(work.means, parts),
             has_normals=scene.has_normals,
+            antialiased=scene.antialiased,
+            origin=scene.origin,
             extras=tuple(ExtraProperty(e.name, e.values[work.index]) for e in scene.extras),
         )
         streams = assembly.streams(model, work.codes, work.lattice.bits, done)

@@ -141,7 +141,9 @@ def joined(
 ) -> GaussianScene:
     """The scene of ``means`` and the arrays of its blocks."""
     fields = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return GaussianScene(means=means, **fields, extras=(), has_normals=False)
+    return GaussianScene(
+        means=means, **fields, extras=(), has_normals=False, antialiased=False, origin=None
+    )
 
 
 def floats(values: NDArray[np.int64], model: GroupModel) -> NDArray[np.float64]:
