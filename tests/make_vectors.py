@@ -58,6 +58,11 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
     "raw/empty": ("raw", {}, lambda: hard_scenes()["empty"]),
     "raw/sh3_normals": ("raw", {}, lambda: make_scene(50, 3, 1)),
     "raw/two_blocks_padded": ("raw", {}, lambda: _zeros(70_000)),
+    "raw/antialiased_with_origin": (
+        "raw",
+        {},
+        lambda: replace(make_scene(30, 0), antialiased=True, origin=(447_000.25, -5e6, 0.125)),
+    ),
     "hac/mic_6000_sh3": ("hac", {}, lambda: _example(6000, 3)),
     "hac/mic_6000_sh1_coarse": ("hac", {"lam": 8e-3}, lambda: _example(6000, 1)),
     "hac/mic_6000_sh0_fine": ("hac", {"lam": 1e-5}, lambda: _example(6000, 0)),
@@ -86,6 +91,13 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
 }
 
 
+def _conventions(scene: Scene) -> dict[str, object]:
+    """What of them is not the default."""
+    if not isinstance(scene, GaussianScene) or scene.origin is None:
+        return {}
+    return {"antialiased": scene.antialiased, "origin": scene.origin}
+
+
 def main() -> None:
     """Writes what is missing."""
     index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
@@ -98,7 +110,11 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.data)
         scene = encoded.reconstruction
-        index[name] = {"count": len(scene), "scene_sha256": scene.digest().hex()}
+        index[name] = {
+            "count": len(scene),
+            "scene_sha256": scene.digest().hex(),
+            **_conventions(scene),
+        }
         print(f"{name}: {len(encoded.data)} bytes")
     INDEX.write_text(json.dumps(index, indent=1) + "\n")
 

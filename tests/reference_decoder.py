@@ -47,6 +47,8 @@ class File:
 
     head: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
+    antialiased: bool = False
+    origin: tuple[float, float, float] | None = None
     streams: dict[tuple[int, int], bytes] = field(default_factory=dict)
     extras: dict[int, bytes] = field(default_factory=dict)
 
@@ -85,6 +87,13 @@ def read_payload(file: File, tag: bytes, payload: bytes) -> None:
         file.head = read_head(payload)
     elif tag == b"meta":
         file.meta = json.loads(payload)
+    elif tag == b"conv":
+        flags, *origin = struct.unpack("<B3d", payload)
+        need(flags in {1, 2, 3} and file.head["kind"] == GAUSSIANS, "flags of conv")
+        need(all(map(math.isfinite, origin)), "a finite origin")
+        need(flags & 2 or not any(origin), "an origin only with its flag")
+        file.antialiased = bool(flags & 1)
+        file.origin = (origin[0], origin[1], origin[2]) if flags & 2 else None
     elif tag in {b"STRM", b"xtra"}:
         attribute, block = struct.unpack_from("<BI", payload)
         need((attribute == 32) == (tag == b"xtra"), "extras travel in xtra")

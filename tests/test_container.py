@@ -16,7 +16,15 @@ from anchors import make_anchor_scene
 from gscodec.blueprint import Blueprint
 from gscodec.container import inspect, layout, pack, unpack
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
-from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.payload import (
+    Attribute,
+    Conventions,
+    Header,
+    Method,
+    Payload,
+    SceneKind,
+    Stream,
+)
 
 HEADER = Header(
     kind=SceneKind.GAUSSIANS,
@@ -97,7 +105,44 @@ def payloads(draw: st.DrawFn) -> Payload:
         streams.append(Stream(Attribute.CHECKPOINT, 0, CHECKPOINT))
     streams.sort(key=lambda stream: stream.attribute == Attribute.EXTRA)
     meta: dict[str, object] = draw(st.dictionaries(texts, json_values, max_size=4))
-    return Payload(header, tuple(streams), meta)
+    told = Conventions()
+    if header.kind is SceneKind.GAUSSIANS:
+        told = Conventions(draw(st.booleans()), draw(st.none() | points))
+    return Payload(header, tuple(streams), meta, told)
+
+
+def _with_conventions(payload: bytes, kind: SceneKind = SceneKind.GAUSSIANS) -> bytes:
+    """A file with this chunk ``conv``."""
+    changed = replace(HEADER, kind=kind, sh_degree=0, has_normals=False)
+    streams = (Stream(Attribute.CHECKPOINT, 0, CHECKPOINT),)
+    data = pack(Payload(changed, streams if kind is SceneKind.ANCHORS else ()))
+    chunks = fuzzing.split(data)
+    return fuzzing.seal([chunks[0], (layout.CONVENTIONS, payload), *chunks[1:]])
+
+
+@pytest.mark.parametrize(
+    ("flags", "origin", "words"),
+    [
+        (0, (0.0, 0.0, 0.0), "found flags 0, expected 1 to 3"),
+        (4, (0.0, 0.0, 0.0), "found flags 4, expected 1 to 3"),
+        (1, (0.0, 2.0, 0.0), "found the origin 0.0, 2.0, 0.0, expected zeros"),
+        (2, (0.0, float("nan"), 0.0), "found the origin 0.0, nan, 0.0, expected finite"),
+    ],
+)
+def test_conventions_that_break_a_rule_are_refused(
+    flags: int, origin: tuple[float, float, float], words: str
+) -> None:
+    with pytest.raises(FormatError, match=words):
+        unpack(_with_conventions(layout.CONV_STRUCT.pack(flags, *origin)))
+
+
+def test_conventions_of_another_size_or_of_anchors_are_refused() -> None:
+    good = layout.CONV_STRUCT.pack(3, 1.0, 2.0, 3.0)
+    assert unpack(_with_conventions(good)).conventions == Conventions(True, (1.0, 2.0, 3.0))
+    with pytest.raises(FormatError, match="24 bytes, expected 25"):
+        unpack(_with_conventions(good[:-1]))
+    with pytest.raises(FormatError, match="in a file of anchors"):
+        unpack(_with_conventions(good, SceneKind.ANCHORS))
 
 
 @given(payloads())

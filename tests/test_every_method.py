@@ -65,6 +65,18 @@ def test_every_scene_goes_through_the_whole_codec(
         assert ours.values.tobytes() == theirs.values.tobytes()
 
 
+def test_what_is_known_of_a_scene_comes_back(
+    module: Any, make_scene: Callable[..., GaussianScene]
+) -> None:
+    origin = (447_000.25, -5e6, 0.125)
+    scene = dataclasses.replace(make_scene(40, 1), antialiased=True, origin=origin)
+    result = coded(module, scene)
+    name = module.__name__.rsplit(".", 1)[-1]
+    for found in (result.reconstruction, gscodec.decode(gscodec.encode(scene, name))):
+        assert gaussians(found).antialiased
+        assert gaussians(found).origin == origin
+
+
 def test_a_missing_stream_is_named(
     module: Any, make_scene: Callable[..., GaussianScene]
 ) -> None:

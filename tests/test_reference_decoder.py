@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,16 @@ def test_hard_scenes_decode_alike(hard_scene: GaussianScene) -> None:
     """Method raw: both decoders give the bytes that were encoded."""
     small = hard_scene.take(np.arange(min(len(hard_scene), 60)))
     _check_same_scene(codec.encode(small, "raw"), small)
+
+
+def test_conventions_decode_alike() -> None:
+    """Both decoders know whether a scene is antialiased and where it lies."""
+    for antialiased, origin in ((True, None), (False, (4e6, 0.0, -0.1)), (False, None)):
+        scene = replace(scenes.make_scene(5, 0), antialiased=antialiased, origin=origin)
+        data = codec.encode(scene, "raw")
+        file, decoded = reference.read_file(data), scenes.gaussians(codec.decode(data))
+        assert (file.antialiased, file.origin) == (antialiased, origin)
+        assert (decoded.antialiased, decoded.origin) == (antialiased, origin)
 
 
 def test_scene_of_several_blocks_decodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:

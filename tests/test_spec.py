@@ -64,6 +64,7 @@ def test_chunks() -> None:
     ("heading", "fixed"),
     [
         ("Chunks", layout.ENVELOPE),
+        ("conv", layout.CONV_STRUCT),
         ("STRM and xtra", layout.STREAM_HEADER),
         ("INDX", layout.INDEX_ENTRY),
         ("DONE", layout.DONE_STRUCT),
@@ -75,7 +76,7 @@ def test_small_structures(heading: str, fixed: struct.Struct) -> None:
     rows = [row for row in table(heading) if row[0].isdecimal()]
     assert [int(row[0]) for row in rows] == [width(row[2]) for row in rows]
     codes = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
-    codes |= {"[4] u8": "4s", "[32] u8": "32s", "[4] u16": "4H"}
+    codes |= {"[4] u8": "4s", "[32] u8": "32s", "[4] u16": "4H", "[3] f64": "3d"}
     assert "<" + "".join(codes[row[2]] for row in rows) == fixed.format
 
 

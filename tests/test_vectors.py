@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gscodec
+from scenes import gaussians
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 INDEX: dict[str, dict[str, object]] = json.loads((VECTORS / "index.json").read_text())
@@ -49,6 +50,10 @@ def test_a_vector_decodes_to_its_recorded_digest(name: str) -> None:
     scene = gscodec.decode((VECTORS / f"{name}.gsz").read_bytes())
     assert len(scene) == INDEX[name]["count"]
     assert scene.digest().hex() == INDEX[name]["scene_sha256"]
+    if "origin" in INDEX[name]:
+        found = gaussians(scene)
+        assert found.antialiased == INDEX[name]["antialiased"]
+        assert list(found.origin or ()) == INDEX[name]["origin"]
 
 
 @pytest.mark.parametrize("machine", MACHINES)

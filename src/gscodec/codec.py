@@ -16,7 +16,7 @@ from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
 from gscodec.container import Inspection, inspect, pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
-from gscodec.payload import Attribute
+from gscodec.payload import Attribute, Conventions
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
@@ -96,6 +96,7 @@ def encode_with_report(
         coded.payload,
         streams=coded.payload.streams + extras.encode(coded.reconstruction.extras),
         meta={"encoder": f"gscodec {__version__}", **(meta or {}), **coded.payload.meta},
+        conventions=_conventions(scene),
     )
     data = pack(payload)
     if verify:
@@ -105,13 +106,20 @@ def encode_with_report(
     return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
 
 
+def _conventions(scene: Scene) -> Conventions:
+    if isinstance(scene, AnchorScene):
+        return Conventions()
+    return Conventions(scene.antialiased, scene.origin)
+
+
 def _verify(data: bytes, wanted: Scene) -> None:
     """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
     try:
-        same = decode(data).digest() == wanted.digest()
+        found = decode(data)
     except FormatError as error:
         raise VerifyError(f"the file just made cannot be decoded: {error}") from error
-    if not same:
+    same = found.digest() == wanted.digest()
+    if not same or _conventions(found) != _conventions(wanted):
         raise VerifyError("the file just made does not decode to what was encoded")
 
 
@@ -154,7 +162,11 @@ def decode(data: bytes, progress: Progress = _silent, threads: int | None = None
             f"decoded scene: SHA-256 {scene.digest().hex()[:16]}..., "
             f"expected {payload.header.scene_sha256.hex()[:16]}... from the header"
         )
-    return replace(scene, extras=extras.decode(payload))
+    scene = replace(scene, extras=extras.decode(payload))
+    if isinstance(scene, AnchorScene):
+        return scene
+    told = payload.conventions
+    return replace(scene, antialiased=told.antialiased, origin=told.origin)
 
 
 def bit_map(data: bytes, progress: Progress = _silent, threads: int | None = None) -> BitMap:

@@ -101,6 +101,19 @@ class Header:
 
 
 @dataclass(frozen=True)
+class Conventions:
+    """What a program that draws or writes Gaussians may need besides their arrays.
+
+    Attributes:
+        antialiased: As `gscodec.scene.GaussianScene.antialiased`.
+        origin: As `gscodec.scene.GaussianScene.origin`.
+    """
+
+    antialiased: bool = False
+    origin: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Payload:
     """Everything in a file: ``pack(payload)`` makes the bytes, ``unpack(bytes)`` gives it back.
 
@@ -109,8 +122,10 @@ class Payload:
         streams: In coding order.
         meta: JSON values for people (settings, encoder version, source, conventions, report).
             A decoder never needs it.
+        conventions: Of Gaussians; the default for anchors.
     """
 
     header: Header
     streams: tuple[Stream, ...]
     meta: dict[str, object] = field(default_factory=dict)
+    conventions: Conventions = Conventions()

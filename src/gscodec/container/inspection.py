@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import SCALINGS
@@ -16,7 +16,7 @@ from gscodec.payload import Attribute
 if TYPE_CHECKING:
     from gscodec.blueprint import Blueprint
     from gscodec.container.chunks import Chunk
-    from gscodec.payload import Header, Payload
+    from gscodec.payload import Conventions, Header, Payload
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Inspection:
     Attributes:
         header: What a reader needs before the first stream.
         meta: Notes for people.
+        conventions: Of Gaussians, how they are drawn and where they lie.
         version: Of the format.
         total_bytes: Size of the file.
         rows: Attributes present, by number, then header, meta and container.
@@ -58,6 +59,7 @@ class Inspection:
 
     header: Header
     meta: dict[str, object]
+    conventions: Conventions
     version: int
     total_bytes: int
     rows: tuple[Row, ...]
@@ -83,6 +85,7 @@ class Inspection:
                 "bounds_max": list(header.bounds_max),
                 "scene_sha256": header.scene_sha256.hex(),
             },
+            "conventions": asdict(self.conventions),
             **({} if self.blueprint is None else {"checkpoint": _checkpoint(self.blueprint)}),
             "meta": self.meta,
             "rows": [
@@ -112,6 +115,7 @@ def inspect(data: bytes) -> Inspection:
     return Inspection(
         header=payload.header,
         meta=payload.meta,
+        conventions=payload.conventions,
         version=layout.VERSION,
         total_bytes=len(data),
         rows=_rows(payload, chunks, len(data), _widths(blueprint)),
@@ -168,6 +172,7 @@ def _rows(
         sizes = [len(chunk.payload) for chunk in chunks if chunk.tag == tag]
         rows.append(row(name, None, len(sizes), sum(sizes)))
     overhead = total - sum(r.bytes for r in rows)
-    others = sum(chunk.tag in {layout.FILL, layout.INDEX, layout.DONE} for chunk in chunks)
+    rest = {layout.CONVENTIONS, layout.FILL, layout.INDEX, layout.DONE}
+    others = sum(chunk.tag in rest for chunk in chunks)
     rows.append(row("container", None, others, overhead))
     return tuple(rows)

@@ -20,6 +20,7 @@ TAG_AND_LENGTH = struct.Struct("<4sQ")
 
 HEAD = b"HEAD"
 META = b"meta"
+CONVENTIONS = b"conv"
 STREAM = b"STRM"
 EXTRA = b"xtra"
 FILL = b"fill"
@@ -30,6 +31,7 @@ DONE = b"DONE"
 MAY_REPEAT = {
     HEAD: False,
     META: False,
+    CONVENTIONS: False,
     STREAM: True,
     EXTRA: True,
     FILL: False,
@@ -72,6 +74,9 @@ def head_offset(name: str) -> int:
     return struct.calcsize("<" + "".join(codes[: names.index(name)]))
 
 
+CONV_STRUCT = struct.Struct("<B3d")  # flags, origin
+FLAG_ANTIALIASED = 1
+FLAG_HAS_ORIGIN = 2
 STREAM_HEADER = struct.Struct("<BI")  # attribute, block
 INDEX_ENTRY = struct.Struct("<BIQQ")  # attribute, block, offset of the chunk, its length
 DONE_STRUCT = struct.Struct("<Q32s")  # offset of INDX, SHA-256 of all before DONE

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
+from gscodec.container.conventions import read_conventions
 from gscodec.container.header import read_header
 from gscodec.container.meta import read_meta
 from gscodec.container.writer import least_file_size
 from gscodec.errors import FormatError, UnsupportedError
-from gscodec.payload import Attribute, Payload, Stream
+from gscodec.payload import Attribute, Conventions, Payload, Stream
 
 if TYPE_CHECKING:
     from gscodec.container.chunks import Chunk
@@ -39,7 +40,10 @@ def read_payload(chunks: list[Chunk], size: int) -> Payload:
     _check_unique(streams)
     _check_index(of_tag[layout.INDEX][0], of_tag[layout.STREAM], streams)
     _check_fill(of_tag[layout.FILL])
-    payload = Payload(header, tuple(streams), notes[0] if notes else {})
+    told = [read_conventions(c, header.kind) for c in of_tag[layout.CONVENTIONS]]
+    payload = Payload(
+        header, tuple(streams), notes[0] if notes else {}, told[0] if told else Conventions()
+    )
     # "A decoder MUST check this before it allocates anything by count."
     least = least_file_size(payload)
     if least > size:

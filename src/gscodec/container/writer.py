@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from gscodec.blueprint import blueprint_of
 from gscodec.container import layout
 from gscodec.container.chunks import write_chunk, write_done, write_preamble
+from gscodec.container.conventions import write_conventions
 from gscodec.container.header import write_header
 from gscodec.container.meta import write_meta
 from gscodec.errors import UsageError
-from gscodec.payload import Attribute, Payload, Stream
+from gscodec.payload import Attribute, Conventions, Payload, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ def pack(payload: Payload) -> bytes:
     parts = [write_preamble(), write_chunk(layout.HEAD, write_header(payload.header))]
     if payload.meta:
         parts.append(write_chunk(layout.META, write_meta(payload.meta)))
+    if payload.conventions != Conventions():
+        parts.append(write_chunk(layout.CONVENTIONS, write_conventions(payload.conventions)))
     index = bytearray()
     offset = sum(map(len, parts))
     for stream in payload.streams:

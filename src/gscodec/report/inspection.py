@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gscodec.blueprint import Blueprint
-    from gscodec.payload import Header
+    from gscodec.payload import Conventions, Header
 
 
 class Row(Protocol):
@@ -56,6 +56,10 @@ class Inspected(Protocol):
     @property
     def meta(self) -> dict[str, object]:
         """Notes for people."""
+
+    @property
+    def conventions(self) -> Conventions:
+        """Of Gaussians, how they are drawn and where they lie."""
 
     @property
     def version(self) -> int:
@@ -103,6 +107,16 @@ def _header_facts(inspected: Inspected) -> dict[str, object]:
         "bounds from": header.bounds_min,
         "bounds to": header.bounds_max,
         "scene SHA-256": header.scene_sha256.hex(),
+        **_conventions_facts(inspected.conventions),
+    }
+
+
+def _conventions_facts(conventions: Conventions) -> dict[str, object]:
+    """What is not the default; an origin is shown to its last digit."""
+    origin = conventions.origin
+    return {
+        **({"antialiased": True} if conventions.antialiased else {}),
+        **({} if origin is None else {"origin": ", ".join(map(repr, origin))}),
     }
 
 
