@@ -42,8 +42,14 @@ from gscodec.cli.options import (
 )
 from gscodec.cli.outcome import Run, Sizes, json_bytes
 from gscodec.cli.rd import rd
+from gscodec.cli.scenes import (
+    Reading,
+    checked_scaling,
+    is_folder,
+    load_source,
+    named_folder,
+)
 from gscodec.cli.session import Session, limit_threads
-from gscodec.cli.sources import checked_scaling, is_folder, named_folder, read_source
 from gscodec.errors import GscodecError, UsageError
 from gscodec.report.text import printable
 
@@ -249,9 +255,7 @@ def encode(
     with Session(quiet=quiet) as session:
         session.progress("read")
         with redirect_stdout(sys.stderr):
-            read = read_source(
-                source, drop_invalid=drop_invalid, keep_extra=keep_extra, scaling=space
-            )
+            read = load_source(source, Reading(drop_invalid, keep_extra, space))
             encoded = encode_with_report(
                 read.scene,
                 method,

@@ -1,60 +1,117 @@
-"""A path -> a scene, whatever kind of file or folder it is."""
+"""A path -> a scene, whatever kind of file or folder it is: one way for every command.
+
+What a path holds is told by what is in it, a folder by its files and a file by its first bytes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gscodec.cli.files import STDIO, read_input
-from gscodec.errors import FormatError, SceneError, UnsupportedError
+from gscodec.cli.files import STDIO, named, read_input
+from gscodec.errors import SceneError, UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from gscodec.anchors import AnchorScene
+    from collections.abc import Iterable
+
+    from gscodec.anchors import AnchorScene, Scene
+    from gscodec.checkpointio.hac import Scaling
     from gscodec.scene import GaussianScene
 
+_SCALINGS: dict[str, Scaling] = {"auto": "auto", "log": "log", "linear": "linear"}
 S_co = TypeVar("S_co", covariant=True)
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How to read a scene; kinds to which something does not apply ignore it.
+
+    Attributes:
+        drop_invalid: Drop Gaussians with NaN or infinity instead of refusing the scene.
+        keep_extra: Keep unknown properties.
+        scaling: What ``scale_*`` of a checkpoint are.
+    """
+
+    drop_invalid: bool = False
+    keep_extra: bool = False
+    scaling: Scaling = "auto"
+
+
+@dataclass(frozen=True)
 class LoadedScene(Generic[S_co]):
-    """A scene and what is known about its file.
+    """A scene and what is known about its file or folder.
 
     Attributes:
         scene: The Gaussians or anchors, in file order.
-        bytes: Size of the file, or of those files of a folder that were read.
-        notes: One line for each thing that was left out.
+        bytes: Of the file, or of those files of a folder that were read.
+        notes: One line for each thing that was changed or left out.
+        meta: ``source`` and ``conventions`` as a .gsz remembers them; empty of a .gsz.
     """
 
     scene: S_co
     bytes: int
     notes: tuple[str, ...]
+    meta: dict[str, object]
 
 
-def load_scene(path: str) -> LoadedScene[GaussianScene | AnchorScene]:
-    """Reads a 3DGS .ply or a checkpoint folder, or decodes a .gsz; ``-`` is stdin.
+def is_folder(path: str) -> bool:
+    """Whether ``path`` is a folder, so a checkpoint."""
+    return path != STDIO and Path(path).is_dir()
+
+
+def named_folder(path: str) -> str:
+    """The folder ``path`` by a path that ends in its name: "." has none."""
+    return str(Path(path).resolve()) if Path(path).name in {"", ".."} else path
+
+
+def checked_scaling(scaling: str | None, *, folder: bool) -> Scaling:
+    """The word given with --scaling, or "auto".
 
     Raises:
-        InputError: It cannot be read.
-        SceneError: It is none of them, or no complete scene of finite values.
+        UsageError: There is no such word, or the scene is no checkpoint.
+    """
+    if scaling is None:
+        return "auto"
+    if scaling not in _SCALINGS:
+        raise UsageError(f"--scaling: found {scaling!r}, expected {', '.join(_SCALINGS)}")
+    if not folder:
+        raise UsageError("--scaling: only a checkpoint folder has it")
+    return _SCALINGS[scaling]
+
+
+def load_scene(path: str) -> LoadedScene[Scene]:
+    """Reads what `load_source` does, and decodes a .gsz.
+
+    Raises:
         FormatError: A .gsz is damaged.
         UnsupportedError: A .gsz needs something that this version lacks.
+        GscodecError: As `load_source`.
     """
     from gscodec.codec import decode
     from gscodec.container.layout import MAGIC
-    from gscodec.sceneio import read_ply
 
-    if path != STDIO and Path(path).is_dir():
-        return _load_checkpoint(path)
+    if is_folder(path):
+        return _load_checkpoint(path, Reading())
     data = read_input(path)
     if not data.startswith(MAGIC[:4]):  # the rest of it tells how a .gsz was damaged
-        read = read_ply(data, name=path)
-        return LoadedScene(read.scene, len(data), read.notes)
-    try:
-        return LoadedScene(decode(data), len(data), ())
-    except (FormatError, UnsupportedError) as error:
-        raise type(error)(f"{path}: {error}") from error
+        return _load_file(data, path, Reading())
+    with named(path):
+        return LoadedScene(decode(data), len(data), (), {})
+
+
+def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:
+    """Reads a 3DGS .ply or a checkpoint folder; ``-`` is stdin.
+
+    Raises:
+        InputError: It cannot be read.
+        SceneError: It is neither, or no complete scene of finite values.
+    """
+    if is_folder(path):
+        return _load_checkpoint(path, reading)
+    return _load_file(read_input(path), path, reading)
 
 
 def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
@@ -70,13 +127,63 @@ def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
         raise SceneError(
             f"{printable(path)}: found anchors of Scaffold-GS, expected 3D Gaussians"
         )
-    return LoadedScene(loaded.scene, loaded.bytes, loaded.notes)
+    return LoadedScene(loaded.scene, loaded.bytes, loaded.notes, loaded.meta)
 
 
-def _load_checkpoint(path: str) -> LoadedScene[GaussianScene | AnchorScene]:
+def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[Scene]:
+    from gscodec.sceneio import read_ply
+
+    read = read_ply(
+        data, drop_invalid=reading.drop_invalid, keep_extra=reading.keep_extra, name=path
+    )
+    name = None if path == STDIO else Path(path).name
+    meta: dict[str, object] = {
+        "source": _described(name, [data]),
+        "conventions": read.conventions,
+    }
+    return LoadedScene(read.scene, len(data), read.notes, meta)
+
+
+def _load_checkpoint(path: str, reading: Reading) -> LoadedScene[Scene]:
     from gscodec.checkpointio import read_checkpoint
-    from gscodec.cli.checkpoints import read_folder
+    from gscodec.cli.checkpoints import note_on_others, read_folder
 
     files = read_folder(path)
-    read = read_checkpoint(files, name=path)
-    return LoadedScene(read.scene, sum(map(len, files.values())), read.notes)
+    read = read_checkpoint(files, name=path, scaling=reading.scaling)
+    scene, notes = _with_extras(read.scene, keep_extra=reading.keep_extra)
+    described = _described(Path(named_folder(path)).name, files.values())
+    meta: dict[str, object] = {
+        "source": {**described, "files": list(files)},
+        "conventions": {
+            "format": "checkpoint",
+            "networks": scene.storage.name.lower(),
+            "iteration": scene.iteration,
+        },
+    }
+    notes = (*read.notes, *notes, *note_on_others(path, files))
+    return LoadedScene(scene, sum(map(len, files.values())), notes, meta)
+
+
+def _with_extras(
+    scene: AnchorScene, *, keep_extra: bool
+) -> tuple[AnchorScene, tuple[str, ...]]:
+    """The scene as wanted, and a note in the words of `read_ply`."""
+    from gscodec.sceneio.columns import counted
+
+    if not scene.extras:
+        return scene, ()
+    names = [extra.name for extra in scene.extras]
+    what = counted(names, "extra vertex property", "extra vertex properties")
+    if keep_extra:
+        return scene, (f"kept {what}",)
+    return replace(scene, extras=()), (f"dropped {what}; keep with --keep-extra",)
+
+
+def _described(name: str | None, parts: Iterable[bytes]) -> dict[str, object]:
+    """The source as it is remembered in the file: no folders, they are nobody's business."""
+    digest, size = hashlib.sha256(), 0
+    for part in parts:
+        digest.update(part)
+        size += len(part)
+    named = {} if name is None else {"name": printable(name)}
+    return {**named, "bytes": size, "sha256": digest.hexdigest()}
