@@ -25,6 +25,20 @@ def sh_rest_count(degree: int) -> int:
     return (degree + 1) ** 2 - 1
 
 
+def is_value(attribute: str, array: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which numbers of an array of a scene, given with its name, mean something.
+
+    Finite ones do, and three more: an opacity of infinity is opaque, one of minus infinity
+    transparent, and a log-scale of minus infinity flat.
+    """
+    values: NDArray[np.bool_] = np.isfinite(array)
+    if attribute == "opacity_logits":
+        values |= np.isinf(array)
+    elif attribute == "log_scales":
+        values |= np.isneginf(array)
+    return values
+
+
 @dataclass(frozen=True)
 class ExtraProperty:
     """A vertex property that is not part of 3DGS, kept without loss.
@@ -121,6 +135,15 @@ class GaussianScene:
             antialiased=self.antialiased,
             origin=self.origin,
         )
+
+    def is_damaged(self) -> NDArray[np.bool_]:
+        """(N,) which Gaussians hold something that is no value, see `is_value`."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        for name, array in self.attributes().items():
+            values = is_value(name, array)
+            if not values.all():
+                found |= ~values.reshape(len(self), -1).all(axis=1)
+        return found
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.scene import ExtraProperty
-from gscodec.sceneio.layout import BLOCK_ROWS
+from gscodec.sceneio.layout import BLOCK_ROWS, WIDER_THAN_FLOAT32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gscodec.sceneio.rows import Columns
 
 _NAMES_SHOWN = 12
-_WIDER_THAN_FLOAT32 = ("i4", "u4", "f8")
 
 
 def gather(columns: Columns, names: tuple[str, ...]) -> NDArray[np.float32]:
@@ -43,7 +42,7 @@ def note_on_rounding(columns: Columns, known: set[str]) -> tuple[str, ...]:
     changed = {
         n: _count_rounded(column)
         for n, column in columns.items()
-        if n in known and column.dtype.str[1:] in _WIDER_THAN_FLOAT32
+        if n in known and column.dtype.str[1:] in WIDER_THAN_FLOAT32
     }
     names = [n for n, count in changed.items() if count]
     if not names:
@@ -67,7 +66,7 @@ def notes_on_ignored(header: Header, file_bytes: int) -> tuple[str, ...]:
         what = counted(others, "element besides vertex", "elements besides vertex")
         notes.append(f"ignored {what}")
     surplus = file_bytes - header.size - header.body_bytes
-    if surplus and not header.ply.text:
+    if surplus and header.is_exact:
         notes.append(f"ignored {surplus} bytes after the last row")
     return tuple(notes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gscodec.errors import SceneError
-from gscodec.sceneio.layout import REQUIRED
+from gscodec.sceneio.layout import FLAT, REQUIRED
 
 if TYPE_CHECKING:
     from plyfile import PlyData, PlyElement
@@ -39,14 +39,14 @@ def refuse_other_formats(data: bytes, name: str) -> None:
 
 
 def require_gaussians(ply: PlyData, name: str) -> PlyElement:
-    """The element ``vertex``, with every property that a 3DGS scene must have.
+    """The element ``vertex``, with every property that a 3DGS scene must have, or a 2DGS scene.
 
     Raises:
         SceneError: The rows are not Gaussians, with what they seem to be.
     """
     properties = {p.name for p in ply["vertex"].properties} if "vertex" in ply else set()
     missing = [p for p in REQUIRED if p not in properties]
-    if not missing:
+    if not missing or missing == [FLAT]:
         return ply["vertex"]
     for (what, advice), recognised in _signs(ply, properties, missing).items():
         if recognised:
@@ -73,7 +73,6 @@ def _signs(
             "pass the checkpoint folder, which also holds the networks",
         ): anchors,
         ("a mesh .ply", _TRAIN): "face" in elements,
-        ("a 2DGS scene (no scale_2)", "only 3DGS scenes can be read"): missing == ["scale_2"],
         (
             "a point cloud (no opacity, scale, rotation or f_dc)",
             _TRAIN,

@@ -29,6 +29,8 @@ PLY_TYPES = {
     "f8": "double",
 }
 
+WIDER_THAN_FLOAT32 = ("i4", "u4", "f8")
+
 _FIXED = {
     "means": ("x", "y", "z"),
     "opacity_logits": ("opacity",),
@@ -37,6 +39,13 @@ _FIXED = {
     "sh_dc": ("f_dc_0", "f_dc_1", "f_dc_2"),
 }
 REQUIRED = tuple(name for names in _FIXED.values() for name in names)
+# The scale that 2DGS has not: its Gaussians are flat.
+FLAT = "scale_2"
+
+
+def is_known(name: str) -> bool:
+    """Whether a property of this name means something in a 3DGS .ply."""
+    return name in REQUIRED or name in NORMALS or REST_NAME.fullmatch(name) is not None
 
 
 def columns_of(degree: int) -> dict[str, tuple[str, ...]]:

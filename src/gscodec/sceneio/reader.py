@@ -6,7 +6,6 @@ columns into the scene's arrays by name; make a note of everything changed or le
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,16 +20,20 @@ from gscodec.sceneio.columns import (
     note_on_rounding,
     notes_on_ignored,
 )
+from gscodec.sceneio.comments import told_by_comments
+from gscodec.sceneio.damage import note_on_activation, without_invalid
 from gscodec.sceneio.foreign import refuse_other_formats, require_gaussians
 from gscodec.sceneio.header import check_size, parse_header
 from gscodec.sceneio.layout import (
     DEGREE_OF_REST,
+    FLAT,
     NORMALS,
     PLY_TYPES,
     REST_NAME,
     columns_of,
 )
-from gscodec.sceneio.rows import read_columns
+from gscodec.sceneio.positions import relative
+from gscodec.sceneio.rows import BYTE_ORDER_MARK, read_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +49,11 @@ class ReadResult:
 
     Attributes:
         scene: The Gaussians, in file order.
-        notes: One line for each thing that was dropped, rounded, ignored or kept as extra.
+        notes: One line for each thing that was dropped, rounded, ignored, added, kept as extra,
+            or looks odd.
         conventions: JSON values: ``format``, ``property_count``, ``property_types``,
-            ``sh_degree``, ``has_normals``, ``comments``, and where a comment tells them
-            ``up_axis`` (str) and ``antialiased`` (bool).
+            ``sh_degree``, ``has_normals``, ``comments``, where there are any ``obj_info``, and
+            what comments tell, see `told_by_comments`.
     """
 
     scene: GaussianScene
@@ -68,39 +72,50 @@ def read_ply(
 
     Args:
         data: The whole file.
-        drop_invalid: Drop Gaussians with NaN or infinity instead of refusing the scene.
+        drop_invalid: Drop Gaussians with NaN, infinity or a rotation of zeros instead of
+            refusing the scene. An infinite opacity is a value, and so is a log-scale of minus
+            infinity.
         keep_extra: Keep unknown vertex properties in ``scene.extras``.
         name: The file's name, for errors.
 
     Raises:
-        SceneError: ``data`` is not a complete 3DGS scene of finite values.
+        SceneError: ``data`` is not a complete 3DGS scene of values.
     """
+    data = data.removeprefix(BYTE_ORDER_MARK)
     refuse_other_formats(data, name)
     header = parse_header(data, name)
     vertex = require_gaussians(header.ply, name)
     names = columns_of(_sh_degree(vertex, name))
     check_size(header, len(data), name)
     columns = read_columns(data, header, name)
+    flat = _note_on_missing_scale(columns)
 
     known = {n for field in names.values() for n in field}
     has_normals = _has_zero_normals(columns)
     extra = [n for n in columns if n not in known and not (has_normals and n in NORMALS)]
-    told = _told_by_comments(header.comments)
+    told = told_by_comments((*header.comments, *header.infos))
+    arrays = _arrays(columns, names)
+    arrays["means"], origin, moved = relative(columns, names["means"], arrays["means"])
     scene = GaussianScene(
-        **_arrays(columns, names),
+        **arrays,
         extras=tuple(copy_extra(n, columns[n]) for n in extra) if keep_extra else (),
         has_normals=has_normals,
         antialiased=told.get("antialiased") is True,
-        origin=None,
+        origin=origin,
     )
-    scene, dropped = _without_invalid(scene, name, drop_invalid=drop_invalid)
+    scene, dropped = without_invalid(scene, name, drop_invalid=drop_invalid)
+    rounded = known if origin is None else known.difference(names["means"])
     notes = (
+        *_note_on_prefixes(header.renamed),
+        *flat,
         *_note_on_extra(extra, keep_extra=keep_extra),
-        *note_on_rounding(columns, known),
+        *moved,
+        *note_on_rounding(columns, rounded),
         *notes_on_ignored(header, len(data)),
         *dropped,
+        *note_on_activation(scene),
     )
-    return ReadResult(scene, notes, _conventions(header, vertex, scene))
+    return ReadResult(scene, notes, _conventions(header, vertex, scene) | told)
 
 
 def _sh_degree(vertex: PlyElement, name: str) -> int:
@@ -136,36 +151,23 @@ def _arrays(
     }
 
 
-def _without_invalid(
-    scene: GaussianScene, name: str, *, drop_invalid: bool
-) -> tuple[GaussianScene, tuple[str, ...]]:
-    """The Gaussians of finite values, and a note if others were dropped."""
-    finite = np.ones(len(scene), dtype=np.bool_)
-    for array in scene.attributes().values():
-        is_finite = np.isfinite(array)
-        if not is_finite.all():
-            finite &= is_finite.reshape(len(scene), -1).all(axis=1)
-    if finite.all():
-        return scene, ()
-    first = int(np.argmin(finite))
-    found = (
-        f"{np.count_nonzero(~finite)} of {len(scene)} Gaussians with NaN or infinity "
-        f"(first: index {first}, {_first_invalid_value(scene, first)})"
+def _note_on_missing_scale(columns: Columns) -> tuple[str, ...]:
+    """Gives ``columns`` of 2DGS, whose Gaussians are flat, the third scale of flat ones."""
+    if FLAT in columns:
+        return ()
+    columns[FLAT] = np.full(len(columns["x"]), -np.inf, np.float32)
+    note = (
+        f"no {FLAT}, as 2DGS writes it: read as flat, with a {FLAT} of minus infinity, which is "
+        "written too; programs of 2DGS want it removed"
     )
-    if not drop_invalid:
-        raise SceneError(f"{name}: found {found}; drop them with --drop-invalid")
-    return scene.take(finite), (f"dropped {found}",)
+    return (note,)
 
 
-def _first_invalid_value(scene: GaussianScene, index: int) -> str:
-    names = columns_of(scene.sh_degree)
-    values = (
-        f"{prop} is {value}"
-        for field, array in scene.attributes().items()
-        for prop, value in zip(names[field], array[index].flat, strict=True)
-        if not np.isfinite(value)
-    )
-    return next(values)
+def _note_on_prefixes(renamed: tuple[str, ...]) -> tuple[str, ...]:
+    if not renamed:
+        return ()
+    what = counted(list(renamed), "vertex property", "vertex properties")
+    return (f"CloudCompare's prefix scalar_ left out of {what}",)
 
 
 def _note_on_extra(extra: list[str], *, keep_extra: bool) -> tuple[str, ...]:
@@ -183,21 +185,5 @@ def _conventions(header: Header, vertex: PlyElement, scene: GaussianScene) -> di
         "sh_degree": scene.sh_degree,
         "has_normals": scene.has_normals,
         "comments": list(header.comments),
-        **_told_by_comments(header.comments),
+        **({"obj_info": list(header.infos)} if header.infos else {}),
     }
-
-
-def _told_by_comments(comments: tuple[str, ...]) -> dict[str, object]:
-    """What Brush, nerfstudio and Postshot say about a scene in comments."""
-    told: dict[str, object] = {}
-    for comment in comments:
-        match re.split(r"[:\s]+", comment.lower(), maxsplit=2):
-            case ["vertical", "axis", axis]:  # Brush, nerfstudio: "Vertical axis: y"
-                told["up_axis"] = axis.removeprefix(":").strip()
-            case ["splatrendermode", mode, *_]:  # Brush: "SplatRenderMode: mip" or "default"
-                told["antialiased"] = mode == "mip"
-            case ["antialiased", flag, *_]:  # Postshot: "antialiased 1"
-                told["antialiased"] = flag in {"1", "true"}
-            case _:
-                pass
-    return told

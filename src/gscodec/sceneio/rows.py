@@ -6,6 +6,7 @@ a file on disk (12 s for 250,000 Gaussians). Tests hold the two against each oth
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from gscodec.sceneio.header import Header
 
     Columns: TypeAlias = dict[str, NDArray[Any]]
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# How the runtimes of Windows, old and new, print what is not finite: "1.#QNAN", "-nan(ind)".
+_NAN = re.compile(rb"[+-]?(?:nan\([a-z0-9_]*\)|1\.#(?:[qs]?nan|ind)[0-9]*)", re.IGNORECASE)
+_INFINITY = re.compile(rb"1\.#inf[0-9]*", re.IGNORECASE)
 
 
 def read_columns(data: bytes, header: Header, name: str) -> Columns:
@@ -55,7 +61,7 @@ def _view_binary(data: bytes, header: Header) -> NDArray[Any]:
 def _read_ascii(data: bytes, header: Header, name: str) -> NDArray[Any]:
     from plyfile import PlyData, PlyParseError
 
-    stream = BytesIO(header.text.encode("ascii") + data[header.size :])
+    stream = BytesIO(header.text.encode("ascii") + _plain(data[header.size :]))
     try:
         # Numbers beyond the range of their type become infinite and are found later.
         with np.errstate(over="ignore"):
@@ -63,3 +69,13 @@ def _read_ascii(data: bytes, header: Header, name: str) -> NDArray[Any]:
     except (PlyParseError, ValueError, OverflowError) as error:
         raise SceneError(f"{name}: ascii rows: {error}") from error
     return table
+
+
+def _plain(rows: bytes) -> bytes:
+    """Ascii rows as plyfile reads them: Unix line ends, and names of numbers that C prints."""
+    rows = rows.removeprefix(BYTE_ORDER_MARK)
+    if b"\r" in rows:
+        rows = rows.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"#" in rows or b"(" in rows:
+        rows = _INFINITY.sub(b"inf", _NAN.sub(b"nan", rows))
+    return rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.sceneio.comments import writable
 from gscodec.sceneio.layout import (
     BLOCK_ROWS,
     NORMALS,
@@ -19,24 +20,39 @@ from gscodec.sceneio.layout import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gscodec.scene import ExtraProperty, GaussianScene
     from gscodec.sceneio.rows import Columns
 
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
-def write_ply(scene: GaussianScene) -> bytes:
+def write_ply(
+    scene: GaussianScene, *, comments: Sequence[str] = (), infos: Sequence[str] = ()
+) -> bytes:
     """Writes ``scene``; `read_ply` gives it back bit for bit.
 
-    Extra properties follow the usual ones, each in its own type.
+    Positions of a scene with an origin are doubles, with the origin added. Extra properties
+    follow the usual ones, each in its own type.
+
+    Args:
+        scene: What to write.
+        comments: For lines ``comment``, see `gscodec.sceneio.comments.writable`.
+        infos: For lines ``obj_info``, in the same way.
 
     Raises:
-        SceneError: An extra property has a name or a type that a .ply cannot hold.
+        SceneError: A comment, or the name or type of an extra property, that a .ply cannot hold.
     """
-    return write_columns(_columns(scene))
+    for lines in (comments, infos):
+        if len(writable(list(lines))) < len(lines):
+            raise SceneError("comments: expected lines of printable ASCII, 0.5 MB at most")
+    return write_columns(_columns(scene), comments, infos)
 
 
-def write_columns(columns: Columns) -> bytes:
+def write_columns(
+    columns: Columns, comments: Sequence[str] = (), infos: Sequence[str] = ()
+) -> bytes:
     """A .ply whose vertices have ``columns``, (N,) each, by name and in order."""
     from plyfile import PlyData, PlyElement
 
@@ -50,7 +66,8 @@ def write_columns(columns: Columns) -> bytes:
         for name, column in columns.items():
             block[name] = column[rows]
     out = BytesIO()
-    PlyData([PlyElement.describe(table, "vertex")], byte_order="<").write(out)
+    vertex = PlyElement.describe(table, "vertex")
+    PlyData([vertex], byte_order="<", comments=comments, obj_info=infos).write(out)
     return out.getvalue()
 
 
@@ -61,6 +78,9 @@ def _columns(scene: GaussianScene) -> Columns:
     for field, array in scene.attributes().items():
         flat = array.reshape(len(scene), len(names[field]))
         values |= {n: flat[:, i] for i, n in enumerate(names[field])}
+    if scene.origin is not None:
+        for name, value in zip(names["means"], scene.origin, strict=True):
+            values[name] = value + values[name].astype(np.float64)
     order = written_order(scene.sh_degree, has_normals=scene.has_normals)
     columns = {n: values[n] for n in order}
     for extra in scene.extras:

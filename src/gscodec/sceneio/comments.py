@@ -1,0 +1,61 @@
+"""Comments of a .ply: what they tell of a scene, and which of them can be written back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Field of the conventions -> the comment that tells it, in small letters. Of Brush and
+# nerfstudio "Vertical axis: y", of Brush "SplatRenderMode: mip", of Postshot "antialiased 1".
+_TOLD = {
+    field: re.compile(rf"{key}\s*[:=\s]\s*{value}")
+    for field, key, value in (
+        ("up_axis", r"(?:vertical|up)[ _-]?axis", r"(\S.*)"),
+        ("units", r"(?:length |scene )?units?", r"(\S+)"),
+        ("render_mode", r"(?:splat)?[ _]?(?:render|rasteri[sz]e)[ _-]?mode", r"(\S+)"),
+        ("color_space", r"(?:splat)?[ _]?colou?r[ _-]?space", r"(\S+)"),
+        ("antialiased", r"anti-?alias(?:ed|ing)", r"(\S+)"),
+    )
+}
+# "antialiased" and "classic" are words of gsplat and nerfstudio.
+_MODES = {"mip": True, "antialiased": True, "default": False, "classic": False}
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+# Of the 1 MiB that a header may have; the rest is for properties.
+_MOST_BYTES = 1 << 19
+_WRITABLE = re.compile(r"[ -~]*")
+
+
+def told_by_comments(comments: Iterable[str]) -> dict[str, object]:
+    """What trainers say of a scene in comments.
+
+    Returns:
+        JSON values, each only if told: ``up_axis``, ``units``, ``render_mode`` and
+        ``color_space`` (str), ``antialiased`` (bool). The last comment counts.
+    """
+    told: dict[str, object] = {}
+    for comment in comments:
+        for field, pattern in _TOLD.items():
+            match = pattern.fullmatch(comment.strip().lower())
+            if match:
+                told[field] = match[1]
+    said = told.pop("antialiased", None)
+    antialiased = _FLAGS.get(str(said), _MODES.get(str(told.get("render_mode"))))
+    return told if antialiased is None else {**told, "antialiased": antialiased}
+
+
+def writable(comments: object) -> tuple[str, ...]:
+    """Those that the header of a .ply can hold, of values of unknown origin.
+
+    Many readers refuse a header that is not ASCII, and all of them a header of many megabytes.
+    """
+    kept, size = [], 0
+    for comment in comments if isinstance(comments, list) else ():
+        if isinstance(comment, str) and _WRITABLE.fullmatch(comment):
+            size += len("obj_info \n") + len(comment)
+            if size > _MOST_BYTES:
+                break
+            kept.append(comment)
+    return tuple(kept)
