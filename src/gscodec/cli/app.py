@@ -193,7 +193,10 @@ def encode(
         bool, typer.Option("--keep-extra", help="Keep vertex properties unknown to 3DGS.")
     ] = False,
     drop_invalid: Annotated[
-        bool, typer.Option("--drop-invalid", help="Drop Gaussians with NaN or infinity.")
+        bool,
+        typer.Option(
+            "--drop-invalid", help="Drop Gaussians with NaN, infinity or a rotation of zeros."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     no_verify: Annotated[
