@@ -117,6 +117,8 @@ def read_head(payload: bytes) -> dict[str, Any]:
     )
     head["scene_sha256"] = values[18]
     need(head["kind"] in {GAUSSIANS, ANCHORS}, "a known scene kind")
+    few = head["count"] <= 16 * head["block_size"]
+    need(few or head["block_size"] >= 4096, "at most 16 blocks of fewer than 4096")
     plain = head["sh_degree"] == head["flags"] == 0
     need(head["kind"] == GAUSSIANS or plain, "anchors have no SH degree and no flags")
     return head

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer.main
 
+import fuzzing
 import gscodec
 from command import Result
 from gscodec.cli.app import app
@@ -206,6 +207,37 @@ def test_inspect_cannot_be_made_to_control_the_terminal(
     text = cli("inspect", "evil.gsz").out.decode()
     assert all(c.isprintable() or c == "\n" for c in text)
     assert "a\\x1b]0;x\\x07\\u202e\\nb[bold]" in text
+
+
+def test_inspect_prints_little_whatever_the_notes_are(
+    cli: Cli, tmp_path: Path, ply: bytes
+) -> None:
+    """Long texts, long lists and many objects are cut; --json has all of them."""
+    notes: dict[str, object] = {
+        "a text": "x" * 100_000,
+        "list": list(range(20_000)),
+        **{f"object{n}": {"a": 1} for n in range(2000)},
+        "wide": {str(n): n for n in range(2000)},
+    }
+    encoded = gscodec.encode_with_report(gscodec.read_ply(ply).scene, "raw", meta=notes)
+    (tmp_path / "long.gsz").write_bytes(encoded.data)
+    text = cli("inspect", "long.gsz").out.decode()
+    assert len(text) < 50_000
+    assert "(99,000charactersmore;allwith--json)" in "".join(text.split())
+    assert "more; all with --json" in text
+    found = json.loads(cli("inspect", "long.gsz", "--json").out)["meta"]
+    assert {name: found[name] for name in notes} == notes
+
+
+def test_inspect_tells_what_is_wrong_with_notes(cli: Cli, tmp_path: Path, coded: Path) -> None:
+    """Nested too deep: the file is inspected and decoded all the same."""
+    chunks = [c for c in fuzzing.split(coded.read_bytes()) if c[0] != b"meta"]
+    deep = (b"meta", b'{"a":' * 10_000)
+    (tmp_path / "deep.gsz").write_bytes(fuzzing.seal([chunks[0], deep, *chunks[1:]]))
+    shown = cli("inspect", "deep.gsz")
+    assert shown.code == 0
+    assert "found 10000 levels of nesting, expected at most 32" in shown.out.decode()
+    assert cli("decode", "deep.gsz", "-o", "deep.ply").code == 0
 
 
 def test_overwrite_replaces(cli: Cli, scene: Path, coded: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import fuzzing
 from anchors import make_anchor_scene
 from gscodec.blueprint import Blueprint
-from gscodec.container import inspect, layout, pack, unpack
+from gscodec.container import fitted_meta, inspect, layout, pack, unpack
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
 from gscodec.payload import (
     Attribute,
@@ -65,16 +66,16 @@ json_values: st.SearchStrategy[object] = st.recursive(
 def headers(draw: st.DrawFn) -> Header:
     """Every header that the format allows."""
     bits = draw(st.integers(0, 21))
-    low, high = draw(points), draw(points)
+    low, high, count = draw(points), draw(points), draw(st.integers(0, 5000))
     kind = draw(st.sampled_from(SceneKind))
     plain = kind is SceneKind.ANCHORS
     return Header(
         kind=kind,
         method=draw(st.sampled_from(Method)),
-        count=draw(st.integers(0, 5000)),
+        count=count,
         sh_degree=0 if plain else draw(st.integers(0, 3)),
         has_normals=not plain and draw(st.booleans()),
-        block_size=draw(st.integers(1, 2**24)),
+        block_size=draw(st.integers(max(1, -(-count // 16)), 2**24)),
         position_bits=bits,
         lattice_origin=draw(points),
         lattice_step=draw(st.floats(1e-300, 1e300)) if bits else 0.0,
@@ -208,7 +209,7 @@ def test_bytes_of_a_file_are_fixed() -> None:
 def test_many_primitives_in_few_bytes_are_padded() -> None:
     """The file holds at least count x (1 + extras) bytes, by a chunk of zeros."""
     for count in (0, 500, 5000, *range(690, 730)):
-        data = pack(replace(PAYLOAD, header=replace(HEADER, count=count)))
+        data = pack(replace(PAYLOAD, header=replace(HEADER, count=count, block_size=4096)))
         assert len(data) >= 2 * count
         assert unpack(data).header.count == count
         has_fill = b"fill" in [tag for tag, _ in fuzzing.split(data)]
@@ -218,7 +219,7 @@ def test_many_primitives_in_few_bytes_are_padded() -> None:
 def test_count_beyond_the_file_is_refused() -> None:
     """A sealed file may not promise more primitives than it has bytes."""
     chunks = fuzzing.split(pack(PAYLOAD))
-    head = chunks[0][1][:16] + struct.pack("<Q", 10**15) + chunks[0][1][24:]
+    head = chunks[0][1][:12] + struct.pack("<IQ", 4096, 10**15) + chunks[0][1][24:]
     data = fuzzing.seal([(b"HEAD", head), *chunks[1:]])
     with pytest.raises(FormatError, match="expected at least 2000000000000000 for a count"):
         unpack(data)
@@ -257,6 +258,11 @@ HEAD_CASES: list[tuple[dict[str, Any], type[GscodecError], str]] = [
     ),
     ({"block_size": 0}, FormatError, "block_size at byte 40: found 0, expected 1 to 16777216"),
     ({"block_size": 2**24 + 1}, FormatError, "found 16777217, expected 1 to 16777216"),
+    (
+        {"block_size": 4095, "count": 16 * 4095 + 1},
+        FormatError,
+        "block_size at byte 40: found 4095 in 17 blocks, expected at least 4096 in more than 16",
+    ),
     ({"lattice_step": 0.0}, FormatError, "found 0.0 with position_bits 14"),
     ({"lattice_step": -1.0}, FormatError, "found -1.0 with position_bits 14"),
     ({"position_bits": 0}, FormatError, "found 0.25 with position_bits 0"),
@@ -308,10 +314,18 @@ def test_streams_that_no_file_can_hold_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "meta", [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, {"a": "x" * 2**20}]
+    "meta",
+    [
+        {"a": float("nan")},
+        {"a": object()},
+        {"a": "\ud800"},
+        {"a": "x" * 2**20},
+        {"a": [0] * 2**16},
+        json.loads('{"a":' * 33 + "1" + "}" * 33),
+    ],
 )
 def test_notes_that_are_not_json_are_refused(meta: dict[str, object]) -> None:
-    """NaN, objects, broken text and more than 1 MiB do not get into a file."""
+    """NaN, objects, broken text, too much and too deep do not get into a file."""
     with pytest.raises(UsageError, match="meta: "):
         pack(Payload(HEADER, (), meta))
 
@@ -322,3 +336,30 @@ def test_notes_are_canonical() -> None:
     two = pack(Payload(HEADER, (), {"a": {"c": None, "d": "é"}, "b": 1}))
     assert one == two
     assert '{"a":{"c":null,"d":"é"},"b":1}'.encode() in one
+
+
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        (
+            {"a": "x", "b": {"comments": ['"' * 600_000]}},
+            r"b\.comments\.0 .* 600,000 characters",
+        ),
+        ({"a": "x", "b": {"comments": ["y"] * 100_000}}, r"b\.comments .* 100,000 values"),
+        ({"a": "x", "b": {str(n): n for n in range(70_000)}}, r"b .* of 70,000 values"),
+        ({"a": "x", "b": "é" * 500_000, "c": "ü" * 400_000}, r"b .* of 500,000 characters"),
+    ],
+)
+def test_notes_that_are_too_long_are_cut_with_a_note(
+    notes: dict[str, object], told: str
+) -> None:
+    """What is largest is cut, told, and what is small stays."""
+    fitted, cuts = fitted_meta(notes)
+    back = unpack(pack(Payload(HEADER, STREAMS, fitted)))
+    assert back.meta == fitted
+    assert fitted["a"] == "x"
+    assert re.search(rf"^cut {told}$", cuts[0])
+    assert len(json.dumps(fitted)) > 100_000
+    again, none = fitted_meta(fitted)
+    assert again is fitted
+    assert none == ()

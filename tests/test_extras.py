@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from gscodec import codec, extras
 from gscodec.coding import decode_planes, encode_planes
+from gscodec.container.layout import MAX_EXTRAS
 from gscodec.errors import FormatError, SceneError
 from gscodec.payload import Attribute, Payload, Stream
 from gscodec.scene import ExtraProperty
@@ -125,3 +126,12 @@ def test_gap_in_the_numbering_is_refused() -> None:
     (stream,) = extras.encode((ExtraProperty("a", VALUES),))
     with pytest.raises(FormatError, match="extra property 0: found block 4"):
         extras.decode(_payload(replace(stream, block=4)))
+
+
+def test_more_properties_than_the_limit_are_refused() -> None:
+    """By the encoder, before it looks at one of them; `unpack` refuses them too."""
+    empty = np.zeros(0, dtype=np.uint8)
+    many = tuple(ExtraProperty(f"p{n}", empty) for n in range(MAX_EXTRAS + 1))
+    assert len(extras.encode(many[:-1])) == MAX_EXTRAS
+    with pytest.raises(SceneError, match="extra properties: found 1025, expected at most 1024"):
+        extras.encode(many)

@@ -270,3 +270,25 @@ def test_a_leaf_with_more_points_than_there_are_is_refused() -> None:
     encode_naturals(encoder, np.array([2**31]))
     with pytest.raises(FormatError, match="octree leaves: found 100 points, expected 101"):
         octree.decode(Decoder(encoder.finish()), 101, 1)
+
+
+class _NarrowNumpy:
+    """numpy as on 32 bits, as far as counts for `numpy.repeat` go."""
+
+    intp = np.int32
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(np, name)
+
+    @staticmethod
+    def repeat(values: NDArray[np.uint64], counts: NDArray[np.integer]) -> NDArray[np.uint64]:
+        assert np.can_cast(counts.dtype, np.int32, "safe")
+        return np.repeat(values, counts)
+
+
+def test_counts_of_leaves_are_as_wide_as_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an index has 32 bits, `numpy.repeat` refuses counts of 64."""
+    codes = sphere(300, 4)
+    data = pack(codes, 4)
+    monkeypatch.setattr(octree, "np", _NarrowNumpy())
+    assert unpack(data, len(codes), 4).tolist() == codes.tolist()

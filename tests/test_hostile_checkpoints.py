@@ -272,6 +272,31 @@ def test_odd_pickles_are_refused(kind: str) -> None:
     refusal_of(with_pickle(ODD_CALLS[kind]))
 
 
+LONG = text("__torch__." + "a" * 1000)
+# What was built once, put to use by a few bytes, again and again.
+REPEATS = {
+    "BUILD of the same dict": b"}("
+    + b"".join(text(str(n)) + b"N" for n in range(1000))
+    + b"uq\0c__torch__.a\nB\n)\x81"
+    + b"h\0b" * 1000
+    + b".",
+    "tensors of one long shape": b"("
+    + b"K\1" * 1000
+    + b"tq\0("
+    + (b"ctorch._utils\n_rebuild_tensor_v2\nq\1((" + text("storage"))
+    + (b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\1tQK\0h\0h\0tq\2R")
+    + b"h\1h\2R" * 1000
+    + b"t.",
+    "names from the same text": LONG + b"q\0(" + b"h\0h\0\x93" * 1000 + b"t.",
+}
+
+
+@pytest.mark.parametrize("kind", REPEATS)
+def test_work_is_bounded_by_the_bytes_of_a_pickle(kind: str) -> None:
+    """Repeats by reference are refused before they cost more than the pickle is long."""
+    assert "the same values used over and over" in refusal_of(with_pickle(REPEATS[kind]))
+
+
 def test_every_truncation_of_a_pickle_is_refused() -> None:
     pickled = members_of(GOOD_PT)["archive/data.pkl"]
     for end in range(len(pickled)):

@@ -92,7 +92,12 @@ def test_limits() -> None:
         "sh_degree": layout.MAX_SH_DEGREE,
         "position_bits": layout.MAX_POSITION_BITS,
         "block_size": layout.MAX_BLOCK_SIZE,
+        "small blocks": layout.MAX_SMALL_BLOCKS,
+        "least block_size of more blocks": layout.MIN_BLOCK_SIZE,
+        "extra properties": layout.MAX_EXTRAS,
         "bytes of meta": layout.MAX_META_BYTES,
+        "depth of meta": layout.MAX_META_DEPTH,
+        "values of meta": layout.MAX_META_VALUES,
     }
 
 

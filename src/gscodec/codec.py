@@ -14,7 +14,7 @@ import numpy as np
 from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
-from gscodec.container import Inspection, inspect, pack, unpack
+from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.payload import Attribute, Conventions
 
@@ -92,10 +92,13 @@ def encode_with_report(
                 f"option {name}: method {method} has {', '.join(known) or 'no options'}"
             )
     coded = _encode_or_fall_back(scene, method, module.Options(**options), progress)
+    notes, cuts = fitted_meta(
+        {"encoder": f"gscodec {__version__}", **(meta or {}), **coded.payload.meta}
+    )
     payload = replace(
         coded.payload,
         streams=coded.payload.streams + extras.encode(coded.reconstruction.extras),
-        meta={"encoder": f"gscodec {__version__}", **(meta or {}), **coded.payload.meta},
+        meta=notes,
         conventions=_conventions(scene),
     )
     data = pack(payload)
@@ -103,7 +106,7 @@ def encode_with_report(
         progress("verify", 0.0)
         _verify(data, coded.reconstruction)
         progress("verify", 1.0)
-    return Encoded(data, coded.reconstruction, coded.notes, dict(payload.meta))
+    return Encoded(data, coded.reconstruction, (*coded.notes, *cuts), dict(notes))
 
 
 def _conventions(scene: Scene) -> Conventions:

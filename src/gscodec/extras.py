@@ -6,11 +6,13 @@ Layout of a stream: length of the name (u8), the name (UTF-8), the scalar type (
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gscodec.coding.planes import decode_planes, encode_planes
+from gscodec.container.layout import MAX_EXTRAS
 from gscodec.errors import FormatError, SceneError
 from gscodec.payload import Attribute, Stream
 from gscodec.scene import ExtraProperty
@@ -38,9 +40,12 @@ def encode(extras: tuple[ExtraProperty, ...]) -> tuple[Stream, ...]:
     Raises:
         SceneError: A name or a type that the format cannot hold.
     """
-    names = [extra.name for extra in extras]
-    for name in names:
-        if names.count(name) > 1:
+    if len(extras) > MAX_EXTRAS:
+        raise SceneError(
+            f"extra properties: found {len(extras)}, expected at most {MAX_EXTRAS}; leave some out"
+        )
+    for name, times in Counter(extra.name for extra in extras).items():
+        if times > 1:
             raise SceneError(f"extra property {name!r}: found twice, expected distinct names")
     return tuple(
         Stream(Attribute.EXTRA, index, _encode_property(extra))
@@ -55,15 +60,15 @@ def decode(payload: Payload) -> tuple[ExtraProperty, ...]:
         FormatError: The streams are damaged or inconsistent.
     """
     streams = [s for s in payload.streams if s.attribute == Attribute.EXTRA]
-    extras: list[ExtraProperty] = []
+    extras: dict[str, ExtraProperty] = {}
     for index, stream in enumerate(streams):
         if stream.block != index:
             raise FormatError(f"extra property {index}: found block {stream.block}")
         extra = _decode_property(stream, payload.header.count)
-        if extra.name in {other.name for other in extras}:
+        if extra.name in extras:
             raise FormatError(f"extra property {index}: name {extra.name!r} found twice")
-        extras.append(extra)
-    return tuple(extras)
+        extras[extra.name] = extra
+    return tuple(extras.values())
 
 
 def _encode_property(extra: ExtraProperty) -> bytes:

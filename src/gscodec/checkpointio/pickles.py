@@ -5,6 +5,9 @@ would import or call is matched against the few names below, and turned into an 
 tensor into its description, an object of TorchScript into a record of its attributes. Any
 other name or opcode is refused before anything is done with it.
 
+Invariant: the work is proportional to the bytes. What was built once can be used again by
+opcodes of a few bytes, so each use that takes longer for longer values is paid for by `spend`.
+
 Source: the opcodes are those of pickletools in Python's standard library.
 """
 
@@ -100,6 +103,7 @@ class _Interpreter:
         self.data, self.name, self.at = data, name, 0
         self.stack: list[Value] = []
         self.memo: dict[int, Value] = {}
+        self.left = len(data)  # items and characters that may still be gone through again
 
     def run(self) -> Value:
         while (opcode := self.take(1)) != b".":
@@ -114,6 +118,12 @@ class _Interpreter:
 
     def refuse(self, what: str) -> NoReturn:
         raise SceneError(f"{self.name}: pickle, byte {self.at}: found {what}")
+
+    def spend(self, size: int) -> None:
+        """Pays for going through ``size`` items; each was written with a byte or more."""
+        self.left -= size
+        if self.left < 0:
+            self.refuse("the same values used over and over, expected each about once")
 
     # Bytes of the pickle.
 
@@ -204,6 +214,7 @@ class _Interpreter:
     # What would import and call.
 
     def name_of(self, module: str, attribute: str) -> None:
+        self.spend(len(module) + len(attribute))
         text = f"{module}.{attribute}"
         known = text in _CALLABLE or text in STORAGE_ITEM_BYTES
         if not known and not text.startswith(_TORCHSCRIPT):
@@ -225,6 +236,7 @@ class _Interpreter:
         state, target = self.pop(), self.pop()
         if not isinstance(state, dict):
             self.refuse(f"{_describe(state)} as state, expected a dict")
+        self.spend(len(state))
         if isinstance(target, Record):
             target.attributes.update(state)
         elif not isinstance(target, dict):  # of a dict, state is what torch calls _metadata
@@ -234,6 +246,7 @@ class _Interpreter:
     def reduce(self) -> None:
         arguments = self.pop_of(tuple, "arguments")
         called = self.pop_of(Name, "the name of a function").text
+        self.spend(sum(len(part) for part in arguments[:4] if isinstance(part, tuple)))
         match called, arguments:
             case str(n), () if n == _ORDERED_DICT:
                 self.push({})

@@ -69,7 +69,7 @@ class Model:
         c = np.asarray(counts, dtype=np.int64)
         spare = _TOTAL - c.size
         total = max(int(c.sum()), 1)
-        f = np.array([1 + int(x) * spare // total for x in c], dtype=np.int64)
+        f = 1 + c * spare // total  # below 2**63: counts are below 2**32, spare below 2**24
         f[int(np.argmax(c))] += _TOTAL - int(f.sum())
         return cls(f)
 

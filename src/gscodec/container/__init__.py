@@ -5,7 +5,8 @@ of it costs. Nothing here knows what a stream means.
 """
 
 from gscodec.container.inspection import Inspection, Row, inspect
+from gscodec.container.meta import fitted_meta
 from gscodec.container.reader import unpack
 from gscodec.container.writer import pack
 
-__all__ = ["Inspection", "Row", "inspect", "pack", "unpack"]
+__all__ = ["Inspection", "Row", "fitted_meta", "inspect", "pack", "unpack"]

@@ -1,7 +1,8 @@
 """Bytes <-> chunks: envelopes, checksums, order. Knows no payload but that of DONE.
 
 Strategy: `read_chunks` checks everything that does not need to look inside a payload, in the
-order of the specification, and never allocates by a declared length: payloads are views.
+order of the specification, and never allocates by a declared length: payloads are views. Of
+chunks that nobody knows only the first and the last are remembered, however many there are.
 """
 
 from __future__ import annotations
@@ -23,19 +24,31 @@ _KNOWN_FORMATS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One chunk of a file.
 
     Attributes:
         tag: Four ASCII letters.
         offset: Of the envelope, from the start of the file.
-        payload: A view of the bytes after the envelope.
+        length: Of the payload.
+        file: All bytes of the file.
     """
 
     tag: bytes
     offset: int
-    payload: memoryview
+    length: int
+    file: memoryview
+
+    @property
+    def payload(self) -> memoryview:
+        """A view of the bytes after the envelope."""
+        return self.file[self.end - self.length : self.end]
+
+    @property
+    def end(self) -> int:
+        """The first byte after the chunk."""
+        return self.offset + layout.ENVELOPE.size + self.length
 
     @property
     def place(self) -> str:
@@ -73,14 +86,18 @@ def read_chunks(data: bytes) -> list[Chunk]:
         UnsupportedError: A later version of the format, or an unknown required chunk.
     """
     _check_preamble(data)
-    chunks = _split(data)
-    _check_done(data, chunks)
-    _check_required(chunks)
-    if chunks[0].tag != layout.HEAD:
-        raise FormatError(f"{chunks[0].place}: expected HEAD as the first chunk")
-    known = [chunk for chunk in chunks if chunk.tag in layout.ORDER]
-    _check_order(known)
-    return known
+    walk = _split(data)
+    _check_done(data, walk)
+    # "A decoder MUST refuse an unknown tag whose first letter is upper case, and name it."
+    if walk.required is not None:
+        raise UnsupportedError(
+            f"{walk.required.place}: required, but unknown to this gscodec; a newer one may "
+            "read it"
+        )
+    if walk.first.tag != layout.HEAD:
+        raise FormatError(f"{walk.first.place}: expected HEAD as the first chunk")
+    _check_order(walk.known)
+    return walk.known
 
 
 def _check_preamble(data: bytes) -> None:
@@ -114,24 +131,48 @@ def _not_ours(data: bytes) -> str:
     return f"expected a .gsz file, found unknown bytes {data[:8].hex(' ')}"
 
 
-def _split(data: bytes) -> list[Chunk]:
+@dataclass(frozen=True)
+class _Walk:
+    """What is remembered of all chunks of a file.
+
+    Attributes:
+        known: Those of `layout.ORDER`.
+        first: The first of all.
+        before: The last one before DONE, known or not; DONE itself if there is none.
+        required: The first that is unknown and must not be.
+    """
+
+    known: list[Chunk]
+    first: Chunk
+    before: Chunk
+    required: Chunk | None
+
+
+def _split(data: bytes) -> _Walk:
     """Follows the envelopes up to DONE, which must end the file."""
     view = memoryview(data)
-    chunks: list[Chunk] = []
-    offset = layout.PREAMBLE.size
-    while not (chunks and chunks[-1].tag == layout.DONE):
-        if offset == len(data):
-            raise FormatError(f"file: ends at byte {offset} without a DONE chunk; truncated")
-        chunks.append(_read_chunk(view, offset))
-        offset += layout.ENVELOPE.size + len(chunks[-1].payload)
-    if offset != len(data):
+    chunk = first = before = _read_chunk(view, layout.PREAMBLE.size)
+    known: list[Chunk] = []
+    required = None
+    while True:
+        if chunk.tag in layout.ORDER:
+            known.append(chunk)
+        elif required is None and chunk.tag[:1].isupper():
+            required = chunk
+        if chunk.tag == layout.DONE:
+            break
+        before, chunk = chunk, _read_chunk(view, chunk.end)
+    if chunk.end != len(data):
         raise FormatError(
-            f"file: {len(data) - offset} bytes after the DONE chunk, which ends at byte {offset}"
+            f"file: {len(data) - chunk.end} bytes after the DONE chunk, which ends at byte "
+            f"{chunk.end}"
         )
-    return chunks
+    return _Walk(known, first, before, required)
 
 
 def _read_chunk(view: memoryview, offset: int) -> Chunk:
+    if offset == len(view):
+        raise FormatError(f"file: ends at byte {offset} without a DONE chunk; truncated")
     start = offset + layout.ENVELOPE.size
     if start > len(view):
         raise FormatError(
@@ -146,20 +187,20 @@ def _read_chunk(view: memoryview, offset: int) -> Chunk:
             f"{place(tag, offset)}: length {length} runs past the end of the file "
             f"({len(view)} bytes)"
         )
-    payload = view[start : start + length]
-    found = crc32(payload, crc32(layout.TAG_AND_LENGTH.pack(tag, length)))
+    chunk = Chunk(tag, offset, length, view)
+    found = crc32(chunk.payload, crc32(layout.TAG_AND_LENGTH.pack(tag, length)))
     if found != crc:
         raise FormatError(
             f"{place(tag, offset)}: CRC-32 {found:08x}, expected {crc:08x}; damaged"
         )
-    return Chunk(tag, offset, payload)
+    return chunk
 
 
-def _check_done(data: bytes, chunks: list[Chunk]) -> None:
-    done = chunks[-1]
-    if len(done.payload) != layout.DONE_STRUCT.size:
+def _check_done(data: bytes, walk: _Walk) -> None:
+    done, before = walk.known[-1], walk.before
+    if done.length != layout.DONE_STRUCT.size:
         raise FormatError(
-            f"{done.place}: {len(done.payload)} bytes, expected {layout.DONE_STRUCT.size}"
+            f"{done.place}: {done.length} bytes, expected {layout.DONE_STRUCT.size}"
         )
     index_offset, digest = layout.DONE_STRUCT.unpack(done.payload)
     found = hashlib.sha256(memoryview(data)[: done.offset]).digest()
@@ -168,21 +209,11 @@ def _check_done(data: bytes, chunks: list[Chunk]) -> None:
             f"{done.place}: SHA-256 of the bytes before it is {found.hex()[:16]}..., expected "
             f"{digest.hex()[:16]}...; chunks were changed, moved or mixed"
         )
-    before = chunks[-2] if len(chunks) > 1 else done
     if before.tag != layout.INDEX or before.offset != index_offset:
         raise FormatError(
             f"{done.place}: says INDX is at byte {index_offset}, but the chunk before it is "
             f"{before.place}"
         )
-
-
-def _check_required(chunks: list[Chunk]) -> None:
-    # "A decoder MUST refuse an unknown tag whose first letter is upper case, and name it."
-    for chunk in chunks:
-        if chunk.tag not in layout.ORDER and chunk.tag[:1].isupper():
-            raise UnsupportedError(
-                f"{chunk.place}: required, but unknown to this gscodec; a newer one may read it"
-            )
 
 
 def _check_order(chunks: list[Chunk]) -> None:

@@ -124,6 +124,13 @@ def _check_integers(raw: _Raw) -> None:
     ):
         if not low <= value <= high:
             raise FormatError(f"{_place(name)}: found {value}, expected {low} to {high}")
+    # "A file of more than 16 blocks MUST have a block_size of at least 4096."
+    blocks = -(-raw.count // raw.block_size)
+    if blocks > layout.MAX_SMALL_BLOCKS and raw.block_size < layout.MIN_BLOCK_SIZE:
+        raise FormatError(
+            f"{_place('block_size')}: found {raw.block_size} in {blocks} blocks, expected at "
+            f"least {layout.MIN_BLOCK_SIZE} in more than {layout.MAX_SMALL_BLOCKS}"
+        )
 
 
 def _check_floats(raw: _Raw) -> None:

@@ -10,6 +10,7 @@ from gscodec.anchors import SCALINGS
 from gscodec.blueprint import blueprint_of
 from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
+from gscodec.container.meta import read_meta
 from gscodec.container.reader import read_payload
 from gscodec.payload import Attribute
 
@@ -49,7 +50,8 @@ class Inspection:
 
     Attributes:
         header: What a reader needs before the first stream.
-        meta: Notes for people.
+        meta: Notes for people; none if they are damaged.
+        meta_problem: What is wrong with them, if anything.
         conventions: Of Gaussians, how they are drawn and where they lie.
         version: Of the format.
         total_bytes: Size of the file.
@@ -59,6 +61,7 @@ class Inspection:
 
     header: Header
     meta: dict[str, object]
+    meta_problem: str | None
     conventions: Conventions
     version: int
     total_bytes: int
@@ -88,6 +91,7 @@ class Inspection:
             "conventions": asdict(self.conventions),
             **({} if self.blueprint is None else {"checkpoint": _checkpoint(self.blueprint)}),
             "meta": self.meta,
+            **({} if self.meta_problem is None else {"meta_problem": self.meta_problem}),
             "rows": [
                 {
                     "name": row.name,
@@ -112,9 +116,11 @@ def inspect(data: bytes) -> Inspection:
     chunks = read_chunks(data)
     payload = read_payload(chunks, len(data))
     blueprint = blueprint_of(payload)
+    meta, problem = read_meta([chunk for chunk in chunks if chunk.tag == layout.META])
     return Inspection(
         header=payload.header,
-        meta=payload.meta,
+        meta=meta,
+        meta_problem=problem,
         conventions=payload.conventions,
         version=layout.VERSION,
         total_bytes=len(data),
@@ -169,7 +175,7 @@ def _rows(
         if sizes:
             rows.append(row(attribute.name.lower(), attribute, len(sizes), sum(sizes)))
     for name, tag in (("header", layout.HEAD), ("meta", layout.META)):
-        sizes = [len(chunk.payload) for chunk in chunks if chunk.tag == tag]
+        sizes = [chunk.length for chunk in chunks if chunk.tag == tag]
         rows.append(row(name, None, len(sizes), sum(sizes)))
     overhead = total - sum(r.bytes for r in rows)
     rest = {layout.CONVENTIONS, layout.FILL, layout.INDEX, layout.DONE}

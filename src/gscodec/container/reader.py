@@ -19,6 +19,7 @@ from gscodec.payload import Attribute, Conventions, Payload, Stream
 
 if TYPE_CHECKING:
     from gscodec.container.chunks import Chunk
+    from gscodec.payload import Header
 
 
 def unpack(data: bytes) -> Payload:
@@ -32,18 +33,20 @@ def unpack(data: bytes) -> Payload:
 
 
 def read_payload(chunks: list[Chunk], size: int) -> Payload:
-    """What ``chunks``, all known ones of a file of ``size`` bytes, hold."""
+    """What ``chunks``, all known ones of a file of ``size`` bytes, hold.
+
+    Notes that cannot be read are left out: a decoder does not need them.
+    """
     of_tag = {tag: [c for c in chunks if c.tag == tag] for tag in layout.ORDER}
     header = read_header(of_tag[layout.HEAD][0].payload)
-    notes = [read_meta(chunk) for chunk in of_tag[layout.META]]
+    _check_numbers(header, len(of_tag[layout.STREAM]), len(of_tag[layout.EXTRA]))
     streams = [_read_stream(c) for c in of_tag[layout.STREAM] + of_tag[layout.EXTRA]]
     _check_unique(streams)
     _check_index(of_tag[layout.INDEX][0], of_tag[layout.STREAM], streams)
     _check_fill(of_tag[layout.FILL])
+    meta, _ = read_meta(of_tag[layout.META])
     told = [read_conventions(c, header.kind) for c in of_tag[layout.CONVENTIONS]]
-    payload = Payload(
-        header, tuple(streams), notes[0] if notes else {}, told[0] if told else Conventions()
-    )
+    payload = Payload(header, tuple(streams), meta, told[0] if told else Conventions())
     # "A decoder MUST check this before it allocates anything by count."
     least = least_file_size(payload)
     if least > size:
@@ -53,11 +56,22 @@ def read_payload(chunks: list[Chunk], size: int) -> Payload:
     return payload
 
 
+def _check_numbers(header: Header, streams: int, extras: int) -> None:
+    """Refuses more chunks than any file needs, before something is made of each."""
+    blocks = max(1, -(-header.count // header.block_size))
+    for what, found, most in (
+        ("STRM chunks", streams, layout.MAX_STREAMS_OF_BLOCK * blocks),
+        ("extra properties", extras, layout.MAX_EXTRAS),
+    ):
+        if found > most:
+            raise FormatError(f"file: found {found} {what}, expected at most {most}")
+
+
 def _read_stream(chunk: Chunk) -> Stream:
     sub_header = layout.STREAM_HEADER
-    if len(chunk.payload) < sub_header.size:
+    if chunk.length < sub_header.size:
         raise FormatError(
-            f"{chunk.place}: {len(chunk.payload)} bytes, expected at least {sub_header.size}"
+            f"{chunk.place}: {chunk.length} bytes, expected at least {sub_header.size}"
         )
     number, block = sub_header.unpack_from(chunk.payload)
     if number not in list(Attribute):
@@ -84,13 +98,13 @@ def _check_index(index: Chunk, chunks: list[Chunk], streams: list[Stream]) -> No
             stream.attribute,
             stream.block,
             chunk.offset,
-            layout.ENVELOPE.size + len(chunk.payload),
+            layout.ENVELOPE.size + chunk.length,
         )
         for chunk, stream in zip(chunks, streams, strict=False)  # extras have no entry
     )
     if index.payload != expected:
         raise FormatError(
-            f"{index.place}: {len(index.payload)} bytes that do not agree with the "
+            f"{index.place}: {index.length} bytes that do not agree with the "
             f"{len(chunks)} STRM chunks of the file"
         )
 

@@ -79,7 +79,7 @@ def decode(decoder: Decoder, count: int, bits: int) -> NDArray[np.uint64]:
     level, weights = Level.root(count), _Weights()
     for _ in range(bits):
         level = _decode_level(decoder, level, weights, count)
-    points = np.ones(len(level), dtype=np.int64)
+    points = np.ones(len(level), dtype=np.intp)  # counts for np.repeat: as wide as an index
     points[~level.single] = _decode_counts(decoder, len(level) - int(level.single.sum()))
     if int(points.sum()) != count:
         raise FormatError(f"octree leaves: found {points.sum()} points, expected {count}")

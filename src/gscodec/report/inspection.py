@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gscodec.report.text import label, printable, shown, size
+from gscodec.report.text import cut, label, printable, shown, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gscodec.blueprint import Blueprint
     from gscodec.payload import Conventions, Header
+
+
+# Of notes of unknown origin, which may be a megabyte: what fits on a few screens.
+_MOST_TABLES, _MOST_ROWS, _MOST_CHARACTERS = 20, 100, 1000
 
 
 class Row(Protocol):
@@ -58,6 +63,10 @@ class Inspected(Protocol):
         """Notes for people."""
 
     @property
+    def meta_problem(self) -> str | None:
+        """What is wrong with them, if anything."""
+
+    @property
     def conventions(self) -> Conventions:
         """Of Gaussians, how they are drawn and where they lie."""
 
@@ -83,13 +92,20 @@ def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
     yield _facts(printable(name), _header_facts(inspected))
     if inspected.blueprint is not None:
         yield _facts("checkpoint", _checkpoint_facts(inspected.blueprint))
-    loose = {k: v for k, v in inspected.meta.items() if not isinstance(v, dict)}
+    yield from _notes(inspected.meta, inspected.meta_problem)
+    yield _account(inspected)
+
+
+def _notes(meta: dict[str, object], problem: str | None) -> Iterator[Table]:
+    """One table for each of the first few objects in ``meta``, one for what is left of it."""
+    apart = [k for k, v in meta.items() if isinstance(v, dict) and v][:_MOST_TABLES]
+    loose = {k: v for k, v in meta.items() if k not in apart}
+    if problem is not None:
+        loose["cannot be read"] = problem
     if loose:
         yield _facts("notes", loose)
-    for key, value in inspected.meta.items():
-        if isinstance(value, dict) and value:
-            yield _facts(label(key), value)
-    yield _account(inspected)
+    for key in apart:
+        yield _facts(cut(label(key), _MOST_CHARACTERS), cast("dict[str, object]", meta[key]))
 
 
 def _header_facts(inspected: Inspected) -> dict[str, object]:
@@ -142,8 +158,11 @@ def _facts(title: str, facts: dict[str, object]) -> Table:
     )
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in facts.items():
-        table.add_row(Text(label(key)), Text(shown(value)))
+    for key, value in islice(facts.items(), _MOST_ROWS):
+        words = cut(label(key), _MOST_CHARACTERS), cut(shown(value), _MOST_CHARACTERS)
+        table.add_row(*map(Text, words))
+    if len(facts) > _MOST_ROWS:
+        table.add_row(Text("..."), Text(f"{len(facts) - _MOST_ROWS:,} more; all with --json"))
     return table
 
 

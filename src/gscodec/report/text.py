@@ -29,6 +29,13 @@ def shown(value: object) -> str:
             return printable(str(value))
 
 
+def cut(text: str, most: int) -> str:
+    """``text`` if it has at most ``most`` characters, else its start and how much is missing."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}... ({len(text) - most:,} characters more; all with --json)"
+
+
 def label(key: str) -> str:
     """A key of a JSON object as words."""
     return printable(key).replace("_", " ")
