@@ -12,7 +12,7 @@ import pytest
 
 from gscodec.camera import Camera
 from gscodec.cameraio import read_cameras
-from gscodec.cli.app import main
+from gscodec.cli import main
 from gscodec.errors import SceneError
 from gscodec.render import blend_weights
 from gscodec.render.virtual import VirtualViews, virtual_cameras

@@ -1,5 +1,5 @@
 """The command line: the only place with paths, printing and exit codes."""
 
-from gscodec.cli.app import main
+from gscodec.cli.start import main
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""Commands, their options, and the exit code for every way a run can end.
+"""Commands and their options; how a run starts and ends is `start`.
 
 Strategy: human text goes to stderr; stdout belongs to data, to ``--json`` and to the tables of
 ``inspect``. Everything heavy is imported inside a command, after its arguments are checked.
@@ -6,19 +6,16 @@ Strategy: human text goes to stderr; stdout belongs to data, to ``--json`` and t
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import traceback
-import warnings
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gscodec._version import __version__
 from gscodec.cli.bit_maps import check_maps, write_maps
 from gscodec.cli.cameras import cameras
+from gscodec.cli.commands import Command, Commands
 from gscodec.cli.compare import compare
 from gscodec.cli.decoding import decode
 from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
@@ -26,7 +23,7 @@ from gscodec.cli.files import (
     check_output,
     named,
     output_path,
-    read_input,
+    read_coded,
     write_output,
     write_stdout,
 )
@@ -50,16 +47,12 @@ from gscodec.cli.scenes import (
     named_folder,
 )
 from gscodec.cli.session import Session, limit_threads
-from gscodec.errors import GscodecError, UsageError
-from gscodec.report.text import printable
+from gscodec.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
 
-_EXIT_BUG = 1
 _MAX_SEED = 2**32 - 1
-_NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[encode]'"
 _FLAGS = {
     "lam": "--lambda",
     "position_bits": "--position-bits",
@@ -75,6 +68,7 @@ _FLAGS = {
 }
 
 app = typer.Typer(
+    cls=Commands,
     name="gscodec",
     help="Small, exact, trustworthy files for trained 3D Gaussian Splatting scenes.",
     epilog=(
@@ -109,7 +103,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def encode(
     source: Annotated[
         str,
@@ -242,15 +236,16 @@ def encode(
     }
     given = _checked_options(method, options)
     check_output(source, target, overwrite=overwrite)
+    if resume and effort != "high":
+        raise UsageError("--resume: only effort high has it")
+    # Anchors have no state to go on from.
+    state = StateFile(target, resume=resume) if effort == "high" and not folder else None
     if views is not None:
         given["views"] = target_views(method, views, images)
     elif images is not None:
         raise UsageError("--images: needs --views")
-    state = StateFile(target, resume=resume)
-    if effort == "high" and not folder:  # anchors have no state to go on from
-        given |= state.options()
-    elif resume:
-        raise UsageError("--resume: only effort high has it")
+    if state is not None:
+        given |= state.options(quiet=quiet)
 
     from gscodec.codec import encode_with_report
     from gscodec.container import inspect as inspect_bytes
@@ -268,8 +263,9 @@ def encode(
                 **given,
             )
         session.progress("write")
-        write_output(target, encoded.data)
-        state.remove()
+        write_output(target, encoded.data, overwrite=overwrite)
+        if state is not None:
+            state.remove()
     size = len(encoded.data)
     Run("encode", source, target, session, quiet=quiet, as_json=as_json).finish(
         inspect_bytes(encoded.data).header,
@@ -279,10 +275,10 @@ def encode(
     )
 
 
-app.command()(decode)
+app.command(cls=Command)(decode)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     source: Annotated[str, typer.Argument(metavar="IN.gsz", help="Coded scene, - for stdin.")],
     maps: Annotated[
@@ -302,11 +298,11 @@ def inspect(
 
     from gscodec.container import inspect as inspect_bytes
 
-    data = read_input(source)
+    data = read_coded(source)
     with named(source):
         inspection = inspect_bytes(data)
         if maps:
-            write_maps(source, data, maps)
+            write_maps(source, data, maps, overwrite=overwrite)
     if as_json:
         write_stdout(json_bytes(inspection.to_json()))
         return
@@ -319,61 +315,18 @@ def inspect(
 
 # --- further commands, one module each ------------------------------------------------------
 
-app.command()(cameras)
-app.command()(compare)
-app.command()(rd)
-
-
-def main() -> NoReturn:
-    """Runs the command line and exits with a code of `gscodec.errors`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _stop)
-    if not _debug():
-        warnings.simplefilter("ignore")
-    try:
-        app(prog_name="gscodec")
-    except GscodecError as error:
-        _fail(error.exit_code, str(error))
-    except MemoryError:
-        _fail(_EXIT_BUG, "out of memory; use a machine with more, or a smaller scene")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            _bug(error)
-        _fail(UsageError.exit_code, _NO_TORCH)
-    except Exception as error:  # noqa: BLE001
-        _bug(error)
-    sys.exit(0)
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    raise SystemExit(128 + number)
-
-
-def _bug(error: Exception) -> NoReturn:
-    hint = "" if _debug() else "; set GSCODEC_DEBUG=1 for the traceback, and please report it"
-    _fail(_EXIT_BUG, f"unexpected {type(error).__name__}: {error}{hint}")
-
-
-def _fail(code: int, message: str) -> NoReturn:
-    """Ends with ``code``; to be called where an exception is being handled."""
-    if _debug():
-        traceback.print_exc()
-    sys.stderr.write(f"gscodec: error: {printable(message)}\n")
-    sys.exit(code)
-
-
-def _debug() -> bool:
-    return os.environ.get("GSCODEC_DEBUG", "0") not in {"", "0"}
+app.command(cls=Command)(cameras)
+app.command(cls=Command)(compare)
+app.command(cls=Command)(rd)
 
 
 def _position_bits(text: str) -> int | None:
     """``auto`` is None; the range is the method's to check."""
     if text == "auto":
         return None
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
-    raise UsageError(f"--position-bits: found {text!r}, expected auto or 1 to 21")
+    raise UsageError(f"--position-bits: found {text[:40]!r}, expected auto or 1 to 21")
 
 
 def _check_checkpoint_options(*, resume: bool, drop_invalid: bool) -> None:

@@ -42,7 +42,7 @@ def check_maps(source: str, targets: Sequence[str], *, overwrite: bool) -> None:
         raise UsageError("--map: a .png needs matplotlib; pip install 'gscodec[report]'")
 
 
-def write_maps(source: str, data: bytes, targets: Sequence[str]) -> None:
+def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: bool) -> None:
     """Decodes ``data``, the file ``source``, and writes each of ``targets``.
 
     Raises:
@@ -58,7 +58,7 @@ def write_maps(source: str, data: bytes, targets: Sequence[str]) -> None:
         session.progress("draw", 0.0)
         pictures = [_drawn(target, found, name) for target in targets]
     for target, picture in zip(targets, pictures, strict=True):
-        write_output(target, picture)
+        write_output(target, picture, overwrite=overwrite)
 
 
 def _drawn(target: str, found: BitMap, name: str) -> bytes:

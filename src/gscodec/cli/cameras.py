@@ -73,9 +73,9 @@ def cameras(
             raise SceneError(f"{source}: found {views.note}, so no camera can look at it")
         sheet = b"" if preview is None else _preview(scene, views.cameras, session.progress)
         session.progress("write")
-        write_output(target, write_cameras(views.cameras))
+        write_output(target, write_cameras(views.cameras), overwrite=overwrite)
         if preview is not None:
-            write_output(preview, sheet)
+            write_output(preview, sheet, overwrite=overwrite)
     if not quiet:
         seen = f"{100 * views.seen:.1f} % of all opacity is on Gaussians that they see"
         sys.stderr.write(f"{len(views.cameras)} cameras for {views.note}; {seen}\n")

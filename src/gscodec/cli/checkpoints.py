@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gscodec.cli.atomic import temporary_folder
 from gscodec.cli.files import reason
+from gscodec.cli.signals import in_place
 from gscodec.errors import GscodecError, InputError, OutputError
 from gscodec.report.text import printable
 
@@ -162,14 +163,12 @@ def write_folder(path: str, files: Mapping[str, bytes], *, overwrite: bool) -> N
     """
     check_folder(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".gscodec-{secrets.token_hex(8)}.tmp")
     try:
-        try:
+        with temporary_folder(target.parent) as temporary:
             for name, data in files.items():
                 _write(temporary / name, data)
-            _replace(target, temporary)
-        finally:  # signals too
-            shutil.rmtree(temporary, ignore_errors=True)
+            with in_place(printable(path)):
+                _replace(target, temporary)
     except OSError as error:
         raise OutputError(f"{printable(path)}: cannot be written: {reason(error)}") from error
 

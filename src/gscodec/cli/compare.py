@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
-from gscodec.cli.options import Overwrite, Quiet
+from gscodec.cli.options import MOST_VIEWS, Overwrite, Quiet
 from gscodec.cli.scenes import LoadedScene, load_scene
 from gscodec.cli.session import Session
 from gscodec.cli.views import ChosenViews, choose_views
@@ -67,6 +67,7 @@ def compare(
             "--max-views",
             metavar="N",
             min=1,
+            max=MOST_VIEWS,
             help="Views to render at most, evenly over those there are. Default: all, or 24 "
             "virtual ones.",
         ),
@@ -104,6 +105,8 @@ def compare(
 ) -> None:
     """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
     colour = _background(background)
+    if min_psnr is not None and math.isnan(min_psnr):
+        raise UsageError("--min-psnr: found nan, expected a number")
     _check(a, b, views, images, lpips=lpips, sheet=sheet, overwrite=overwrite)
 
     from gscodec.comparison import compare_pictures, errors_between, require_finite
@@ -138,7 +141,7 @@ def compare(
         )
         if sheet:
             session.progress("write")
-            write_output(sheet, _sheet(pictures.worst))
+            write_output(sheet, _sheet(pictures.worst), overwrite=overwrite)
     if as_json:
         _print_json(result, session)
     elif not quiet:

@@ -20,7 +20,7 @@ from gscodec.cli.files import (
     check_output,
     named,
     output_path,
-    read_input,
+    read_coded,
     write_output,
 )
 from gscodec.cli.options import Json, Overwrite, Quiet, Threads
@@ -95,7 +95,7 @@ def decode(
     baked = None
     with Session(quiet=quiet) as session:
         session.progress("read")
-        data = read_input(source)
+        data = read_coded(source)
         with named(source):
             header = inspect(data).header
         target = _target(source, output, header.kind, bake=bake, overwrite=overwrite)
@@ -202,7 +202,7 @@ def _told(baked: Baked) -> tuple[tuple[str, ...], dict[str, object]]:
 def _write(target: str, result: bytes | dict[str, bytes], *, overwrite: bool) -> int:
     """Writes a file or a folder; its bytes."""
     if isinstance(result, bytes):
-        write_output(target, result)
+        write_output(target, result, overwrite=overwrite)
         return len(result)
     write_folder(target, result, overwrite=overwrite)
     return sum(map(len, result.values()))

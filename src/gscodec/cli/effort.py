@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, read_input, write_output
+from gscodec.cli.files import STDIO, check_output, read_input, write_output
+from gscodec.cli.signals import removed
 from gscodec.errors import UsageError
+from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
@@ -17,6 +21,8 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9}
 _BYTES |= {"gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _STATE_SUFFIX = ".state"
+_MOST = 1e15  # bytes or seconds; more is a slip
+_SHOWN = 40  # characters of what was found
 
 
 def parse_seconds(text: str) -> float:
@@ -34,9 +40,10 @@ def parse_bytes(text: str) -> int:
 
 def _number(text: str, units: dict[str, float] | dict[str, int], flag: str, wish: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?([a-z]*)", text.strip().lower())
-    if not found or found[2] not in units:
-        raise UsageError(f"{flag}: found {text!r}, expected {wish}")
-    return float(found[1]) * units[found[2]]
+    value = float(found[1]) * units.get(found[2], math.inf) if found else math.inf
+    if value > _MOST:
+        raise UsageError(f"{flag}: found {text[:_SHOWN]!r}, expected {wish}")
+    return value
 
 
 def target_views(method: str, path: str, images: str | None) -> TargetViews:
@@ -64,24 +71,38 @@ class StateFile:
     """The state of an optimisation, beside the output while it lasts."""
 
     def __init__(self, target: str, *, resume: bool) -> None:
-        self._path = None if target == STDIO else Path(target + _STATE_SUFFIX)
+        """Refuses what would be found out after hours.
+
+        Raises:
+            UsageError: To resume, an output file is needed.
+            OutputError: The state could not be written.
+        """
+        self._path = None if target == STDIO else target + _STATE_SUFFIX
         self._resume = resume
-        if resume and self._path is None:
+        if self._path is not None:
+            check_output(STDIO, self._path, overwrite=True)
+        elif resume:
             raise UsageError("--resume: needs an output file, not stdout")
 
-    def options(self) -> dict[str, object]:
+    def options(self, *, quiet: bool = False) -> dict[str, object]:
         """Options of the method."""
         if self._path is None:
             return {}
         options: dict[str, object] = {"checkpoint": self._save}
         if self._resume:
-            options["resume"] = read_input(str(self._path))
+            options["resume"] = read_input(self._path)
+        elif not quiet and Path(self._path).exists():
+            name = printable(self._path)
+            sys.stderr.write(f"gscodec: {name}: is replaced; --resume would go on with it\n")
         return options
 
     def remove(self) -> None:
-        """Once the output is written."""
+        """Once the output is written; a state that stays does no harm."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(self._path).unlink(missing_ok=True)
+                removed(printable(self._path))
 
     def _save(self, data: bytes) -> None:
-        write_output(str(self._path), data)
+        if self._path is not None:
+            write_output(self._path, data, overwrite=True)

@@ -1,18 +1,20 @@
 """Paths <-> bytes. ``-`` is stdin or stdout.
 
 Invariant: a path given as output holds either what it held before or the complete result,
-whatever happens in between.
+whatever happens in between; see `atomic`.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
+import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gscodec.cli.atomic import write_file
+from gscodec.cli.signals import in_place
 from gscodec.errors import (
     FormatError,
     GscodecError,
@@ -24,25 +26,85 @@ from gscodec.errors import (
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 STDIO = "-"
+HEAD_BYTES = 1 << 20  # as much as the header of a .ply may take
+_AT_ONCE = 1 << 26
 
 
-def read_input(path: str) -> bytes:
-    """All bytes of ``path``.
+def read_input(
+    path: str, may_be: Callable[[bytes], bool] | None = None, *, most: int | None = None
+) -> bytes:
+    """All bytes of ``path``, or only the first where these tell that the rest is of no use.
+
+    Args:
+        path: A file, a device or a pipe; ``-`` is stdin.
+        may_be: Whether what starts with these `HEAD_BYTES` is worth reading on.
+        most: Bytes to take; default: half of the memory, with more there is nothing to be done.
 
     Raises:
-        InputError: It is missing, a folder, or may not be read.
+        InputError: It is missing, a folder, too large, or may not be read.
     """
+    name = "stdin" if path == STDIO else printable(path)
     try:
         if path == STDIO:
-            return sys.stdin.buffer.read()
-        return Path(path).read_bytes()
+            return _read(sys.stdin.buffer, name, may_be, most)
+        with Path(path).open("rb") as file:
+            return _read(file, name, may_be, most)
     except IsADirectoryError as error:
-        raise InputError(f"{printable(path)}: is a folder, expected a file") from error
+        raise InputError(f"{name}: is a folder, expected a file") from error
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+        raise InputError(f"{name}: cannot be read: {reason(error)}") from error
+
+
+def read_coded(path: str) -> bytes:
+    """As `read_input`, of a .gsz."""
+    from gscodec.container.layout import MAGIC
+
+    return read_input(path, lambda head: head.startswith(MAGIC))
+
+
+def _read(
+    file: BinaryIO, name: str, may_be: Callable[[bytes], bool] | None, most: int | None
+) -> bytes:
+    head = file.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES or (may_be is not None and not may_be(head)):
+        return head
+    most = memory_bytes() // 2 if most is None else most
+    found = _size(file)
+    if found:  # at once, and without a copy
+        file.seek(-len(head), os.SEEK_CUR)
+        parts = [file.read()] if found <= most else []
+    else:
+        parts, found = [head], len(head)
+        while part := file.read(min(_AT_ONCE, most + 1 - found)):
+            parts.append(part)
+            found += len(part)
+    if found > most:
+        raise InputError(
+            f"{name}: found more than {most:,} bytes, expected what fits in memory"
+        )
+    return b"".join(parts)
+
+
+def _size(file: BinaryIO) -> int:
+    """Bytes of a regular file; 0 for what may have no end."""
+    with suppress(OSError):  # no file at all
+        status = os.fstat(file.fileno())
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return 0
+
+
+def memory_bytes() -> int:
+    """What this process may use at most; a guess where the system does not tell."""
+    found = [1 << 36]
+    with suppress(OSError, ValueError, AttributeError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError, ValueError):  # of a container; "max" is no number
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_bytes()))
+    return min(found)
 
 
 @contextmanager
@@ -59,6 +121,10 @@ def output_path(source: str, output: str | None, old: str, new: str) -> str:
     if output is not None or source == STDIO:
         return output or STDIO
     path = Path(source)
+    if not path.name:
+        raise UsageError(
+            f"{printable(source)}: has no name to make another of; name one with -o"
+        )
     stem = path.stem if path.suffix.lower() == old else path.name
     return str(path.with_name(stem + new))
 
@@ -102,51 +168,42 @@ def _same(source: Path, target: Path) -> bool:
     return source.exists() and target.samefile(source)
 
 
-def write_output(path: str, data: bytes) -> None:
+def write_output(path: str, data: bytes, *, overwrite: bool) -> None:
     """Writes ``data``: at once and completely, or not at all.
 
     Raises:
-        OutputError: The system refuses (disk full, no permission, reader gone).
+        OutputError: It exists by now and ``overwrite`` is not set, or the system refuses (disk
+            full, no permission, reader gone).
     """
     if path == STDIO:
         write_stdout(data)
         return
-    target = Path(os.path.realpath(path))
+    target, name = Path(os.path.realpath(path)), printable(path)
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(data)  # a device or a pipe: there is nothing to replace
+            with in_place(name):
+                pass
         else:
-            _replace(target, data)
+            write_file(target, data, name, overwrite=overwrite)
+    except FileExistsError as error:
+        raise OutputError(
+            f"{name}: has come to exist during this run; replace it with --overwrite"
+        ) from error
     except OSError as error:
-        raise OutputError(f"{printable(path)}: cannot be written: {reason(error)}") from error
+        raise OutputError(f"{name}: cannot be written: {reason(error)}") from error
 
 
 def write_stdout(data: bytes) -> None:
-    """Writes ``data`` to stdout.
+    """Writes ``data`` to stdout, see `streams`.
 
     Raises:
         OutputError: The reader is gone, or the disk behind a redirection is full.
     """
-    try:
-        sys.stdout.buffer.write(data)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    with in_place("stdout"):
         sys.stdout.buffer.flush()
-    except OSError as error:
-        # Else the interpreter would try again at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"stdout: cannot be written: {reason(error)}") from error
-
-
-def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".gscodec-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:  # signals too
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def reason(error: OSError) -> str:

@@ -20,7 +20,7 @@ Overwrite: TypeAlias = Annotated[
 ]
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", min=1, help="CPU threads; default: all."),
+    typer.Option("--threads", metavar="N", min=1, max=1024, help="CPU threads; default: all."),
 ]
 Quiet: TypeAlias = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")
@@ -31,6 +31,8 @@ Json: TypeAlias = Annotated[
         "--json", help="Report as JSON on stdout (on stderr where data goes to stdout)."
     ),
 ]
+
+MOST_VIEWS = 10**6
 
 Effort: TypeAlias = Annotated[
     str | None,
@@ -43,7 +45,13 @@ Effort: TypeAlias = Annotated[
 ]
 Iterations: TypeAlias = Annotated[
     int | None,
-    typer.Option("--iterations", metavar="N", min=1, help="Of effort high. Default: 1500."),
+    typer.Option(
+        "--iterations",
+        metavar="N",
+        min=1,
+        max=10**8,
+        help="Of effort high. Default: 1500.",
+    ),
 ]
 TimeLimit: TypeAlias = Annotated[
     str | None,

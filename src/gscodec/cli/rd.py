@@ -21,6 +21,7 @@ from gscodec.cli.files import (
     write_stdout,
 )
 from gscodec.cli.options import (
+    MOST_VIEWS,
     Effort,
     Iterations,
     Json,
@@ -77,6 +78,7 @@ def rd(
             "--max-views",
             metavar="N",
             min=1,
+            max=MOST_VIEWS,
             help="Views to render at most, evenly over those there are. Default: 24.",
         ),
     ] = 24,
@@ -130,7 +132,7 @@ def rd(
         session.progress("write")
         files = _files(result, png=png is not None, csv=csv is not None)
     for target, content in zip(targets, files, strict=True):
-        write_output(target, content)
+        write_output(target, content, overwrite=overwrite)
     if not quiet:
         sys.stderr.write(printable(f"{source} -> {', '.join(targets)}") + "\n")
         sys.stderr.writelines(f"{line}\n" for line in result.lines())

@@ -95,7 +95,7 @@ def load_scene(path: str) -> LoadedScene[Scene]:
 
     if is_folder(path):
         return _load_checkpoint(path, Reading())
-    data = read_input(path)
+    data = read_input(path, _may_be_scene)
     if not data.startswith(MAGIC[:4]):  # the rest of it tells how a .gsz was damaged
         return _load_file(data, path, Reading())
     with named(path):
@@ -111,7 +111,15 @@ def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:
     """
     if is_folder(path):
         return _load_checkpoint(path, reading)
-    return _load_file(read_input(path), path, reading)
+    return _load_file(read_input(path, _may_be_scene), path, reading)
+
+
+def _may_be_scene(head: bytes) -> bool:
+    """Whether a file or a stream that starts so is worth reading to its end, if it has one."""
+    from gscodec.container.layout import MAGIC
+    from gscodec.sceneio.header import may_be_ply
+
+    return head.startswith(MAGIC[:4]) or may_be_ply(head)
 
 
 def load_gaussians(path: str) -> LoadedScene[GaussianScene]:

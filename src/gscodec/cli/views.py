@@ -243,7 +243,12 @@ def _read_file(path: Path, photographs: Photographs) -> tuple[Camera, ...]:
             )
         return photograph_size(found)
 
-    return read_cameras(read_input(str(path)), name=str(path), size_of=size_of)
+    data = read_input(str(path), _may_be_text)
+    return read_cameras(data, name=str(path), size_of=size_of)
+
+
+def _may_be_text(head: bytes) -> bool:
+    return b"\0\0" not in head
 
 
 def _found(cameras: tuple[Camera, ...], photographs: Photographs) -> dict[str, Path]:

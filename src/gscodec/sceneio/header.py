@@ -81,6 +81,11 @@ class Header:
         )
 
 
+def may_be_ply(head: bytes) -> bool:
+    """Whether a file that starts with ``head``, `MAX_HEADER_BYTES` or more of it, may be one."""
+    return head.startswith(b"ply") and b"end_header" in head[:MAX_HEADER_BYTES]
+
+
 def parse_header(data: bytes, name: str) -> Header:
     """Reads the header at the start of ``data``.
 
