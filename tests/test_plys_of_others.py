@@ -10,13 +10,17 @@ import pytest
 
 from gscodec.errors import SceneError
 from gscodec.sceneio import read_ply, write_ply
+from gscodec.sceneio.comments import Comments, remembered_comments
 from scenes import make_scene
 from test_sceneio import BODY, PLY, SCENE, assert_same, ply_of, refusal, retyped, table_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from numpy.typing import NDArray
+
+    from command import Cli
 
 TEXT = ply_of(table_of(PLY), text=True)
 
@@ -319,3 +323,59 @@ def test_comments_are_written_as_they_were() -> None:
     for bad in ("a\nelement vertex 3", "\u00e9", "x" * (1 << 20)):
         with pytest.raises(SceneError, match="comment"):
             write_ply(SCENE, comments=[bad])
+
+
+def test_that_a_scene_is_antialiased_is_never_lost() -> None:
+    scene = replace(SCENE, antialiased=True)
+    for comments in ([], ["SplatRenderMode: mip"], ["trained on a Tuesday"]):
+        data = write_ply(scene, comments=comments)
+        assert read_ply(data).scene.antialiased
+        assert data.count(b"antialiased 1") == ("SplatRenderMode: mip" not in comments)
+
+
+BRUSH = (
+    b"ply\ncomment Exported from Brush\ncomment Vertical axis: y\n"
+    b"comment SplatRenderMode: mip\nobj_info num_cols 3\n"
+)
+
+
+def test_decode_writes_the_comments_of_the_source(cli: Cli, tmp_path: Path) -> None:
+    source, coded, back = (tmp_path / n for n in ("a.ply", "a.gsz", "b.ply"))
+    source.write_bytes(PLY.replace(b"ply\n", BRUSH + b"comment caf\xc3\xa9\n", 1))
+    assert cli("encode", source, "--method", "raw").code == 0
+    result = cli("decode", coded, "-o", back)
+    assert result.code == 0
+    assert "left out 1 of 5 comments: not ASCII" in result.err
+    told = read_ply(back.read_bytes())
+    known = ("comments", "obj_info", "up_axis", "render_mode")
+    assert [told.conventions[k] for k in known] == [
+        ["Exported from Brush", "Vertical axis: y", "SplatRenderMode: mip"],
+        ["num_cols 3"],
+        "y",
+        "mip",
+    ]
+    assert told.scene.antialiased
+    assert "antialiased" in cli("inspect", coded).text
+
+
+def test_comments_of_a_hostile_file_are_left_out() -> None:
+    for meta in ({"conventions": 3}, {"conventions": {"comments": "a"}}, {}):
+        assert remembered_comments(meta) == Comments()
+    many: list[object] = ["a\nproperty float y", 3, "\x1b[1m", "fine", *[""] * 100_000]
+    found = remembered_comments({"conventions": {"comments": many, "obj_info": ["b"]}})
+    assert found.comments[:2] == ("fine", "")
+    assert found.left_out == len(many) + 1 - len(found.comments) - len(found.infos)
+    written = write_ply(SCENE, comments=found.comments, infos=found.infos)
+    assert_same(read_ply(written).scene, SCENE)
+
+
+def test_a_double_scene_comes_back_through_a_file(cli: Cli, tmp_path: Path) -> None:
+    source, coded, back = (tmp_path / n for n in ("a.ply", "a.gsz", "b.ply"))
+    table, positions = far()
+    source.write_bytes(ply_of(table))
+    assert cli("encode", source, "--method", "raw").code == 0
+    assert cli("decode", coded, "-o", back).code == 0
+    written = table_of(back.read_bytes())
+    assert written.dtype["z"] == np.float64
+    assert max(np.abs(written[n] - positions[:, i]).max() for i, n in enumerate("xyz")) < 5e-7
+    assert "origin" in cli("inspect", coded).text

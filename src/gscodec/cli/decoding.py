@@ -32,10 +32,11 @@ from gscodec.report.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gscodec.anchors import AnchorScene, Scene
+    from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
     from gscodec.fit.bake import Baked
     from gscodec.payload import SceneKind
+    from gscodec.scene import GaussianScene
 
 
 def decode(
@@ -90,14 +91,14 @@ def decode(
     from gscodec.checkpointio import write_checkpoint
     from gscodec.codec import decode as decode_bytes
     from gscodec.container import inspect
-    from gscodec.sceneio import write_ply
 
     baked = None
     with Session(quiet=quiet) as session:
         session.progress("read")
         data = read_coded(source)
         with named(source):
-            header = inspect(data).header
+            inspection = inspect(data)
+        header = inspection.header
         target = _target(source, output, header.kind, bake=bake, overwrite=overwrite)
         cameras = _cameras(views, images, quiet=quiet)
         with redirect_stdout(sys.stderr):
@@ -107,27 +108,41 @@ def decode(
             if bake and isinstance(scene, AnchorScene):
                 baked = _bake(source, scene, cameras, session.progress)
                 scene = baked.scene
-            result = (
-                write_checkpoint(scene) if isinstance(scene, AnchorScene) else write_ply(scene)
-            )
+            if isinstance(scene, AnchorScene):
+                result: bytes | dict[str, bytes] = write_checkpoint(scene)
+                notes = _left_out(scene)
+            else:
+                result, notes = _ply(scene, inspection.meta)
         session.progress("write")
         size = _write(target, result, overwrite=overwrite)
     run = Run("decode", source, target, session, quiet=quiet, as_json=as_json)
     sizes = Sizes(read=len(data), written=size, coded=len(data))
     if baked is None:
-        run.finish(header, sizes, _left_out(scene))
+        run.finish(header, sizes, notes)
     else:
         run.finish(header, sizes, *_told(baked), gaussians=len(baked.scene))
 
 
-def _left_out(scene: Scene) -> tuple[str, ...]:
+def _ply(scene: GaussianScene, meta: dict[str, object]) -> tuple[bytes, tuple[str, ...]]:
+    """The .ply, with the comments of the source, and a note where not all can be written."""
+    from gscodec.sceneio import write_ply
+    from gscodec.sceneio.comments import remembered_comments
+
+    told = remembered_comments(meta)
+    data = write_ply(scene, comments=told.comments, infos=told.infos)
+    if not told.left_out:
+        return data, ()
+    count = told.left_out + len(told.comments) + len(told.infos)
+    return data, (
+        f"left out {told.left_out} of {count} comments: not ASCII, or too long for a header",
+    )
+
+
+def _left_out(scene: AnchorScene) -> tuple[str, ...]:
     """A note where cfg_args is not written."""
-    from gscodec.anchors import AnchorScene
     from gscodec.checkpointio import is_plain
 
-    if not isinstance(scene, AnchorScene) or not scene.description:
-        return ()
-    if is_plain(scene.description):
+    if not scene.description or is_plain(scene.description):
         return ()
     return ("left out cfg_args: programs run it, and it is no plain list of settings",)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 # Field of the conventions -> the comment that tells it, in small letters. Of Brush and
 # nerfstudio "Vertical axis: y", of Brush "SplatRenderMode: mip", of Postshot "antialiased 1".
@@ -20,6 +21,7 @@ _TOLD = {
         ("antialiased", r"anti-?alias(?:ed|ing)", r"(\S+)"),
     )
 }
+ANTIALIASED = "antialiased 1"
 # "antialiased" and "classic" are words of gsplat and nerfstudio.
 _MODES = {"mip": True, "antialiased": True, "default": False, "classic": False}
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -46,13 +48,39 @@ def told_by_comments(comments: Iterable[str]) -> dict[str, object]:
     return told if antialiased is None else {**told, "antialiased": antialiased}
 
 
-def writable(comments: object) -> tuple[str, ...]:
-    """Those that the header of a .ply can hold, of values of unknown origin.
+@dataclass(frozen=True)
+class Comments:
+    """Lines of a header for people.
+
+    Attributes:
+        comments: Of ``comment`` lines.
+        infos: Of ``obj_info`` lines.
+        left_out: How many more a file remembers, which no .ply can hold.
+    """
+
+    comments: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+def remembered_comments(meta: Mapping[str, object]) -> Comments:
+    """What ``meta`` of a .gsz, which may hold anything, remembers of the source's comments."""
+    conventions = meta.get("conventions")
+    found = conventions if isinstance(conventions, dict) else {}
+    lists = [found.get(key) for key in ("comments", "obj_info")]
+    comments, infos = (lines if isinstance(lines, list) else [] for lines in lists)
+    kept = writable([*comments, *infos])
+    split = len(writable(comments))
+    return Comments(kept[:split], kept[split:], len(comments) + len(infos) - len(kept))
+
+
+def writable(comments: Iterable[object]) -> tuple[str, ...]:
+    """Those of ``comments`` that the header of a .ply can hold.
 
     Many readers refuse a header that is not ASCII, and all of them a header of many megabytes.
     """
     kept, size = [], 0
-    for comment in comments if isinstance(comments, list) else ():
+    for comment in comments:
         if isinstance(comment, str) and _WRITABLE.fullmatch(comment):
             size += len("obj_info \n") + len(comment)
             if size > _MOST_BYTES:

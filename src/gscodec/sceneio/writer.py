@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
-from gscodec.sceneio.comments import writable
+from gscodec.sceneio.comments import ANTIALIASED, told_by_comments, writable
 from gscodec.sceneio.layout import (
     BLOCK_ROWS,
     NORMALS,
@@ -34,7 +34,7 @@ def write_ply(
     """Writes ``scene``; `read_ply` gives it back bit for bit.
 
     Positions of a scene with an origin are doubles, with the origin added. Extra properties
-    follow the usual ones, each in its own type.
+    follow the usual ones, each in its own type. A comment tells that a scene is antialiased.
 
     Args:
         scene: What to write.
@@ -44,9 +44,11 @@ def write_ply(
     Raises:
         SceneError: A comment, or the name or type of an extra property, that a .ply cannot hold.
     """
-    for lines in (comments, infos):
-        if len(writable(list(lines))) < len(lines):
-            raise SceneError("comments: expected lines of printable ASCII, 0.5 MB at most")
+    lines = [*comments, *infos]
+    if len(writable(lines)) < len(lines):
+        raise SceneError("comments: expected lines of printable ASCII, 0.5 MB at most")
+    if scene.antialiased and not told_by_comments(lines).get("antialiased"):
+        comments = [*comments, ANTIALIASED]
     return write_columns(_columns(scene), comments, infos)
 
 
