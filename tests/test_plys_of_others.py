@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import fuzzing
+import gscodec
 from gscodec.errors import SceneError
 from gscodec.sceneio import read_ply, write_ply
 from gscodec.sceneio.comments import Comments, remembered_comments
@@ -367,6 +369,16 @@ def test_comments_of_a_hostile_file_are_left_out() -> None:
     assert found.left_out == len(many) + 1 - len(found.comments) - len(found.infos)
     written = write_ply(SCENE, comments=found.comments, infos=found.infos)
     assert_same(read_ply(written).scene, SCENE)
+
+
+def test_that_damaged_notes_have_no_comments_is_told(cli: Cli, tmp_path: Path) -> None:
+    chunks = fuzzing.split(gscodec.encode(SCENE, "raw"))
+    bad = [(tag, b"[" if tag == b"meta" else payload) for tag, payload in chunks]
+    path = tmp_path / "a.gsz"
+    path.write_bytes(fuzzing.seal(bad))
+    result = cli("decode", path, "-o", tmp_path / "b.ply")
+    assert result.code == 0
+    assert "left out all comments: meta is damaged" in result.err
 
 
 def test_a_double_scene_comes_back_through_a_file(cli: Cli, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.container import Inspection
     from gscodec.fit.bake import Baked
     from gscodec.payload import SceneKind
     from gscodec.scene import GaussianScene
@@ -112,7 +113,7 @@ def decode(
                 result: bytes | dict[str, bytes] = write_checkpoint(scene)
                 notes = _left_out(scene)
             else:
-                result, notes = _ply(scene, inspection.meta)
+                result, notes = _ply(scene, inspection)
         session.progress("write")
         size = _write(target, result, overwrite=overwrite)
     run = Run("decode", source, target, session, quiet=quiet, as_json=as_json)
@@ -123,13 +124,15 @@ def decode(
         run.finish(header, sizes, *_told(baked), gaussians=len(baked.scene))
 
 
-def _ply(scene: GaussianScene, meta: dict[str, object]) -> tuple[bytes, tuple[str, ...]]:
+def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str, ...]]:
     """The .ply, with the comments of the source, and a note where not all can be written."""
     from gscodec.sceneio import write_ply
     from gscodec.sceneio.comments import remembered_comments
 
-    told = remembered_comments(meta)
+    told = remembered_comments(inspection.meta)
     data = write_ply(scene, comments=told.comments, infos=told.infos)
+    if inspection.meta_problem is not None:
+        return data, (f"left out all comments: meta is damaged, {inspection.meta_problem}",)
     if not told.left_out:
         return data, ()
     count = told.left_out + len(told.comments) + len(told.infos)
