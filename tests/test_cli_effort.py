@@ -80,7 +80,7 @@ def test_combinations_that_make_no_sense(
         (("--resume",), "--resume: only effort high has it"),
         (
             ("--lambda", "1e-3", "--target-psnr", "40"),
-            "--lambda: a target size or PSNR finds it",
+            "--lambda and --target-psnr: each chooses",
         ),
         (("--iterations", "5"), "iterations: only effort high has it"),
         (("--target-size", "big"), "--target-size: found 'big'"),

@@ -16,6 +16,7 @@ from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
 from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
+from gscodec.likeness import measured, require
 from gscodec.payload import Attribute, Conventions
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Encoded:
         data: The file.
         reconstruction: The scene that decoding ``data`` gives.
         notes: One line for each thing that was changed, merged, clamped or reordered.
-        report: JSON values: settings, position error, and what else the method measured.
+        report: JSON values: settings, position error, ``quality`` (see `encode_with_report`), and
+            what else the method measured.
     """
 
     data: bytes
@@ -79,11 +81,28 @@ def encode_with_report(
     method: str = "hac",
     *,
     verify: bool = True,
+    min_psnr: float | None = None,
     meta: dict[str, object] | None = None,
     progress: Progress = _silent,
     **options: Any,
 ) -> Encoded:
-    """As `encode`, with the report; ``meta`` is stored for people (source, conventions)."""
+    """As `encode`, with the report, of which most is stored in the file, for people.
+
+    ``report["quality"]`` has ``mean_psnr`` and ``worst_psnr`` in dB over ``views``, renders of the
+    reconstruction against renders of ``scene``; or ``exact``; or ``not_measured`` and why.
+
+    Args:
+        scene: As for `encode`.
+        method: As for `encode`.
+        verify: Whether the result is looked at: decoded and compared, rendered and measured.
+        min_psnr: The least mean PSNR in dB that is good enough.
+        meta: JSON values to store as well (source, conventions).
+        progress: Hears how far the work is.
+        options: As for `encode`.
+
+    Raises:
+        VerifyError: As `encode`; or the mean PSNR is below ``min_psnr``, or not measured.
+    """
     module = methods.by_name(method)
     known = module.Options.__dataclass_fields__
     for name in options:
@@ -92,8 +111,16 @@ def encode_with_report(
                 f"option {name}: method {method} has {', '.join(known) or 'no options'}"
             )
     coded = _encode_or_fall_back(scene, method, module.Options(**options), progress)
+    quality = measured(coded, progress, look=verify)
+    if min_psnr is not None:
+        require(quality, min_psnr)
     notes, cuts = fitted_meta(
-        {"encoder": f"gscodec {__version__}", **(meta or {}), **coded.payload.meta}
+        {
+            "encoder": f"gscodec {__version__}",
+            **(meta or {}),
+            **coded.payload.meta,
+            "quality": quality,
+        }
     )
     payload = replace(
         coded.payload,

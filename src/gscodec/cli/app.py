@@ -128,7 +128,16 @@ def encode(
             "--lambda",
             metavar="FLOAT",
             help="Weight of bits against quality, 1e-6 to 1; larger is smaller and worse. "
-            "Default: 2e-3.",
+            "Default: 3e-4.",
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            "--quality",
+            metavar="low|medium|high|best",
+            help="A lambda by name: low is small and visibly softer, high looks like the "
+            "source. Default: high.",
         ),
     ] = None,
     effort: Effort = None,
@@ -157,6 +166,14 @@ def encode(
         float | None,
         typer.Option(
             "--target-psnr", metavar="DB", help="Find the lambda for it, mean over the views."
+        ),
+    ] = None,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--min-psnr",
+            metavar="DB",
+            help="Fail, and write nothing, if the mean PSNR over the views is lower.",
         ),
     ] = None,
     resume: Annotated[
@@ -195,7 +212,10 @@ def encode(
     overwrite: Overwrite = False,
     no_verify: Annotated[
         bool,
-        typer.Option("--no-verify", help="Do not decode the result once and compare."),
+        typer.Option(
+            "--no-verify",
+            help="Neither decode the result and compare, nor measure its quality.",
+        ),
     ] = False,
     device: Annotated[
         str | None,
@@ -220,8 +240,9 @@ def encode(
     space = checked_scaling(scaling, folder=folder)
     if folder:
         _check_checkpoint_options(resume=resume, drop_invalid=drop_invalid)
-    if lam is not None and (target_size is not None or target_psnr is not None):
-        raise UsageError("--lambda: a target size or PSNR finds it; give one of them")
+    if min_psnr is not None and no_verify:
+        raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
+    lam = _chosen_lambda(lam, quality, target_size, target_psnr)
     options = {
         "lam": lam,
         "effort": effort,
@@ -258,6 +279,7 @@ def encode(
                 read.scene,
                 method,
                 verify=not no_verify,
+                min_psnr=min_psnr,
                 meta=read.meta,
                 progress=session.progress,
                 **given,
@@ -327,6 +349,29 @@ def _position_bits(text: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
     raise UsageError(f"--position-bits: found {text[:40]!r}, expected auto or 1 to 21")
+
+
+def _chosen_lambda(
+    lam: float | None, quality: str | None, target_size: str | None, target_psnr: float | None
+) -> float | None:
+    """What was given in one of four ways; None where the encoder is to choose."""
+    named = {
+        "--lambda": lam,
+        "--quality": quality,
+        "--target-size": target_size,
+        "--target-psnr": target_psnr,
+    }
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: each chooses the quality; give one of them")
+    if quality is None:
+        return lam
+    from gscodec.methods.hac.options import QUALITIES
+
+    if quality not in QUALITIES:
+        expected = ", ".join(QUALITIES)
+        raise UsageError(f"--quality: found {quality!r}, expected one of {expected}")
+    return QUALITIES[quality]
 
 
 def _check_checkpoint_options(*, resume: bool, drop_invalid: bool) -> None:

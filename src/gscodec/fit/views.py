@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MEASURING = 24  # views that sensitivity is measured in
 _MEASURING_ANCHORS = 64  # every direction makes other Gaussians of them
+_LOOKING = 24  # views that quality is measured in
 _OPTIMISING = 128  # virtual views for effort high
 # Of virtual views, pixels. Effort high changes all that it cannot see, so some of its views are
 # large; but most people look from farther away, and what they see must not pay for detail.
@@ -66,13 +67,26 @@ class EncoderViews:
 
     def psnr(self, scene: GaussianScene | AnchorScene) -> float:
         """Mean PSNR of ``scene`` against the renders of the source, dB."""
-        pairs = zip(self._seen, self.measuring, strict=True)
-        return float(np.mean([psnr(picture, render(scene, c)) for picture, c in pairs]))
+        return float(np.mean(self.psnr_by_view(scene)))
+
+    def psnr_by_view(self, scene: GaussianScene | AnchorScene) -> list[float]:
+        """PSNR of ``scene`` against the renders of the source, dB."""
+        pairs = zip(self._seen, self._looking, strict=True)
+        return [psnr(picture, _on_screen(scene, camera)) for picture, camera in pairs]
+
+    @property
+    def _looking(self) -> tuple[Camera, ...]:
+        return self._few(_LOOKING)
 
     @cached_property
     def _seen(self) -> tuple[NDArray[np.float32], ...]:
-        """What the measuring cameras see of the source."""
-        return tuple(render(self.scene, camera) for camera in self.measuring)
+        """What is seen of the source."""
+        return tuple(_on_screen(self.scene, camera) for camera in self._looking)
+
+
+def _on_screen(scene: GaussianScene | AnchorScene, camera: Camera) -> NDArray[np.float32]:
+    """The picture (H, W, 3), clipped as a screen does."""
+    return np.clip(render(scene, camera), 0, 1)
 
 
 def _measuring(scene: GaussianScene | AnchorScene) -> int:

@@ -18,7 +18,7 @@ from gscodec.errors import FormatError, UnsupportedError, UsageError
 from gscodec.payload import Attribute, Method, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
@@ -42,11 +42,14 @@ class Coded:
         payload: Header and streams; ``payload.meta`` has the settings and the report.
         reconstruction: The scene that the decoder must produce, bit for bit.
         notes: One line for each thing that was changed, merged, clamped or reordered.
+        look: Renders both scenes: PSNR in dB of the reconstruction in each view that shows
+            something of the source. None: nothing that a renderer sees was changed.
     """
 
     payload: Payload
     reconstruction: Scene
     notes: tuple[str, ...] = field(default=())
+    look: Callable[[], Sequence[float]] | None = None
 
 
 class MethodModule(Protocol):

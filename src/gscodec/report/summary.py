@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from gscodec.report.quality import quality_in_words
 from gscodec.report.text import label, printable, shown, size
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Summary:
         position = self.report.get("position_error")
         if isinstance(position, dict):
             yield f"  position  error {shown(position)}"
+        quality = self.report.get("quality")
+        if isinstance(quality, dict):
+            yield f"  quality   {quality_in_words(quality)}"
         baked = self.report.get("baked")
         if isinstance(baked, dict):
             yield f"  baked     {self._baked(baked)}"

@@ -329,8 +329,8 @@ class AnchorEncoding:
             },
             "position_error": self._position_error(work, decoded),
         }
-        notes = self._notes(work)
-        return Coded(Payload(header, streams, meta), decoded, notes)
+        look = partial(self.views.psnr_by_view, decoded)
+        return Coded(Payload(header, streams, meta), decoded, self._notes(work), look)
 
     def _position_error(self, work: AnchorWork, decoded: AnchorScene) -> dict[str, float]:
         """Largest and RMS distance, in scene units."""

@@ -319,7 +319,8 @@ class Encoding:
             "views": self.views.note,
             "position_error": _position_error(scene.means[work.index], decoded, scene),
         }
-        return Coded(Payload(header, streams, meta), decoded, self._notes(work))
+        look = partial(self.views.psnr_by_view, decoded)
+        return Coded(Payload(header, streams, meta), decoded, self._notes(work), look)
 
     def _notes(self, work: Work) -> tuple[str, ...]:
         pruned = len(self.scene) - len(work.scene)

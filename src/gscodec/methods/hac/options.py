@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
 ITERATIONS = 1500  # of effort high, unless said otherwise
+# Names for lambdas; what they give on real scenes is in docs/quality.md.
+QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Options:
         threads: CPU threads; None takes all.
     """
 
-    lam: float = 2e-3
+    lam: float = QUALITIES["high"]
     effort: str = "fast"
     iterations: int | None = None
     time_limit: float | None = None

@@ -1,0 +1,54 @@
+"""How like its source a reconstruction looks: measured by whoever encodes, and stored for people."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from gscodec.errors import VerifyError
+
+if TYPE_CHECKING:
+    from gscodec.methods import Coded, Progress
+
+Quality = dict[str, object]
+
+
+def measured(coded: Coded, progress: Progress, *, look: bool) -> Quality:
+    """The PSNR of what was ``coded``, or why there is none.
+
+    Returns:
+        JSON values: ``mean_psnr`` and ``worst_psnr`` in dB over ``views``, renders of the
+        reconstruction against renders of the source; or ``exact``; or ``not_measured``: why.
+    """
+    if coded.look is None:
+        return {"exact": True}
+    if not look:
+        return {"not_measured": "verification is off"}
+    if find_spec("numba") is None:
+        return {"not_measured": "there is no renderer; pip install 'gscodec[render]'"}
+    progress("look", 0.0)
+    found = coded.look()
+    progress("look", 1.0)
+    if not found:
+        return {"not_measured": "no view shows anything of the source"}
+    # Renderers of two machines agree to more than the digits that are kept.
+    mean, worst = round(sum(found) / len(found), 2), round(min(found), 2)
+    return {"mean_psnr": mean, "worst_psnr": worst, "views": len(found)}
+
+
+def require(quality: Quality, least: float) -> None:
+    """Refuses a mean PSNR below ``least`` dB.
+
+    Raises:
+        VerifyError: It is lower, or not measured.
+    """
+    match quality:
+        case {"mean_psnr": float(found), "views": views} if found < least:
+            raise VerifyError(
+                f"mean PSNR of {found:.2f} dB over {views} views, expected at least {least:g} dB; "
+                "nothing was written"
+            )
+        case {"not_measured": why}:
+            raise VerifyError(f"PSNR: not measured, {why}; expected at least {least:g} dB")
+        case _:
+            pass
