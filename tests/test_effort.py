@@ -12,7 +12,7 @@ import gscodec
 from gscodec.camera import Camera, TargetViews
 from gscodec.errors import SceneError, UsageError
 from gscodec.methods.hac import Options
-from gscodec.methods.hac.search import search
+from gscodec.methods.hac.search import as_good, search
 from scenes import gaussians, make_scene
 
 pytest.importorskip("torch")
@@ -63,11 +63,15 @@ def psnr(a: GaussianScene, b: GaussianScene) -> float:
 
 
 def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene) -> None:
-    """At one lambda both efforts decode; high leaves out what is not seen, and says so."""
+    """At one lambda both efforts look alike; high leaves out what is not seen, and says so."""
     fast = gscodec.encode_with_report(scene, "hac", lam=1e-3, views=VIEWS)
     high = gscodec.encode_with_report(
-        scene, "hac", lam=3e-4, views=VIEWS, effort="high", iterations=80
+        scene, "hac", lam=1e-3, views=VIEWS, effort="high", iterations=80
     )
+    for report in (fast.report, high.report):
+        assert report["settings"]["lambda"] == 1e-3  # type: ignore[index]
+    qualities: list[float] = [r.report["quality"]["mean_psnr"] for r in (fast, high)]  # type: ignore[index]
+    assert abs(qualities[0] - qualities[1]) <= 0.8  # six small pictures jump
     assert len(fast.reconstruction) == len(scene)
     assert len(high.reconstruction) <= 500
     pruned = len(scene) - len(high.reconstruction)
@@ -150,6 +154,19 @@ def test_search_finds_the_crossing_of_any_falling_curve(goal: float) -> None:
     found = search(curve, 2e-3, None, goal)
     assert curve(found) == pytest.approx(goal, abs=0.1)
     assert len(calls) < 13
+
+
+@pytest.mark.parametrize("slope", [-2.5, -4.0, -8.0])
+def test_a_few_trials_reach_the_quality_of_fast(slope: float) -> None:
+    """Within half a decibel, from three decibels away; against the clock, the first one counts."""
+
+    def curve(lam: float) -> tuple[str, float]:
+        return f"{lam:g}", 43.0 + slope * float(np.log(lam / 1e-3))
+
+    name, found = as_good(curve, 2e-3, 43.0, 4)
+    assert found == pytest.approx(43.0, abs=0.5)
+    assert curve(float(name))[1] == pytest.approx(found, abs=0.01)
+    assert as_good(curve, 2e-3, 43.0, 1) == curve(2e-3)
 
 
 @pytest.mark.parametrize(

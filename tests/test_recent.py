@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(hac, "ITERATIONS", 20)
     monkeypatch.setattr(codec, "_SMALL", 0)
     monkeypatch.setattr(hac, "_SEEN", Recent())
-    monkeypatch.setattr(views, "_FOUND", Recent())
+    monkeypatch.setitem(views._FOUND, "fast", Recent())
     for module, name in ((hac, "measure"), (views, "virtual_cameras")):
         monkeypatch.setattr(module, name, spied(name, getattr(module, name)))
     return made
@@ -48,7 +48,7 @@ def test_one_measurement_serves_all_lambdas(
     files = [gscodec.encode(scene, lam=lam) for lam in (1e-3, 4e-3)]
     assert calls == ["virtual_cameras", "measure"]
     monkeypatch.setattr(hac, "_SEEN", Recent())
-    monkeypatch.setattr(views, "_FOUND", Recent())
+    monkeypatch.setitem(views._FOUND, "fast", Recent())
     assert gscodec.encode(scene, lam=4e-3) == files[1]
 
 

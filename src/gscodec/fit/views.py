@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 _MEASURING = 24  # views that sensitivity is measured in
 _MEASURING_ANCHORS = 64  # every direction makes other Gaussians of them
-_LOOKING = 24  # views that quality is measured in
+_JUDGES = 24  # views that quality is measured in
 _OPTIMISING = 128  # virtual views for effort high
 # Of virtual views, pixels. Effort high changes all that it cannot see, so some of its views are
 # large; but most people look from farther away, and what they see must not pay for detail.
 _SIZES = {"fast": (480, 360), "high": (960, 720)}
 _ONE_LARGE_IN = 3
-_FOUND: Recent[VirtualViews] = Recent()
+# By effort: effort high is judged by the views of effort fast.
+_FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 
 
@@ -41,21 +42,19 @@ class EncoderViews:
         cameras: None for a scene that no camera can see.
         photographs: See `TargetViews`.
         note: Where the cameras come from, one line.
+        judges: Cameras that quality is measured in: at any effort the same ones.
     """
 
     scene: GaussianScene | AnchorScene
     cameras: tuple[Camera, ...]
     photographs: tuple[NDArray[np.float16], ...] | None
     note: str
+    judges: tuple[Camera, ...]
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
         """A few of the cameras, evenly chosen from a list and the first of virtual ones."""
-        return self._few(_measuring(self.scene))
-
-    def _few(self, most: int) -> tuple[Camera, ...]:
-        picked = np.linspace(0, len(self.cameras) - 1, min(most, len(self.cameras)))
-        return tuple(smaller(self.cameras[round(i)]) for i in picked)
+        return _few(self.cameras, _measuring(self.scene))
 
     @cached_property
     def targets(self) -> tuple[NDArray[np.float16], ...]:
@@ -71,17 +70,19 @@ class EncoderViews:
 
     def psnr_by_view(self, scene: GaussianScene | AnchorScene) -> list[float]:
         """PSNR of ``scene`` against the renders of the source, dB."""
-        pairs = zip(self._seen, self._looking, strict=True)
+        pairs = zip(self._seen, self.judges, strict=True)
         return [psnr(picture, _on_screen(scene, camera)) for picture, camera in pairs]
-
-    @property
-    def _looking(self) -> tuple[Camera, ...]:
-        return self._few(_LOOKING)
 
     @cached_property
     def _seen(self) -> tuple[NDArray[np.float32], ...]:
         """What is seen of the source."""
-        return tuple(_on_screen(self.scene, camera) for camera in self._looking)
+        return tuple(_on_screen(self.scene, camera) for camera in self.judges)
+
+
+def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
+    """At most ``most`` of ``cameras``, evenly over them, none of them large."""
+    picked = np.linspace(0, len(cameras) - 1, min(most, len(cameras)))
+    return tuple(smaller(cameras[round(i)]) for i in picked)
 
 
 def _on_screen(scene: GaussianScene | AnchorScene, camera: Camera) -> NDArray[np.float32]:
@@ -119,16 +120,20 @@ def choose_views(
     if given is not None:
         what = "photographs" if given.photographs is not None else "cameras"
         note = f"looked at the scene through {len(given.cameras)} given {what}"
-        return EncoderViews(scene, given.cameras, given.photographs, note)
+        judges = _few(given.cameras, _JUDGES)
+        return EncoderViews(scene, given.cameras, given.photographs, note, judges)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
     settings = (count, *_SIZES[effort])
-    found = _FOUND.get(key_of(scene, settings), lambda: virtual_cameras(scene, *settings))
+    found = _FOUND[effort].get(
+        key_of(scene, settings), lambda: virtual_cameras(scene, *settings)
+    )
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
-    cameras = found.cameras
-    if effort == "high":
-        far = (resized(camera, 0.5) for camera in cameras)
-        cameras = tuple(
-            small if n % _ONE_LARGE_IN else large
-            for n, (small, large) in enumerate(zip(far, cameras, strict=True))
-        )
-    return EncoderViews(scene, cameras, None, note)
+    if effort != "high":
+        return EncoderViews(scene, found.cameras, None, note, _few(found.cameras, _JUDGES))
+    far = (resized(camera, 0.5) for camera in found.cameras)
+    cameras = tuple(
+        small if n % _ONE_LARGE_IN else large
+        for n, (small, large) in enumerate(zip(far, found.cameras, strict=True))
+    )
+    judges = choose_views(scene, None, "fast").judges
+    return EncoderViews(scene, cameras, None, note, judges)

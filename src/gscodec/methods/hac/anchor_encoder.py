@@ -25,6 +25,7 @@ from gscodec.methods.hac.anchors import anchor_arrays, anchor_groups, chunks, jo
 from gscodec.methods.hac.blocks import BlockEncoder
 from gscodec.methods.hac.finite import check_finite
 from gscodec.methods.hac.layout import BLOCK_SIZE, Model, blocks, in_parallel, position_features
+from gscodec.methods.hac.search import as_good_as, likely, shifted
 from gscodec.payload import Attribute, Payload, SceneKind, Stream
 from gscodec.scene import ExtraProperty
 
@@ -74,6 +75,11 @@ class AnchorWork:
     lattice: Lattice
     ijk: NDArray[np.int64]
     codes: NDArray[np.uint64]
+
+    def at(self, ratio: float) -> AnchorWork:
+        """The same for ``ratio`` times the lambda: coarser steps."""
+        ideal = tuple(s + 0.5 * math.log2(ratio) for s in self.source.log2_ideal)
+        return replace(self, source=replace(self.source, log2_ideal=ideal))
 
     @property
     def placed(self) -> AnchorScene:
@@ -131,16 +137,28 @@ class AnchorEncoding:
 
     def at(self, lam: float) -> Coded:
         """The file at ``lam``."""
-        everything = np.arange(len(self.scene))
         if self.options.effort == "high" and self.views.cameras:
-            from gscodec.methods.hac.anchor_effort import Settling, optimised
-
-            work = optimised(self, lam)
-            model = self.fit(work)
-            settle = Settling(self, work, model, lam)
-            return self.coded(work, model, lam, settle.columns, settle.networks)
-        work = self.prepared(self.scene, everything, lam, prune=True)
+            return self._as_good_as_fast(lam)
+        work = self.prepared(self.scene, np.arange(len(self.scene)), lam, prune=True)
         return self.coded(work, self.fit(work), lam)
+
+    def _as_good_as_fast(self, lam: float) -> Coded:
+        """Effort high at ``lam``; see `search.likely`."""
+        from gscodec.methods.hac.anchor_effort import Settling, optimised
+
+        start = likely(lam, self.views)
+        work = optimised(self, start)
+        model = self.fit(work)
+
+        def finished(tried: float) -> Coded:
+            moved, priced = shifted(model, tried / start), work.at(tried / start)
+            settle = Settling(self, priced, moved, tried)
+            return self.coded(priced, moved, tried, settle.columns, settle.networks)
+
+        def fast() -> Coded:
+            return AnchorEncoding(self.scene, self.options.of_fast(), self.progress).at(lam)
+
+        return as_good_as(fast, finished, start, self.views, self.options)
 
     # --- steps ---------------------------------------------------------------------------
 

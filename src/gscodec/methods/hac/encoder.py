@@ -7,17 +7,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.errors import CannotCodeError
 from gscodec.geometry import MAX_BITS, Lattice, morton
-from gscodec.intnet.context import MAX_MEAN, MAX_STEP_BIAS
+from gscodec.intnet.context import MAX_MEAN
 from gscodec.methods import Coded, Progress
 from gscodec.methods.hac import assembly
 from gscodec.methods.hac.blocks import BlockEncoder
@@ -32,7 +30,7 @@ from gscodec.methods.hac.layout import (
     joined,
     position_features,
 )
-from gscodec.methods.hac.search import search
+from gscodec.methods.hac.search import as_good_as, likely, search, shifted
 from gscodec.payload import Payload, SceneKind
 from gscodec.scene import ExtraProperty, GaussianScene
 
@@ -120,8 +118,24 @@ class Encoding:
 
     def at(self, lam: float) -> Coded:
         """The file at ``lam``."""
-        work = self._chosen(lam)
-        return self._finished(work, self.fit(work, lam), lam)
+        if self._descends:
+            return self._as_good_as_fast(lam)
+        work = self.work(lam)
+        return self.coded(work, self.fit(work, lam), lam)
+
+    def _as_good_as_fast(self, lam: float) -> Coded:
+        """Effort high at ``lam``; see `search.likely`."""
+        start = likely(lam, self.views)
+        work = self._chosen(start)
+        model = self.fit(work, start)
+
+        def finished(tried: float) -> Coded:
+            return self._finished(work, shifted(model, tried / start), tried)
+
+        def fast() -> Coded:
+            return Encoding(self.scene, self.options.of_fast(), self.progress).at(lam)
+
+        return as_good_as(fast, finished, start, self.views, self.options)
 
     def at_target(self) -> Coded:
         """The file that has the wanted size or PSNR: the fit is reused while searching."""
@@ -129,6 +143,8 @@ class Encoding:
         work = self.work(options.lam)
         coded = partial(self.coded, work)
         lam, _ = self._search(coded, self.fit(work, options.lam), options.lam)
+        if self._descends:
+            lam = likely(lam, self.views)
         work = self._chosen(lam)
         _, found = self._search(partial(self._finished, work), self.fit(work, lam), lam)
         return found
@@ -337,23 +353,6 @@ def _affordable(bits: int) -> int:
     if bits > MAX_BITS + 2:
         raise CannotCodeError(f"positions need {bits} bits, the lattice has at most {MAX_BITS}")
     return min(bits, MAX_BITS)
-
-
-def shifted(model: Model, ratio: float) -> Model:
-    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps.
-
-    Steps come in eighths of an octave, which is half a decibel. Groups change at different
-    ratios, so that a wanted size or PSNR can be met more closely.
-    """
-    more = 0.5 * LEVELS_PER_OCTAVE * math.log2(ratio)
-    count = len(model.groups)
-
-    def bias(number: int, old: int) -> int:
-        new = old + math.floor(more + (number + 0.5) / count)
-        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, new))
-
-    moved = (replace(g, step_bias=bias(n, g.step_bias)) for n, g in enumerate(model.groups))
-    return replace(model, groups=tuple(moved))
 
 
 def _position_error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gscodec.errors import UsageError
@@ -55,6 +55,12 @@ class Options:
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+
+    def of_fast(self) -> Options:
+        """The same settings at effort fast."""
+        return replace(
+            self, effort="fast", iterations=None, time_limit=None, resume=None, checkpoint=None
+        )
 
     def __post_init__(self) -> None:
         if not LEAST_LAMBDA <= self.lam <= MOST_LAMBDA:

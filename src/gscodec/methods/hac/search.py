@@ -1,21 +1,102 @@
-"""Finds the lambda that gives a wanted size or PSNR."""
+"""Finds the lambda that gives a wanted size, PSNR, or the quality of effort fast."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.errors import UsageError
+from gscodec.intnet.context import MAX_STEP_BIAS
 from gscodec.methods.hac.options import LEAST_LAMBDA, MOST_LAMBDA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gscodec.fit.views import EncoderViews
+    from gscodec.methods import Coded
+    from gscodec.methods.hac.layout import Model
+    from gscodec.methods.hac.options import Options
 
 _TRIALS = 10
 # Stop well inside of what is promised: 3 % of a size, 0.1 dB.
 _CLOSE_BYTES, _CLOSE_PSNR = 0.01, 0.03
 _BYTES_SLOPE = -0.2  # of log(bytes) over log(lambda), about: where to look first
 _PSNR_SLOPE = -4.0  # dB over log(lambda)
+# As good as effort fast at one lambda, dB: what is promised is 0.5.
+_CLOSE_TO_FAST = 0.3
+_DESCENT_PRICE = 0.27  # part of lambda, about: what is left of the difference is found by trial
+_FEW_TRIALS = 4
+_STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
+T = TypeVar("T")
+
+
+def likely(lam: float, views: EncoderViews) -> float:
+    """Where effort high descends so that it ends at the quality that effort fast has at ``lam``.
+
+    A descent trades quality for size where rounding alone cannot, so at one price it ends lower.
+    Against photographs there is no such goal: it may end above the source.
+    """
+    return lam if views.photographs is not None else max(lam * _DESCENT_PRICE, LEAST_LAMBDA)
+
+
+def as_good_as(
+    fast: Callable[[], Coded],
+    finished: Callable[[float], Coded],
+    start: float,
+    views: EncoderViews,
+    options: Options,
+) -> Coded:
+    """The file of effort high that looks as good as that of effort ``fast``.
+
+    Args:
+        fast: Codes at effort fast; not called where photographs are the target.
+        finished: Ends the descent at a lambda; takes minutes, hence few are tried.
+        start: As of `likely`.
+        views: To look through.
+        options: Of effort high. Against the clock, the first trial counts.
+    """
+    if views.photographs is not None:
+        return finished(start)
+    wanted = views.psnr(fast().reconstruction)
+
+    def result(lam: float) -> tuple[Coded, float]:
+        coded = finished(lam)
+        return coded, views.psnr(coded.reconstruction)
+
+    trials = _FEW_TRIALS if options.time_limit is None else 1
+    found = as_good(result, start, wanted, trials)[0]
+    settings = cast("dict[str, object]", found.payload.meta["settings"])
+    meta = {**found.payload.meta, "settings": {**settings, "lambda": options.lam}}
+    return replace(found, payload=replace(found.payload, meta=meta))
+
+
+def as_good(
+    result: Callable[[float], tuple[T, float]], start: float, wanted: float, trials: int
+) -> tuple[T, float]:
+    """What ``result`` makes of a lambda near ``start`` at which its PSNR is ``wanted``, about.
+
+    Args:
+        result: Lambda -> something and its PSNR in dB; takes minutes, hence few are tried.
+        start: The first lambda.
+        wanted: PSNR in dB.
+        trials: Lambdas to try at most.
+    """
+    tried: list[tuple[T, float]] = []
+    least, most = math.log(LEAST_LAMBDA), math.log(MOST_LAMBDA)
+    known: list[tuple[float, float]] = []
+    at, slope = math.log(start), _PSNR_SLOPE
+    for _ in range(trials):
+        tried.append(result(math.exp(at)))
+        known.append((at, tried[-1][1] - wanted))
+        if abs(known[-1][1]) < _CLOSE_TO_FAST:
+            break
+        if len(known) > 1 and known[-1][0] != known[-2][0]:
+            (x0, y0), (x1, y1) = known[-2:]
+            slope = min(max((y1 - y0) / (x1 - x0), _STEEPEST), _FLATTEST)
+        at = min(max(at - known[-1][1] / slope, least), most)
+    return min(tried, key=lambda found: abs(found[1] - wanted))
 
 
 def search(
@@ -74,3 +155,20 @@ def _out_of_reach(result: Callable[[float], float], target_bytes: int | None) ->
     return UsageError(
         f"target PSNR: out of reach, this scene has {small:.2f} to {large:.2f} dB"
     )
+
+
+def shifted(model: Model, ratio: float) -> Model:
+    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps.
+
+    Steps come in eighths of an octave, which is half a decibel. Groups change at different
+    ratios, so that a wanted size or PSNR can be met more closely.
+    """
+    more = 0.5 * LEVELS_PER_OCTAVE * math.log2(ratio)
+    count = len(model.groups)
+
+    def bias(number: int, old: int) -> int:
+        new = old + math.floor(more + (number + 0.5) / count)
+        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, new))
+
+    moved = (replace(g, step_bias=bias(n, g.step_bias)) for n, g in enumerate(model.groups))
+    return replace(model, groups=tuple(moved))
