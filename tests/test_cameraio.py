@@ -16,6 +16,7 @@ import camera_files as files
 from gscodec.camera import Camera
 from gscodec.cameraio import (
     MAX_CAMERAS,
+    Straightened,
     read_cameras,
     read_colmap_binary,
     read_colmap_text,
@@ -90,9 +91,92 @@ def test_plain_list_comes_back_exactly() -> None:
             assert same == b
 
 
-def test_byte_order_mark_is_no_problem() -> None:
-    """Some editors write one."""
-    assert len(read_cameras(b"\xef\xbb\xbf" + write_cameras(CENTRED))) == 3
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_other_encodings_of_text_are_no_problem(encoding: str) -> None:
+    """Editors write a byte order mark, and shells on Windows UTF-16."""
+    data = write_cameras(CENTRED).decode().encode(encoding)
+    assert len(read_cameras(data)) == 3
+    if not encoding.endswith(("be", "32")):  # without a mark it could be anything
+        texts = [text.decode().encode(encoding) for text in files.colmap_text(CENTRED)]
+        files.assert_same(read_colmap_text(texts[0], texts[1]), CENTRED)
+
+
+def test_windows_writes_names_with_backslashes() -> None:
+    """They separate folders, whichever file has them."""
+    back = tuple(replace(c, image=c.image.replace("/", "\\")) for c in CENTRED)
+    for write in (files.plain, files.inria, files.synthetic, files.nerfstudio):
+        files.assert_same(_read(write(back)), CENTRED)
+    files.assert_same(read_colmap_binary(*files.colmap_binary(back)), CENTRED)
+    files.assert_same(read_colmap_text(*files.colmap_text(back)), CENTRED)
+
+
+@pytest.mark.parametrize("other", ["rig/0001.png", "./rig/0001.png", "rig\\0001.png"])
+def test_two_cameras_do_not_share_a_photograph(other: str) -> None:
+    """Refused by every reader; names that differ in a folder only are two names."""
+    names = ("rig/0001.png", "b", other)
+    views = tuple(replace(c, image=n) for c, n in zip(CENTRED, names, strict=True))
+    distinct = (*views[:2], replace(views[2], image="rig1/0001.png"))
+    for write in (files.plain, files.inria, files.nerfstudio):
+        with pytest.raises(SceneError, match=r"file: camera 2: name .*0001.png' found twice"):
+            _read(write(views))
+        assert len(_read(write(distinct))) == 3
+    for write_model, read in (
+        (files.colmap_binary, read_colmap_binary),
+        (files.colmap_text, read_colmap_text),
+    ):
+        with pytest.raises(SceneError, match=r"images\..*0001.png' found twice"):
+            read(*write_model(views))
+        assert len(read(*write_model(distinct))) == 3
+    nameless = tuple(replace(c, image="") for c in CENTRED)
+    assert len(_read(files.plain(nameless))) == 3
+
+
+def _askew(amount: float) -> dict[str, Any]:
+    """Plain, INRIA's and nerfstudio's files whose second matrix scales by 1 + ``amount``."""
+    documents: dict[str, Any] = {
+        "plain": files.plain(CENTRED),
+        "inria": files.inria(CENTRED),
+        "nerfstudio": files.nerfstudio(CENTRED),
+    }
+    stretch = np.diag([1 + amount, 1.0, 1.0])  # one axis only: shear included once it is turned
+    entry = documents["plain"][1]
+    matrix = np.array(entry["world_to_camera"])
+    matrix[:3] = stretch @ matrix[:3]  # as a camera that stands where it stood
+    entry["world_to_camera"] = matrix.tolist()
+    for entry, key in (
+        (documents["inria"][1], "rotation"),
+        (documents["nerfstudio"]["frames"][1], "transform_matrix"),
+    ):
+        matrix = np.array(entry[key])
+        matrix[:3, :3] = matrix[:3, :3] @ stretch
+        entry[key] = matrix.tolist()
+    return documents
+
+
+@pytest.mark.parametrize("dialect", ["plain", "inria", "nerfstudio"])
+def test_matrices_that_are_nearly_rotations_are_made_into_ones(dialect: str) -> None:
+    """Off by up to a hundredth, with a note; the camera stays where it stands."""
+    for amount in (0.01, 0.0017, -0.01):
+        mended = Straightened()
+        data = files.as_json(_askew(amount)[dialect])
+        found = read_cameras(data, name="file", straightened=mended)
+        files.assert_same(found, CENTRED)
+        (note,) = mended.notes()
+        assert note.startswith(
+            "camera matrices made rotations: 1, they scaled or sheared by up"
+        )
+        assert f"to {abs(100 * amount):.2g} % (first: file: " in note
+    with pytest.raises(SceneError, match=r"is no rotation, it scales or shears by 1\.1 %"):
+        _read(_askew(0.011)[dialect])
+
+
+def test_cameras_have_a_most_of_pixels() -> None:
+    """300 bytes of JSON must not ask for gigabytes."""
+    with pytest.raises(
+        SceneError, match=r"camera 0: found 16384 x 16384 pixels, expected at m"
+    ):
+        _read([PLAIN[0] | {"width": 16384, "height": 16384}])
+    assert _read([PLAIN[0] | {"width": 9504, "height": 6336}])  # a drone's 60 megapixels
 
 
 def test_axes_of_a_published_pose() -> None:
@@ -297,7 +381,7 @@ def test_quaternions_are_hamiltons() -> None:
 
 def test_models_without_views_and_bad_quaternions_are_refused() -> None:
     """An empty reconstruction is no data set."""
-    with pytest.raises(SceneError, match="found 0 cameras"):
+    with pytest.raises(SceneError, match="found 3 lenses but no image with a pose"):
         read_colmap_text(TEXT_LENSES, b"# nothing\n")
     with pytest.raises(SceneError, match="line 1: the quaternion is no rotation"):
         read_colmap_text(TEXT_LENSES, b"1 0 0 0 0 1 2 3 0 a.png\n\n")

@@ -109,6 +109,19 @@ def test_damaged_images_are_refused(form: str) -> None:
     assert refused > len(whole) // 2
 
 
+def test_libraries_write_no_lines_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """Libtiff does, past Python: its words become part of the one line."""
+    whole = bytearray(_coded(COLOURS[..., :3], "TIFF", compression="tiff_lzw"))
+    start = whole.index(b"\x80", 8)
+    whole[start : start + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(SceneError) as refused:
+        _decoded(bytes(whole))
+    assert str(refused.value).startswith("photo: cannot be read as an image: ")
+    assert "code not yet in table" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_photographs_of_another_size_are_refused() -> None:
     """By name, with both sizes."""
     with pytest.raises(SceneError, match=r"^photo: found 3 x 4 pixels, expected 4 x 3$"):
@@ -222,6 +235,66 @@ def test_another_folder_of_photographs(tmp_path: Path) -> None:
         read_views(str(tmp_path / "data"), "empty")
 
 
+@pytest.mark.parametrize("folder", ["images", "input", "."])
+def test_backslashes_and_the_folder_of_raw_photographs(tmp_path: Path, folder: str) -> None:
+    """Windows writes names so; input/ is where INRIA's convert.py takes photographs from."""
+    back = tuple(replace(c, image=c.image.replace("/", "\\")) for c in CENTRED)
+    _write(tmp_path / "transforms.json", files.as_json(files.synthetic(back)))
+    _photographs(tmp_path / folder, *files.NAMES)
+    _check(read_views(str(tmp_path)))
+
+
+def test_raw_photographs_of_a_model(tmp_path: Path) -> None:
+    """Where nobody has undistorted them."""
+    _write_model(tmp_path / "sparse" / "0")
+    _photographs(tmp_path / "input", *files.NAMES)
+    _check(read_views(str(tmp_path)))
+
+
+def test_rigs_keep_their_photographs_apart(tmp_path: Path) -> None:
+    """One name in three folders is three photographs."""
+    names = tuple(f"cam{k}/0001.png" for k in range(3))
+    views = tuple(replace(c, image=n) for c, n in zip(CENTRED, names, strict=True))
+    _write(tmp_path / "cameras.json", write_cameras(views))
+    _photographs(tmp_path / "images", *names)
+    for images in (None, "images"):
+        found = read_views(str(tmp_path), images)
+        assert len(set(found.photographs.values())) == 3
+        for index, camera in enumerate(found.cameras):
+            pixels = read_photograph(found.photographs[camera.image], camera)
+            np.testing.assert_allclose(pixels[0, 0, 0] * 255, 10 * index, atol=1e-4)
+
+
+def test_photographs_outside_of_the_data_set_want_a_word(tmp_path: Path) -> None:
+    """By an absolute name, by "..", or through a link: the rule of checkpoints."""
+    root, secret = tmp_path / "data", tmp_path / "secret"
+    _photographs(secret, "a.png", size=(64, 48))
+    (root / "images").mkdir(parents=True)
+    (root / "images" / "link.png").symlink_to(secret / "a.png")
+    (root / "linked").symlink_to(secret)
+    for name in (str(secret / "a.png"), "../secret/a", "link.png", "linked/a.png"):
+        path = _write(root / "cameras.json", write_cameras((replace(CENTRED[0], image=name),)))
+        with pytest.raises(InputError, match=r"outside of .*data; .*--allow-outside"):
+            read_views(str(path))
+        assert read_views(str(path), allow_outside=True).has_photographs
+    assert read_views(str(path), str(secret)).has_photographs  # a folder that the user named
+    path = _write(
+        root / "cameras.json", write_cameras((replace(CENTRED[0], image="/b/a.png"),))
+    )
+    assert read_views(str(path), str(secret)).has_photographs
+
+
+def test_nearly_rigid_poses_are_told(tmp_path: Path) -> None:
+    """A scale of 0.17 % is no reason to refuse a data set."""
+    document = files.plain(CENTRED)
+    document[0]["world_to_camera"] = (
+        np.diag([1.0017, 1.0017, 1.0017, 1]) @ CENTRED[0].world_to_camera
+    ).tolist()
+    views = read_views(str(_write(tmp_path / "cameras.json", files.as_json(document))))
+    files.assert_same(views.cameras, CENTRED)
+    assert views.notes[0].startswith("camera matrices made rotations: 1, they scaled or sheare")
+
+
 def test_smaller_photographs_rescale_cameras(tmp_path: Path) -> None:
     """With a note; other shapes are refused."""
     _write_model(tmp_path / "sparse" / "0")
@@ -250,11 +323,12 @@ def test_distorted_photographs_come_straight(tmp_path: Path) -> None:
 
 
 def test_missing_photographs_are_counted(tmp_path: Path) -> None:
-    """Some: a note. None: no word until somebody needs them."""
+    """Some or all: a note, and an error when somebody needs them. No names: no word."""
     _write(tmp_path / "cameras.json", write_cameras(CENTRED))
     expected = r"no photograph for 3 of 3 cameras \(first: photos/a.png\); name their folder"
     views = read_views(str(tmp_path))
-    assert (views.notes, views.has_photographs) == ((), False)
+    assert not views.has_photographs
+    assert views.notes == (views.missing,)
     with pytest.raises(InputError, match=expected):
         views.require_photographs()
     _photographs(tmp_path, files.NAMES[0], files.NAMES[2])
@@ -263,6 +337,9 @@ def test_missing_photographs_are_counted(tmp_path: Path) -> None:
     assert list(views.photographs) == [files.NAMES[0], files.NAMES[2]]
     (note,) = views.notes
     assert note.startswith("no photograph for 1 of 3 cameras (first: photos/b.png)")
+    nameless = tuple(replace(c, image="") for c in CENTRED)
+    _write(tmp_path / "cameras.json", write_cameras(nameless))
+    assert read_views(str(tmp_path)).notes == ()
 
 
 def test_sizes_need_the_photographs(tmp_path: Path) -> None:
@@ -308,7 +385,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         read_views(str(tmp_path))
     _write_model(tmp_path / "sparse" / "0")
     (tmp_path / "sparse" / "0" / "images.bin").unlink()
-    with pytest.raises(InputError, match="found no cameras"):
+    with pytest.raises(InputError, match=r"sparse/0/cameras.bin without images.bin, the poses"):
         read_views(str(tmp_path))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_EDGE = 16_384  # pixels; larger is a mistake, not a camera
+MAX_PIXELS = 2**26  # as 8192 x 8192; drawing takes some 50 bytes for each
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Camera:
             raise SceneError(
                 f"camera: found {self.width} x {self.height} pixels, "
                 f"expected 1 to {MAX_EDGE} each way"
+            )
+        if self.width * self.height > MAX_PIXELS:
+            raise SceneError(
+                f"camera: found {self.width} x {self.height} pixels, expected at most "
+                f"{MAX_PIXELS} in all; make its photographs smaller"
             )
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not np.isfinite(numbers).all() or self.fx <= 0 or self.fy <= 0:

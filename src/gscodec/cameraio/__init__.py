@@ -11,10 +11,12 @@ from gscodec.cameraio.detection import read_cameras
 from gscodec.cameraio.lens import rescaled, undistorted
 from gscodec.cameraio.photographs import decode_photograph, photograph_size
 from gscodec.cameraio.plain import write_cameras
+from gscodec.cameraio.poses import Straightened
 from gscodec.cameraio.values import MAX_CAMERAS
 
 __all__ = [
     "MAX_CAMERAS",
+    "Straightened",
     "decode_photograph",
     "photograph_size",
     "read_cameras",

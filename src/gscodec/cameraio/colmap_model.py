@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gscodec.cameraio.names import check_distinct
 from gscodec.cameraio.poses import make_camera, rotation_of, world_to_camera
 from gscodec.cameraio.values import check_count, shown
 from gscodec.errors import SceneError, UnsupportedError
@@ -108,15 +109,18 @@ def assemble(lenses: Iterable[Lens], images: Sequence[Image], name: str) -> tupl
         if lens.identity in by_identity:
             raise SceneError(f"{name}: camera {lens.identity} found twice")
         by_identity[lens.identity] = lens
+    if not images:
+        raise SceneError(
+            f"{name}: found {len(by_identity)} lenses but no image with a pose, so no cameras; "
+            "COLMAP has registered none"
+        )
     check_count(len(images), name)
-    by_name: dict[str, Camera] = {}
     for image in images:
         if image.lens not in by_identity:
             raise SceneError(f"{image.place}: there is no camera {image.lens}")
-        if image.name in by_name:
-            raise SceneError(f"{image.place}: name {shown(image.name)} found twice")
-        by_name[image.name] = _view(by_identity[image.lens], image)
-    return tuple(by_name[key] for key in sorted(by_name))
+    check_distinct((image.place, image.name) for image in images)
+    in_order = sorted(images, key=lambda image: image.name)
+    return tuple(_view(by_identity[image.lens], image) for image in in_order)
 
 
 def _view(lens: Lens, image: Image) -> Camera:

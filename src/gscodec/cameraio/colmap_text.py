@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gscodec.camera import Camera
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # of editors and shells on Windows
 
 
 def read_colmap_text(
@@ -45,7 +48,7 @@ def _lines(data: bytes, name: str) -> Iterator[tuple[str, str]]:
 
 def _all_lines(data: bytes, name: str) -> Iterator[tuple[str, str]]:
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise SceneError(f"{name}: not text: {error}") from error
     for number, line in enumerate(text.split("\n"), start=1):

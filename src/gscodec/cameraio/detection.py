@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gscodec.cameraio.inria import read_inria_camera
+from gscodec.cameraio.names import check_distinct
 from gscodec.cameraio.plain import read_plain_camera
+from gscodec.cameraio.poses import Straightened
 from gscodec.cameraio.transforms import read_transforms
 from gscodec.cameraio.values import Record, check_count, parse_json, shown
 from gscodec.errors import SceneError
@@ -24,7 +26,11 @@ _EXPECTED = (
 
 
 def read_cameras(
-    data: bytes, *, name: str = "<bytes>", size_of: SizeOf | None = None
+    data: bytes,
+    *,
+    name: str = "<bytes>",
+    size_of: SizeOf | None = None,
+    straightened: Straightened | None = None,
 ) -> tuple[Camera, ...]:
     """Reads a plain list, INRIA's cameras.json, or a transforms.json, in file order.
 
@@ -33,23 +39,33 @@ def read_cameras(
         name: The file's name, for errors.
         size_of: Name of a photograph -> its width and height, pixels. Asked only where a
             transforms.json has no ``w`` and ``h``.
+        straightened: Told of matrices that were nearly rotations and were made into ones.
 
     Raises:
-        SceneError: ``data`` is none of these, or a camera in it is none.
+        SceneError: ``data`` is none of these, a camera in it is none, or the photographs of two
+            have one name.
         UnsupportedError: A lens is no pinhole with OpenCV's k1, k2, p1, p2.
     """
+    straightened = Straightened() if straightened is None else straightened
     document = parse_json(data, name)
     if isinstance(document, dict) and "frames" in document:
-        return read_transforms(document, name, size_of)
+        cameras = read_transforms(document, name, size_of, straightened)
+    else:
+        cameras = _read_list(document, name, straightened)
+    check_distinct((f"{name}: camera {i}", c.image) for i, c in enumerate(cameras))
+    return cameras
+
+
+def _read_list(document: object, name: str, straightened: Straightened) -> tuple[Camera, ...]:
     if not isinstance(document, list):
         raise SceneError(f"{name}: found {_described(document)}, {_EXPECTED}")
     check_count(len(document), name)
     records = [Record.of(entry, f"{name}: camera {i}") for i, entry in enumerate(document)]
     read = _reader_of(records[0])
-    return tuple(read(record) for record in records)
+    return tuple(read(record, straightened) for record in records)
 
 
-def _reader_of(first: Record) -> Callable[[Record], Camera]:
+def _reader_of(first: Record) -> Callable[[Record, Straightened], Camera]:
     if "world_to_camera" in first.values:
         return read_plain_camera
     if "position" in first.values and "rotation" in first.values:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gscodec.cameraio.poses import check_rotation, from_camera_to_world, make_camera
+from gscodec.cameraio.poses import from_camera_to_world, make_camera, rotation
 
 if TYPE_CHECKING:
     from gscodec.camera import Camera
+    from gscodec.cameraio.poses import Straightened
     from gscodec.cameraio.values import Record
 
 
-def read_inria_camera(record: Record) -> Camera:
+def read_inria_camera(record: Record, straightened: Straightened) -> Camera:
     """One entry of the list.
 
     Raises:
         SceneError: It is no camera.
     """
-    turn = record.matrix("rotation", 3)
-    check_rotation(turn, f"{record.place}: rotation")
+    turn = rotation(record.matrix("rotation", 3), f"{record.place}: rotation", straightened)
     width, height = record.whole("width"), record.whole("height")
     matrix = from_camera_to_world(turn, record.vector("position", 3))
     return make_camera(

@@ -6,8 +6,11 @@ Colours with 16 bits a channel lose the lower eight (Pillow has no such mode); g
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from gscodec.camera import Camera
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
+_MOST_HEARD = 2000  # bytes
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM")
 
 
@@ -79,8 +83,9 @@ def _opened(file: IO[bytes], name: str) -> Iterator[Image]:
         raise UsageError(
             "reading photographs needs pillow; pip install 'gscodec[render]'"
         ) from error
+    said: list[str] = []
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _libraries_heard(said):
             # Large photographs are fine, and what is odd about metadata is not ours.
             warnings.simplefilter("ignore")
             with Image.open(file, formats=_FORMATS) as image:
@@ -88,8 +93,37 @@ def _opened(file: IO[bytes], name: str) -> Iterator[Image]:
     except (SceneError, UsageError, MemoryError):
         raise
     except Exception as error:  # decoders of damaged files raise whatever comes up
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(f"{error} {' '.join(said)}".split()) or type(error).__name__
         raise SceneError(f"{name}: cannot be read as an image: {reason}") from error
+
+
+@contextmanager
+def _libraries_heard(said: list[str]) -> Iterator[None]:
+    """Takes from file descriptor 2 what libtiff writes there by itself: lines for ``said``."""
+    _flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed, so nothing can be written there
+        yield
+        return
+    with tempfile.TemporaryFile() as heard:
+        try:
+            os.dup2(heard.fileno(), 2)
+            yield
+        finally:
+            _flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            heard.seek(0)
+            # A bar that moved meanwhile is no word of a library.
+            lines = heard.read(_MOST_HEARD).decode("utf-8", "replace").splitlines()
+            said.extend(line for line in lines if line.isprintable())
+
+
+def _flush() -> None:
+    """Of stderr, which may be closed or gone: nothing is lost by that here."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stderr.flush()
 
 
 def _pixels(

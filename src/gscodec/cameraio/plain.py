@@ -10,21 +10,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gscodec.cameraio.poses import check_pose, make_camera
+import numpy as np
+
+from gscodec.cameraio.poses import check_last_row, make_camera, rotation, world_to_camera
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gscodec.camera import Camera
+    from gscodec.cameraio.poses import Straightened
     from gscodec.cameraio.values import Record
 
 
-def read_plain_camera(record: Record) -> Camera:
+def read_plain_camera(record: Record, straightened: Straightened) -> Camera:
     """One entry of the list.
 
     Raises:
         SceneError: It is no camera.
     """
-    matrix = record.matrix("world_to_camera", 4)
-    check_pose(matrix, f"{record.place}: world_to_camera")
     k1, k2, p1, p2 = (
         record.vector("distortion", 4).tolist() if "distortion" in record.values else [0.0] * 4
     )
@@ -33,10 +36,22 @@ def read_plain_camera(record: Record) -> Camera:
         (record.whole("width"), record.whole("height")),
         (record.number("fx"), record.number("fy")),
         (record.number("cx"), record.number("cy")),
-        matrix,
+        _pose(record, straightened),
         (k1, k2, p1, p2),
         record.text("image", ""),
     )
+
+
+def _pose(record: Record, straightened: Straightened) -> NDArray[np.float64]:
+    """World to camera; one that is made rigid leaves the camera where it stands."""
+    matrix = record.matrix("world_to_camera", 4)
+    place = f"{record.place}: world_to_camera"
+    written = matrix[:3, :3]
+    turn = rotation(written, place, straightened)
+    check_last_row(matrix, place)
+    if turn is written:
+        return matrix
+    return world_to_camera(turn, turn @ np.linalg.solve(written, matrix[:3, 3]))
 
 
 def write_cameras(cameras: tuple[Camera, ...]) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.camera import Camera
+from gscodec.cameraio.names import written_name
 from gscodec.errors import SceneError
 
 if TYPE_CHECKING:
@@ -14,6 +16,30 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-3  # of rotations; files hold float32, or six digits of text
 _NORM_TOLERANCE = 1e-2  # of quaternions, which are normalised
+_MOST_ASKEW = 0.01  # of matrices that are turned into rotations: lengths of their axes less 1
+
+
+@dataclass
+class Straightened:
+    """Matrices that were nearly rotations and were made into ones, counted while a file is read.
+
+    Attributes:
+        places: Where they stand.
+        most: The farthest from 1 that the length of an axis was.
+    """
+
+    places: list[str] = field(default_factory=list)
+    most: float = 0.0
+
+    def notes(self) -> tuple[str, ...]:
+        """One line, if there were any."""
+        if not self.places:
+            return ()
+        note = (
+            f"camera matrices made rotations: {len(self.places)}, they scaled or sheared by up "
+            f"to {100 * self.most:.2g} % (first: {self.places[0]})"
+        )
+        return (note,)
 
 
 def make_camera(
@@ -40,41 +66,52 @@ def make_camera(
         SceneError: The numbers make no camera.
     """
     try:
-        return Camera(*size, *focal, *principal, matrix, distortion, image)
+        return Camera(*size, *focal, *principal, matrix, distortion, written_name(image))
     except SceneError as error:
         raise SceneError(f"{place}: {str(error).removeprefix('camera: ')}") from error
 
 
-def check_rotation(turn: NDArray[np.float64], place: str) -> None:
-    """Refuses what is no rotation.
+def rotation(
+    turn: NDArray[np.float64], place: str, straightened: Straightened
+) -> NDArray[np.float64]:
+    """``turn`` as it is, or the nearest rotation where it is off by up to a hundredth.
 
     Args:
         turn: (3, 3), finite.
         place: For errors.
+        straightened: Told of what was changed.
 
     Raises:
-        SceneError: The rows are not orthonormal, or the matrix mirrors.
+        SceneError: It scales or shears by more, or mirrors.
     """
     # Entries first: products of large ones overflow.
-    if (
-        np.abs(turn).max() > 1 + _TOLERANCE
-        or np.abs(turn @ turn.T - np.eye(3)).max() > _TOLERANCE
-        or np.linalg.det(turn) < 0
-    ):
+    if np.abs(turn).max() > 2 or np.linalg.det(turn) < 0:
         raise SceneError(f"{place}: is no rotation")
+    if np.abs(turn @ turn.T - np.eye(3)).max() <= _TOLERANCE:
+        return turn
+    left, lengths, right = np.linalg.svd(turn)
+    askew = float(np.abs(lengths - 1).max())
+    if askew > _MOST_ASKEW + 1e-6:
+        raise SceneError(
+            f"{place}: is no rotation, it scales or shears by {100 * askew:.3g} %, expected at "
+            f"most {100 * _MOST_ASKEW:g} %"
+        )
+    straightened.places.append(place)
+    straightened.most = max(straightened.most, askew)
+    result: NDArray[np.float64] = left @ right
+    return result
 
 
-def check_pose(pose: NDArray[np.float64], place: str) -> None:
-    """Refuses what is no rotation and translation.
+def check_last_row(pose: NDArray[np.float64], place: str) -> None:
+    """Refuses what divides by more than 1.
 
     Args:
         pose: (4, 4), finite.
         place: For errors.
 
     Raises:
-        SceneError: It scales, shears, mirrors, or its last row is not 0 0 0 1.
+        SceneError: The last row is not 0 0 0 1.
     """
-    check_rotation(pose[:3, :3], place)
     if np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:
         raise SceneError(f"{place}: the last row is not 0 0 0 1")
 

@@ -12,7 +12,13 @@ import math
 from collections import ChainMap
 from typing import TYPE_CHECKING
 
-from gscodec.cameraio.poses import check_pose, from_camera_to_world, make_camera
+from gscodec.cameraio.names import written_name
+from gscodec.cameraio.poses import (
+    check_last_row,
+    from_camera_to_world,
+    make_camera,
+    rotation,
+)
 from gscodec.cameraio.values import Record, check_count, shown
 from gscodec.errors import SceneError, UnsupportedError
 
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gscodec.camera import Camera
+    from gscodec.cameraio.poses import Straightened
 
     SizeOf: TypeAlias = Callable[[str], tuple[int, int]]
 
@@ -31,7 +38,10 @@ _OTHER_DISTORTION = ("k3", "k4", "k5", "k6")
 
 
 def read_transforms(
-    document: dict[str, object], name: str, size_of: SizeOf | None
+    document: dict[str, object],
+    name: str,
+    size_of: SizeOf | None,
+    straightened: Straightened,
 ) -> tuple[Camera, ...]:
     """The frames of a transforms.json, in file order.
 
@@ -40,6 +50,7 @@ def read_transforms(
         name: The file's name, for errors.
         size_of: ``file_path`` -> width and height of the photograph, pixels. NeRF-synthetic
             files need it: they do not say how large their images are.
+        straightened: Told of poses that were nearly rigid and were made so.
 
     Raises:
         SceneError: A frame is no camera, or its size is not known.
@@ -53,23 +64,25 @@ def read_transforms(
     for index, frame in enumerate(frames):
         own = Record.of(frame, f"{name}: frame {index}")
         record = Record(ChainMap(dict(own.values), document), own.place)
-        cameras.append(_read_frame(record, size_of))
+        cameras.append(_read_frame(record, size_of, straightened))
     return tuple(cameras)
 
 
-def _read_frame(record: Record, size_of: SizeOf | None) -> Camera:
+def _read_frame(record: Record, size_of: SizeOf | None, straightened: Straightened) -> Camera:
     _check_lens(record)
-    image = record.text("file_path")
+    image = written_name(record.text("file_path"))
     width, height = _size(record, image, size_of)
     focal = _focal_lengths(record, width, height)
     pose = record.matrix("transform_matrix", 4)
-    check_pose(pose, f"{record.place}: transform_matrix")
+    place = f"{record.place}: transform_matrix"
+    turn = rotation(pose[:3, :3], place, straightened)
+    check_last_row(pose, place)
     return make_camera(
         record.place,
         (width, height),
         focal,
         (record.number("cx", width / 2), record.number("cy", height / 2)),
-        from_camera_to_world(pose[:3, :3] * _OPENGL, pose[:3, 3]),
+        from_camera_to_world(turn * _OPENGL, pose[:3, 3]),
         (
             record.number("k1", 0.0),
             record.number("k2", 0.0),

@@ -21,14 +21,14 @@ _SHOWN_CHARACTERS = 60
 
 
 def parse_json(data: bytes, name: str) -> object:
-    """The document in ``data``: UTF-8, with or without a byte order mark.
+    """The document in ``data``: UTF-8, -16 or -32, with or without a byte order mark.
 
     Raises:
         SceneError: It is no JSON, or has NaN, infinity, or a key twice in one object.
     """
     try:
         document: object = json.loads(
-            data.decode("utf-8-sig"),
+            data.decode(json.detect_encoding(data)),
             object_pairs_hook=_distinct,
             parse_constant=_refuse_constant,
         )

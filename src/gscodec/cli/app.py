@@ -28,6 +28,7 @@ from gscodec.cli.files import (
     write_stdout,
 )
 from gscodec.cli.options import (
+    AllowOutside,
     Effort,
     Iterations,
     Json,
@@ -209,6 +210,7 @@ def encode(
             "--drop-invalid", help="Drop Gaussians with NaN, infinity or a rotation of zeros."
         ),
     ] = False,
+    allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
     no_verify: Annotated[
         bool,
@@ -262,7 +264,7 @@ def encode(
     # Anchors have no state to go on from.
     state = StateFile(target, resume=resume) if effort == "high" and not folder else None
     if views is not None:
-        given["views"] = target_views(method, views, images)
+        given["views"] = target_views(method, views, images, allow_outside=allow_outside)
     elif images is not None:
         raise UsageError("--images: needs --views")
     if state is not None:
@@ -274,7 +276,7 @@ def encode(
     with Session(quiet=quiet) as session:
         session.progress("read")
         with redirect_stdout(sys.stderr):
-            read = load_source(source, Reading(drop_invalid, keep_extra, space))
+            read = load_source(source, Reading(drop_invalid, keep_extra, space, allow_outside))
             encoded = encode_with_report(
                 read.scene,
                 method,

@@ -82,7 +82,7 @@ def cameras(
 
 
 def _size(text: str) -> tuple[int, int]:
-    from gscodec.camera import MAX_EDGE
+    from gscodec.camera import MAX_EDGE, MAX_PIXELS
 
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.ASCII)
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -90,6 +90,8 @@ def _size(text: str) -> tuple[int, int]:
         raise UsageError(
             f"--size: found {text!r}, expected WxH of 1 to {MAX_EDGE} pixels: 640x480"
         )
+    if width * height > MAX_PIXELS:
+        raise UsageError(f"--size: found {text!r}, expected at most {MAX_PIXELS} pixels in all")
     return width, height
 
 

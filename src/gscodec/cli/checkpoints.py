@@ -28,11 +28,12 @@ _ITERATION = re.compile(r"iteration_(0|[1-9][0-9]{0,8})")
 _NAMES_SHOWN = 8
 
 
-def read_folder(path: str) -> dict[str, bytes]:
+def read_folder(path: str, *, allow_outside: bool = False) -> dict[str, bytes]:
     """The files of a checkpoint that reading it needs: of several iterations, the highest.
 
     Args:
         path: A model folder, or a folder iteration_N.
+        allow_outside: Whether links may lead out of it.
 
     Returns:
         Path relative to the model folder, with "/" -> content.
@@ -54,17 +55,19 @@ def read_folder(path: str) -> dict[str, bytes]:
             entries += root.glob(f"{chosen.folder}*") if chosen.folder else []
             places = {e.relative_to(root).as_posix(): e for e in entries}
         wanted = choose_files(places).names()
-        return {name: _read(places[name], root) for name in wanted if name in places}
+        within = None if allow_outside else root.resolve()
+        return {name: _read(places[name], within) for name in wanted if name in places}
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
 
 
-def _read(file: Path, root: Path) -> bytes:
+def _read(file: Path, within: Path | None) -> bytes:
     """The content of ``file``; a link in a stranger's folder must not fetch what is outside."""
     name = printable(str(file))
-    if not file.resolve().is_relative_to(root.resolve()):
+    if within is not None and not file.resolve().is_relative_to(within):
         raise InputError(
-            f"{name}: is a link that leads out of the folder; copy the file instead"
+            f"{name}: is a link that leads out of the folder; copy the file, or follow the "
+            "link with --allow-outside"
         )
     if not file.is_file():
         raise InputError(f"{name}: is not a file")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
-from gscodec.cli.options import MOST_VIEWS, Overwrite, Quiet
-from gscodec.cli.scenes import LoadedScene, load_scene
+from gscodec.cli.options import MOST_VIEWS, AllowOutside, Overwrite, Quiet
+from gscodec.cli.scenes import LoadedScene, Reading, load_scene
 from gscodec.cli.session import Session
 from gscodec.cli.views import ChosenViews, choose_views
 from gscodec.errors import UsageError, VerifyError
@@ -99,6 +99,7 @@ def compare(
             help="End with exit code 7 if the mean PSNR of b against a is lower.",
         ),
     ] = None,
+    allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
@@ -114,11 +115,13 @@ def compare(
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         session.progress("read")
-        first, second = load_scene(a), load_scene(b)
+        reading = Reading(allow_outside=allow_outside)
+        first, second = load_scene(a, reading), load_scene(b, reading)
         require_finite(first.scene, a)
         require_finite(second.scene, b)
         session.progress("cameras")
-        chosen = choose_views((first.scene, second.scene), views, images, max_views)
+        scenes = (first.scene, second.scene)
+        chosen = choose_views(scenes, views, images, max_views, allow_outside=allow_outside)
         pictures = compare_pictures(
             first.scene,
             second.scene,

@@ -23,7 +23,7 @@ from gscodec.cli.files import (
     read_coded,
     write_output,
 )
-from gscodec.cli.options import Json, Overwrite, Quiet, Threads
+from gscodec.cli.options import AllowOutside, Json, Overwrite, Quiet, Threads
 from gscodec.cli.outcome import Run, Sizes
 from gscodec.cli.session import Session, limit_threads
 from gscodec.errors import UsageError
@@ -77,6 +77,7 @@ def decode(
             help="Folder of the photographs of --views, for their sizes.",
         ),
     ] = None,
+    allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -101,7 +102,7 @@ def decode(
             inspection = inspect(data)
         header = inspection.header
         target = _target(source, output, header.kind, bake=bake, overwrite=overwrite)
-        cameras = _cameras(views, images, quiet=quiet)
+        cameras = _cameras(views, images, allow_outside=allow_outside, quiet=quiet)
         with redirect_stdout(sys.stderr):
             with named(source):
                 session.progress("decode")
@@ -185,13 +186,15 @@ def _target(
     return target
 
 
-def _cameras(views: str | None, images: str | None, *, quiet: bool) -> Sequence[Camera]:
+def _cameras(
+    views: str | None, images: str | None, *, allow_outside: bool, quiet: bool
+) -> Sequence[Camera]:
     """Those to bake with; none stands for virtual ones."""
     if views is None:
         return ()
     from gscodec.cli.views import read_views
 
-    found = read_views(views, images)
+    found = read_views(views, images, allow_outside=allow_outside)
     if not quiet:
         sys.stderr.writelines(f"gscodec: {note}\n" for note in found.notes)
     return found.cameras

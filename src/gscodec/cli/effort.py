@@ -46,7 +46,9 @@ def _number(text: str, units: dict[str, float] | dict[str, int], flag: str, wish
     return value
 
 
-def target_views(method: str, path: str, images: str | None) -> TargetViews:
+def target_views(
+    method: str, path: str, images: str | None, *, allow_outside: bool = False
+) -> TargetViews:
     """The cameras at ``path``, and their photographs where all of them have one."""
     import numpy as np
 
@@ -56,7 +58,7 @@ def target_views(method: str, path: str, images: str | None) -> TargetViews:
 
     if "views" not in methods.by_name(method).Options.__dataclass_fields__:
         raise UsageError(f"--views: method {method} has no such option")
-    views = read_views(path, images)
+    views = read_views(path, images, allow_outside=allow_outside)
     for note in views.notes:
         sys.stderr.write(f"gscodec: {note}\n")
     if not views.has_photographs:

@@ -18,6 +18,14 @@ Output: TypeAlias = Annotated[
 Overwrite: TypeAlias = Annotated[
     bool, typer.Option("--overwrite", help="Replace the output if it exists.")
 ]
+AllowOutside: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Read photographs and parts of a checkpoint also where their names or links lead "
+        "out of their folder.",
+    ),
+]
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, max=1024, help="CPU threads; default: all."),

@@ -24,24 +24,35 @@ class Photographs:
 
     Names are written with suffix or without (NeRF-synthetic), or with another one than that of
     smaller copies of the photographs (PNG instead of JPEG). A file of exactly that name goes
-    first, then one with the same stem and the suffix of an image.
+    first, then one with the same stem and the suffix of an image. As of checkpoints, a
+    stranger's file must not fetch what lies elsewhere: neither by its names nor through links.
     """
 
-    def __init__(self, folders: tuple[Path, ...], *, by_end: bool = False) -> None:
+    def __init__(
+        self, folders: tuple[Path, ...], root: Path | None, *, by_end: bool = False
+    ) -> None:
         """Remembers where to look.
 
         Args:
             folders: In the order in which they are tried.
+            root: Folder that every photograph must be in, links followed; None for anywhere.
             by_end: Try ``b/c.png`` and ``c.png`` too where the name is ``a/b/c.png``, for
                 folders that somebody named in place of those of the camera file.
         """
         self._folders = folders
+        self._root = None if root is None else root.resolve()
         self._by_end = by_end
         self._listings: dict[Path, _Listing] = {}
 
     def find(self, name: str) -> Path | None:
-        """The file of the photograph ``name``, or none."""
+        """The file of the photograph ``name``, or none.
+
+        Raises:
+            InputError: It is outside of the root.
+        """
         parts = Path(name).parts
+        if self._by_end:
+            parts = tuple(part for part in parts if part not in {os.sep, os.pardir})
         ends = range(len(parts) if self._by_end else min(len(parts), 1))
         matches = (
             look(self._listing(path.parent), path)
@@ -49,7 +60,17 @@ class Photographs:
             for look in (_Listing.exact, _Listing.similar)
             for path in (folder.joinpath(*parts[start:]) for folder in self._folders)
         )
-        return next((match for match in matches if match is not None), None)
+        match = next((match for match in matches if match is not None), None)
+        if match is not None and self._root is not None:
+            self._require_inside(match, self._root)
+        return match
+
+    def _require_inside(self, file: Path, root: Path) -> None:
+        if not file.resolve().is_relative_to(root):
+            raise InputError(
+                f"{printable(str(file))}: is a photograph outside of {printable(str(root))}; "
+                "name its folder with --images, or read it where it is with --allow-outside"
+            )
 
     def _listing(self, folder: Path) -> _Listing:
         if folder not in self._listings:

@@ -22,6 +22,7 @@ from gscodec.cli.files import (
 )
 from gscodec.cli.options import (
     MOST_VIEWS,
+    AllowOutside,
     Effort,
     Iterations,
     Json,
@@ -72,6 +73,10 @@ def rd(
             help="Cameras, or the folder of a data set; default: virtual cameras.",
         ),
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="DIR", help="Folder of the photographs of --views."),
+    ] = None,
     max_views: Annotated[
         int,
         typer.Option(
@@ -95,6 +100,7 @@ def rd(
     csv: Annotated[
         str | None, typer.Option("--csv", metavar="PATH", help="Write the points as CSV too.")
     ] = None,
+    allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -102,6 +108,8 @@ def rd(
     """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
     page = output_path(source, output, ".ply", ".html")
     targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
+    if images is not None and views is None:
+        raise UsageError("--images: needs --views")
     _require_libraries()
     seconds = None if time_limit is None else parse_seconds(time_limit)
     options = {"effort": effort, "iterations": iterations, "time_limit": seconds}
@@ -116,7 +124,7 @@ def rd(
         loaded = load_gaussians(source)
         scene = loaded.scene
         session.progress("cameras")
-        chosen = choose_views((scene,), views, None, max_views)
+        chosen = choose_views((scene,), views, images, max_views, allow_outside=allow_outside)
         cameras = chosen.cameras
         points, notes = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
         result = RdResult(

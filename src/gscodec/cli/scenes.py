@@ -33,11 +33,13 @@ class Reading:
         drop_invalid: Drop Gaussians with NaN or infinity instead of refusing the scene.
         keep_extra: Keep unknown properties.
         scaling: What ``scale_*`` of a checkpoint are.
+        allow_outside: Whether links in a checkpoint may lead out of its folder.
     """
 
     drop_invalid: bool = False
     keep_extra: bool = False
     scaling: Scaling = "auto"
+    allow_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def checked_scaling(scaling: str | None, *, folder: bool) -> Scaling:
     return _SCALINGS[scaling]
 
 
-def load_scene(path: str) -> LoadedScene[Scene]:
+def load_scene(path: str, reading: Reading | None = None) -> LoadedScene[Scene]:
     """Reads what `load_source` does, and decodes a .gsz.
 
     Raises:
@@ -94,10 +96,10 @@ def load_scene(path: str) -> LoadedScene[Scene]:
     from gscodec.container.layout import MAGIC
 
     if is_folder(path):
-        return _load_checkpoint(path, Reading())
+        return _load_checkpoint(path, reading or Reading())
     data = read_input(path, _may_be_scene)
     if not data.startswith(MAGIC[:4]):  # the rest of it tells how a .gsz was damaged
-        return _load_file(data, path, Reading())
+        return _load_file(data, path, reading or Reading())
     with named(path):
         return LoadedScene(decode(data), len(data), (), {})
 
@@ -156,7 +158,7 @@ def _load_checkpoint(path: str, reading: Reading) -> LoadedScene[Scene]:
     from gscodec.checkpointio import read_checkpoint
     from gscodec.cli.checkpoints import note_on_others, read_folder
 
-    files = read_folder(path)
+    files = read_folder(path, allow_outside=reading.allow_outside)
     read = read_checkpoint(files, name=path, scaling=reading.scaling)
     scene, notes = _with_extras(read.scene, keep_extra=reading.keep_extra)
     described = _described(Path(named_folder(path)).name, files.values())

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, read_input
-from gscodec.cli.photographs import Photographs, photograph_size, read_photograph
+from gscodec.cli.data_sets import find_photographs, locate, read_data_set
+from gscodec.cli.files import STDIO, reason
+from gscodec.cli.photographs import photograph_size, read_photograph
 from gscodec.errors import InputError, SceneError, UsageError
 from gscodec.report.text import printable
 
@@ -20,19 +21,12 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.cli.photographs import Photographs
     from gscodec.scene import GaussianScene
 
 __all__ = ["ChosenViews", "Views", "choose_views", "read_photograph", "read_views"]
 
 _VIRTUAL_VIEWS = 24
-# Where a folder may have its cameras, the first one counts; INRIA's code has the same order.
-_MODELS = ("sparse/0", "sparse", ".")
-_FILES = ("transforms.json", "transforms_train.json", "cameras.json")
-_MODEL_PAIRS = {
-    ".bin": ("cameras.bin", "images.bin"),
-    ".txt": ("cameras.txt", "images.txt"),
-}
-_IMAGES = ("images", "images_2", "images_4", "images_8")
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class Views:
         return [c.image for c in self.cameras if c.image not in self.photographs]
 
 
-def read_views(path: str, images: str | None = None) -> Views:
+def read_views(path: str, images: str | None = None, *, allow_outside: bool = False) -> Views:
     """Reads a data set.
 
     Args:
@@ -89,23 +83,23 @@ def read_views(path: str, images: str | None = None) -> Views:
             model in sparse/0.
         images: Folder of the photographs, or its name in the folder of the cameras, in place
             of where the camera file says that they are.
+        allow_outside: Whether photographs may lie outside of the data set, or of ``images``.
 
     Raises:
         UsageError: ``path`` is stdin.
-        InputError: There is no such file, no cameras in the folder, or none of the photographs
-            in ``images``.
+        InputError: There is no such file, no cameras in the folder, none of the photographs in
+            ``images``, or one lies outside.
         SceneError: The cameras or a photograph are damaged, or do not fit each other.
         UnsupportedError: A lens is no pinhole with OpenCV's k1, k2, p1, p2.
     """
     if path == STDIO:
         raise UsageError("views cannot come from stdin; name a camera file or a folder")
     try:
-        root, source, others = _locate(Path(path))
-        photographs = _photographs(root, source, images)
+        data = locate(Path(path))
+        photographs = find_photographs(data, images, outside=allow_outside)
     except OSError as error:  # a folder that is not ours to look into
-        reason = printable(error.strerror or str(error))
-        raise InputError(f"{printable(path)}: cannot be read: {reason}") from error
-    cameras = _read_model(source) if source.is_dir() else _read_file(source, photographs)
+        raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+    cameras, notes = read_data_set(data, photographs)
     found = _found(cameras, photographs)
     if images is not None and not found:
         raise InputError(
@@ -113,9 +107,9 @@ def read_views(path: str, images: str | None = None) -> Views:
             f"{printable(cameras[0].image) or 'one without a name'})"
         )
     cameras, resized = _resized(cameras, found)
-    views = Views(source, cameras, found, (*_note_on_others(source, others), *resized))
-    incomplete = bool(found) and not views.has_photographs
-    return replace(views, notes=(*views.notes, views.missing)) if incomplete else views
+    views = Views(data.source, cameras, found, (*data.notes(), *notes, *resized))
+    missed = not views.has_photographs and any(camera.image for camera in cameras)
+    return replace(views, notes=(*views.notes, views.missing)) if missed else views
 
 
 @dataclass(frozen=True)
@@ -151,6 +145,8 @@ def choose_views(
     path: str | None,
     images: str | None,
     most: int | None,
+    *,
+    allow_outside: bool = False,
 ) -> ChosenViews:
     """At most ``most`` cameras of a data set, or as many virtual ones.
 
@@ -159,6 +155,7 @@ def choose_views(
         path: As for `read_views`, None for virtual cameras.
         images: As for `read_views`; if given, only cameras with photographs are chosen.
         most: None for all, or 24 virtual ones.
+        allow_outside: As for `read_views`.
 
     Raises:
         The errors of `read_views`.
@@ -167,7 +164,7 @@ def choose_views(
         return _virtual_views(scenes, most or _VIRTUAL_VIEWS)
     from gscodec.camera import spread
 
-    found = read_views(path, images)
+    found = read_views(path, images, allow_outside=allow_outside)
     cameras: Sequence[Camera] = found.cameras
     if images is not None:
         cameras = [c for c in cameras if c.image in found.photographs]
@@ -188,67 +185,6 @@ def _virtual_views(scenes: Sequence[GaussianScene | AnchorScene], count: int) ->
         if found.cameras:
             break
     return ChosenViews(found.cameras, len(found.cameras), detail=found.note)
-
-
-def _locate(path: Path) -> tuple[Path, Path, list[Path]]:
-    """The folder of the data set, its camera file or COLMAP model, and others not read."""
-    if not path.is_dir():  # a file, or a pipe, or nothing, which reading tells
-        return path.parent, path, []
-    models = [path / name for name in _MODELS if _model_files(path / name)]
-    sources = [*models[:1], *(path / name for name in _FILES if (path / name).is_file())]
-    if not sources:
-        raise InputError(
-            f"{printable(str(path))}: found no cameras, expected a COLMAP model in sparse/0 or "
-            f"one of {', '.join(_FILES)}"
-        )
-    return path, sources[0], sources[1:]
-
-
-def _model_files(folder: Path) -> tuple[str, str] | None:
-    """The names of the two files of a COLMAP model, binary before text."""
-    pairs = (p for p in _MODEL_PAIRS.values() if all((folder / f).is_file() for f in p))
-    return next(pairs, None)
-
-
-def _photographs(root: Path, source: Path, images: str | None) -> Photographs:
-    if images is not None:
-        folder = next((f for f in (Path(images), root / images) if f.is_dir()), None)
-        if folder is None:
-            raise InputError(f"{printable(images)}: no such folder of photographs")
-        return Photographs((folder,), by_end=True)
-    if source.is_dir():
-        named = [root / name for name in _IMAGES if (root / name).is_dir()]
-        return Photographs(tuple(named[:1]))
-    return Photographs((root, root / "images"))
-
-
-def _read_model(folder: Path) -> tuple[Camera, ...]:
-    from gscodec.cameraio import read_colmap_binary, read_colmap_text
-
-    pair = _model_files(folder) or _MODEL_PAIRS[".bin"]
-    read = read_colmap_binary if pair == _MODEL_PAIRS[".bin"] else read_colmap_text
-    cameras, images = (read_input(str(folder / name)) for name in pair)
-    return read(cameras, images, name=str(folder))
-
-
-def _read_file(path: Path, photographs: Photographs) -> tuple[Camera, ...]:
-    from gscodec.cameraio import read_cameras
-
-    def size_of(image: str) -> tuple[int, int]:
-        found = photographs.find(image)
-        if found is None:
-            raise InputError(
-                f"{printable(str(path))}: no photograph {printable(image)} to take the size of "
-                "the images from; name their folder with --images"
-            )
-        return photograph_size(found)
-
-    data = read_input(str(path), _may_be_text)
-    return read_cameras(data, name=str(path), size_of=size_of)
-
-
-def _may_be_text(head: bytes) -> bool:
-    return b"\0\0" not in head
 
 
 def _found(cameras: tuple[Camera, ...], photographs: Photographs) -> dict[str, Path]:
@@ -289,10 +225,3 @@ def _resized(
         return cameras, ()
     note = f"cameras rescaled to their photographs: {len(changed)} (first: {changed[0]})"
     return tuple(result), (note,)
-
-
-def _note_on_others(source: Path, others: list[Path]) -> tuple[str, ...]:
-    if not others:
-        return ()
-    names = ", ".join(printable(str(path)) for path in others)
-    return (f"read the cameras of {printable(str(source))}; not read: {names}",)
