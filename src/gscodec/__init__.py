@@ -7,7 +7,8 @@
 
 Importing this package costs nothing: names are loaded when first used, so that the command
 line answers ``--help`` at once and can choose the number of threads before numpy starts them.
-Decoding loads numpy and constriction; torch is loaded only inside `encode`.
+Decoding loads numpy and constriction, or the own range coder where that is missing; torch is
+loaded only inside `encode`.
 """
 
 from __future__ import annotations

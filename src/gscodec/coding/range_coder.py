@@ -1,20 +1,20 @@
-"""Symbols <-> bytes through constriction's range coder, driven by integer frequencies only.
+"""Symbols <-> bytes through a range coder that is driven by integer frequencies only.
 
-Strategy: a `Model` is a frozen table of integer frequencies that sum to 2**24. constriction
-turns probabilities into integers by adding one to each of them, so a table passed as f - 1
-with ``perfect=False`` is reproduced exactly (reference decoder in tests/, integers only).
-Symbols are coded in runs that share a table: exact, and far faster than a table per symbol.
+Strategy: a `Model` is a frozen table of integer frequencies that sum to 2**24. Symbols are
+coded in runs that share a table: exact, and far faster than a table per symbol. The coder
+itself is one of `coders`; the reference decoder in tests/ is a third, written from the
+specification.
 
 Rule to remember: nothing here may depend on a float that is not an exact integer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import constriction
 import numpy as np
 
+from gscodec.coding import coders
 from gscodec.errors import FormatError
 
 if TYPE_CHECKING:
@@ -35,13 +35,12 @@ class Model:
 
     Attributes:
         frequencies: The same, (S,) int64.
-        categorical: constriction's model of them.
 
     Raises:
         FormatError: If the frequencies break these rules (tables can come from a file).
     """
 
-    __slots__ = ("categorical", "frequencies")
+    __slots__ = ("_prepared", "frequencies")
 
     def __init__(self, frequencies: NDArray[np.integer]) -> None:
         f = np.asarray(frequencies, dtype=np.int64)
@@ -52,12 +51,16 @@ class Model:
                 f"expected at least 2 entries, each at least 1, summing to {_TOTAL}"
             )
         self.frequencies = f
-        self.categorical = constriction.stream.model.Categorical(
-            (f - 1).astype(np.float64), perfect=False
-        )
+        self._prepared: tuple[coders.Coder, Any] | None = None
 
     def __len__(self) -> int:
         return int(self.frequencies.size)
+
+    def table_of(self, coder: coders.Coder) -> Any:
+        """What ``coder`` takes as its table, made once."""
+        if self._prepared is None or self._prepared[0] is not coder:
+            self._prepared = coder, coder.table(self.frequencies)
+        return self._prepared[1]
 
     @classmethod
     def from_counts(cls, counts: NDArray[np.integer]) -> Model:
@@ -89,13 +92,14 @@ class Encoder:
     """Collects symbols and gives bytes. The decoder must ask for the same runs in order."""
 
     def __init__(self) -> None:
-        self._coder = constriction.stream.queue.RangeEncoder()
+        self._coder = coders.chosen()
+        self._runs = self._coder.encoder()
 
     def encode(self, symbols: NDArray[np.integer], model: Model) -> None:
         """Codes ``symbols`` (M,), each in 0 .. len(model)-1, with one table."""
         if symbols.size:
             run = np.ascontiguousarray(symbols, dtype=np.int32)
-            self._coder.encode(run, model.categorical)
+            self._runs.encode(run, model.table_of(self._coder))
 
     def encode_grouped(
         self, symbols: NDArray[np.integer], tables: NDArray[np.integer], models: Sequence[Model]
@@ -111,8 +115,7 @@ class Encoder:
 
     def finish(self) -> bytes:
         """All words so far, little-endian, without trailing padding."""
-        words: NDArray[np.uint32] = self._coder.get_compressed()
-        return words.astype("<u4").tobytes()
+        return self._runs.words().astype("<u4").tobytes()
 
 
 class Decoder:
@@ -128,17 +131,14 @@ class Decoder:
                 f"coded stream: found {len(data)} bytes, expected a multiple of {_WORD_BYTES}"
             )
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self._coder = coders.chosen()
+        self._runs = self._coder.decoder(words)
 
     def decode(self, count: int, model: Model) -> NDArray[np.int32]:
         """The next ``count`` symbols, (count,) int32, of a run coded with ``model``."""
         if not count:
             return np.zeros(0, dtype=np.int32)
-        try:
-            symbols: NDArray[np.int32] = self._coder.decode(model.categorical, count)
-        except AssertionError as error:
-            raise FormatError("coded stream: invalid data for the range decoder") from error
-        return symbols
+        return self._runs.decode(count, model.table_of(self._coder))
 
     def decode_grouped(
         self, tables: NDArray[np.integer], models: Sequence[Model]
@@ -153,5 +153,5 @@ class Decoder:
 
     def finish(self) -> None:
         """Checks that nothing but the coder's own padding is left."""
-        if not self._coder.maybe_exhausted():
+        if not self._runs.exhausted():
             raise FormatError("coded stream: bytes left over after the last symbol")
