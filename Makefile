@@ -63,7 +63,7 @@ bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchm
 fuzz: $(READY) ## Throw damaged files at the decoder
 	$(BIN)/python tests/fuzz.py --count 10000 --seed 0
 
-portability: $(READY) ## Decode the vectors under other releases of numpy
+portability: $(READY) ## Decode the vectors under other releases of numpy and without constriction
 	$(BIN)/python tests/portability.py
 
 vectors: $(READY) ## Write test vectors for new cases; existing ones never change

@@ -1,8 +1,10 @@
-"""Decodes every vector under other releases of numpy, each in an environment of its own.
+"""Decodes every vector, and encodes a scene, under other releases and without constriction.
 
     python tests/portability.py [NUMPY_VERSION ...]
 
-Needs a package index. The environments hold numpy and constriction only, as a decoder needs.
+Needs a package index. Each release of numpy gets an environment of its own: with numpy alone
+our own range coder does the work, then constriction is installed too. In the end the coder that
+numba compiles works in the environment of this script.
 """
 
 from __future__ import annotations
@@ -13,36 +15,60 @@ import subprocess
 import sys
 import tempfile
 import venv
+from hashlib import sha256
 from pathlib import Path
 
-from test_vectors import DECODE, INDEX, VECTORS
+import gscodec
+from test_vectors import INDEX, VECTORS
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASES = ("2.0.2", "2.2.6")
+ENCODED = "hac/mic_6000_sh0_fine"  # its scene is encoded again, in raw
+
+# Decodes the files named on the command line but for the first, which is a list of packages to
+# block. Prints a digest per line, then that of the last scene in raw, then the coder's name.
+WORK = """
+import sys
+from hashlib import sha256
+for name in sys.argv[1].split():
+    sys.modules[name] = None  # importing it raises ImportError
+import gscodec
+from gscodec.coding import coders
+for path in sys.argv[2:]:
+    scene = gscodec.decode(open(path, "rb").read())
+    print(scene.digest().hex())
+print(sha256(gscodec.encode(scene, method="raw")).hexdigest())
+print(type(coders.chosen()).__name__ + " numba" * ("numba" in sys.modules))
+"""
 
 
-def digests(release: str, folder: Path) -> list[str]:
-    """What the vectors decode to under numpy ``release``."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    packages = (f"numpy=={release}", "constriction>=0.5,<0.6")
-    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    paths = [str(VECTORS / f"{name}.gsz") for name in sorted(INDEX)]
+def report(python: str, blocked: str, wanted: list[str], **environment: str) -> bool:
+    """Runs `WORK`, says how it went, and returns whether everything was as ``wanted``."""
+    paths = [VECTORS / f"{name}.gsz" for name in (*sorted(INDEX), ENCODED)]
+    command = [python, "-c", WORK, blocked, *map(str, paths)]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [str(python), "-c", DECODE, *paths]
-    return subprocess.check_output(command, env=env, text=True).split()
+    *digests, coder = subprocess.check_output(command, env=env, text=True).splitlines()
+    same = digests == wanted
+    row = {**environment, "coder": coder, "vectors": len(INDEX), "identical": same}
+    print(json.dumps(row), flush=True)
+    return same
 
 
 def main() -> int:
-    """Says for each release whether all vectors agree."""
-    wanted = [INDEX[name]["scene_sha256"] for name in sorted(INDEX)]
-    failed = 0
+    """Says for each environment whether all vectors and the encoded scene agree."""
+    wanted = [str(INDEX[name]["scene_sha256"]) for name in (*sorted(INDEX), ENCODED)]
+    scene = gscodec.decode((VECTORS / f"{ENCODED}.gsz").read_bytes())
+    wanted.append(sha256(gscodec.encode(scene, method="raw")).hexdigest())
+    right = []
     for release in sys.argv[1:] or RELEASES:
         with tempfile.TemporaryDirectory() as folder:
-            same = digests(release, Path(folder)) == wanted
-        failed += not same
-        print(json.dumps({"numpy": release, "vectors": len(wanted), "identical": same}))
-    return 1 if failed else 0
+            venv.create(folder, with_pip=True)
+            python = str(Path(folder) / "bin" / "python")
+            for package in (f"numpy=={release}", "constriction>=0.5,<0.6"):
+                subprocess.run([python, "-m", "pip", "install", "-q", package], check=True)
+                right.append(report(python, "", wanted, numpy=release))
+    right.append(report(sys.executable, "constriction", wanted))
+    return 0 if all(right) else 1
 
 
 if __name__ == "__main__":
