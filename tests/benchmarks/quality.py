@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import ROOT, SHARED
 
@@ -20,6 +20,9 @@ from gscodec.cli.scenes import load_gaussians
 from gscodec.cli.views import read_views
 from gscodec.methods.hac.options import QUALITIES, Options
 from gscodec.rd import jobs, measure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCENES = ("mic", "fox", "playbot", "plant")
 VIEWS = 24
