@@ -90,11 +90,28 @@ def names(folder: Path | None = None) -> list[str]:
 
 
 def test_round_trip_by_default_names(cli: Cli, scene: Path, ply: bytes) -> None:
-    """Without -o, the output is beside the input, with the other suffix."""
+    """Without -o, the output is beside the input, and the original stays."""
     assert cli("encode", scene, "--method", "raw").code == 0
-    scene.unlink()
     assert cli("decode", scene.with_suffix(".gsz")).code == 0
-    assert scene.read_bytes() == ply
+    assert scene.with_name("scene.decoded.ply").read_bytes() == ply
+    assert names(scene.parent) == ["scene.decoded.ply", "scene.gsz", "scene.ply"]
+
+
+def test_the_original_is_not_replaced(cli: Cli, scene: Path) -> None:
+    """Not by --overwrite alone: it is known by its SHA-256, whatever its name."""
+    cli("encode", scene, "--method", "raw")
+    scene.rename("original.ply")
+    for args in ((), ("--overwrite",)):
+        refused = cli("decode", "scene.gsz", "-o", "original.ply", "-q", *args)
+        assert refused.code == 6
+        assert "original.ply: is the original that this file was made from" in refused.err
+        assert "--replace-source" in refused.err
+    before = Path("original.ply").stat().st_ino
+    assert cli("decode", "scene.gsz", "-o", "original.ply", "--replace-source").code == 0
+    assert Path("original.ply").stat().st_ino != before
+    Path("other.ply").write_bytes(b"other")  # anything else is as it was
+    assert cli("decode", "scene.gsz", "-o", "other.ply", "--replace-source").code == 6
+    assert cli("decode", "scene.gsz", "-o", "other.ply", "--overwrite").code == 0
 
 
 def test_no_temporary_files_stay(cli: Cli, scene: Path) -> None:

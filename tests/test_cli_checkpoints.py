@@ -92,14 +92,25 @@ def one_line(text: str) -> str:
 
 @pytest.mark.parametrize("storage", [Storage.STATE_DICTS, Storage.UNITED, Storage.HAC])
 def test_round_trip_by_default_names(cli: Cli, tmp_path: Path, storage: Storage) -> None:
-    """Without -o the .gsz is beside the folder, and the folder beside the .gsz."""
+    """Without -o the .gsz is beside the folder, and another folder beside the .gsz."""
     scene = anchors(storage=storage, masked=storage is Storage.HAC)
     files = write(tmp_path / "model", scene)
     assert cli("encode", "model/", "--method", "raw").code == 0
-    (tmp_path / "model").rename(tmp_path / "old")
     assert cli("decode", "model.gsz").code == 0
-    assert read_folder("model") == files == read_folder("old")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.gsz", "old"]
+    assert read_folder("model.decoded") == files == read_folder("model")
+    assert {p.name for p in tmp_path.iterdir()} == {"model", "model.gsz", "model.decoded"}
+
+
+def test_the_original_is_not_replaced(cli: Cli, tmp_path: Path) -> None:
+    """Not by --overwrite alone: it is known by the SHA-256 of its files."""
+    model = tmp_path / "model"
+    write(model, anchors())
+    assert cli("encode", model, "-o", "a.gsz", "--method", "raw").code == 0
+    for args in ([], ["--overwrite"]):
+        refused = cli("decode", "a.gsz", "-o", model, "-q", *args)
+        assert refused.code == 6
+        assert "is the original that this file was made from" in one_line(refused.err)
+    assert cli("decode", "a.gsz", "-o", model, "--replace-source").code == 0
 
 
 def test_an_iteration_folder_is_a_checkpoint_too(
@@ -121,7 +132,7 @@ def test_torchscript_comes_back_as_torchscript(cli: Cli, tmp_path: Path) -> None
     scene = make_anchor_scene(20)
     (tmp_path / "a.gsz").write_bytes(codec.encode(scene, "raw"))
     assert cli("decode", "a.gsz").code == 0
-    files = read_folder("a")
+    files = read_folder("a.decoded")
     assert {Path(name).name for name in files} == {
         *("cfg_args", "point_cloud.ply", "opacity_mlp.pt", "cov_mlp.pt", "color_mlp.pt")
     }
@@ -252,30 +263,30 @@ def test_decoding_anchors_needs_no_torch(tmp_path: Path, coded: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
 
     assert decode(coded).returncode == 0
-    assert (tmp_path / "coded/point_cloud/iteration_30000/point_cloud.ply").is_file()
+    assert (tmp_path / "coded.decoded/point_cloud/iteration_30000/point_cloud.ply").is_file()
     scripted = tmp_path / "scripted.gsz"
     scripted.write_bytes(codec.encode(make_anchor_scene(5), "raw"))
     refused = decode(scripted)
     assert refused.returncode == 2
     assert b"TorchScript networks needs torch" in refused.stderr
-    assert not (tmp_path / "scripted").exists()
+    assert not (tmp_path / "scripted.decoded").exists()
 
 
 def test_overwrite_replaces_a_checkpoint(cli: Cli, coded: Path, tmp_path: Path) -> None:
     """And nothing but a checkpoint."""
-    write(tmp_path / "coded", anchors(seed=1))
-    old = read_folder("coded")
+    write(tmp_path / "coded.decoded", anchors(seed=1))
+    old = read_folder("coded.decoded")
     refused = cli("decode", coded, "--quiet")
     assert refused.code == 6
-    assert "coded: exists already; replace it with --overwrite" in one_line(refused.err)
-    assert read_folder("coded") == old
+    assert "coded.decoded: exists already; replace it with --overwrite" in one_line(refused.err)
+    assert read_folder("coded.decoded") == old
     assert cli("decode", coded, "--overwrite").code == 0
-    assert read_folder("coded") != old
-    (tmp_path / "coded/thesis.tex").write_text("")
+    assert read_folder("coded.decoded") != old
+    (tmp_path / "coded.decoded/thesis.tex").write_text("")
     refused = cli("decode", coded, "--overwrite", "--quiet")
     assert refused.code == 6
     assert "thesis.tex, which is no part of a checkpoint" in one_line(refused.err)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["coded", "coded.gsz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["coded.decoded", "coded.gsz"]
 
 
 # --- what is refused ----------------------------------------------------------------------
@@ -392,7 +403,7 @@ def test_bake_writes_a_scene_of_gaussians(cli: Cli, coded: Path, tmp_path: Path)
     """By default beside the input; with what it looks like, and what was left out."""
     result = cli("decode", coded, "--bake", "--threads", "1")
     assert result.code == 0
-    scene = gscodec.read_ply((tmp_path / "coded.ply").read_bytes()).scene
+    scene = gscodec.read_ply((tmp_path / "coded.decoded.ply").read_bytes()).scene
     baked = re.search(
         r"baked     (\d+) Gaussians, ([\d.]+) dB against renders of the anchors, fitted",
         result.err,

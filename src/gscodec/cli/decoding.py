@@ -24,6 +24,7 @@ from gscodec.cli.files import (
     write_output,
 )
 from gscodec.cli.options import AllowOutside, Json, Overwrite, Quiet, Threads
+from gscodec.cli.originals import may_overwrite
 from gscodec.cli.outcome import Run, Sizes
 from gscodec.cli.session import Session, limit_threads
 from gscodec.errors import UsageError
@@ -49,7 +50,7 @@ def decode(
             "--output",
             metavar="PATH",
             help="File to write, - for stdout; of anchors the folder to write. Default: the "
-            "input's name with .ply, of anchors without .gsz.",
+            "input's name with .decoded.ply, of anchors with .decoded, instead of .gsz.",
         ),
     ] = None,
     bake: Annotated[
@@ -79,6 +80,13 @@ def decode(
     ] = None,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
+    replace_source: Annotated[
+        bool,
+        typer.Option(
+            "--replace-source",
+            help="Replace the output even if it is the original that IN.gsz was made from.",
+        ),
+    ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -101,7 +109,11 @@ def decode(
         with named(source):
             inspection = inspect(data)
         header = inspection.header
-        target = _target(source, output, header.kind, bake=bake, overwrite=overwrite)
+        target = _target(source, output, header.kind, bake=bake)
+        overwrite = may_overwrite(
+            target, inspection.meta, overwrite=overwrite, replace_source=replace_source
+        )
+        _check_target(source, target, header.kind, bake=bake, overwrite=overwrite)
         cameras = _cameras(views, images, allow_outside=allow_outside, quiet=quiet)
         with redirect_stdout(sys.stderr):
             with named(source):
@@ -162,28 +174,38 @@ def _check_options(*, bake: bool, views: str | None, images: str | None) -> None
             raise UsageError(f"--bake: needs {name}; pip install 'gscodec[encode]'")
 
 
-def _target(
-    source: str, output: str | None, kind: SceneKind, *, bake: bool, overwrite: bool
-) -> str:
-    """Where to write what a file of ``kind`` gives, once it is known that this can be done."""
+def _target(source: str, output: str | None, kind: SceneKind, *, bake: bool) -> str:
+    """Where to write what a file of ``kind`` gives.
+
+    The default is never the name of a source that `encode` took by its own default.
+    """
     from gscodec.payload import SceneKind
 
     name = printable(source)
     if kind is SceneKind.GAUSSIANS and bake:
         raise UsageError(f"{name}: holds Gaussians already; leave out --bake")
     if kind is SceneKind.GAUSSIANS or bake:
-        target = output_path(source, output, ".gsz", ".ply")
-        check_output(source, target, overwrite=overwrite)
-        return target
-    target = output_path(source, output, ".gsz", "")
+        return output_path(source, output, ".gsz", ".decoded.ply")
+    target = output_path(source, output, ".gsz", ".decoded")
     if target == STDIO or Path(target).suffix.lower() == ".ply":
         found = "stdout" if target == STDIO else printable(target)
         raise UsageError(
             f"{name}: holds a checkpoint, found {found} as output, expected a folder; name one "
             "with -o, or make a .ply of Gaussians with --bake"
         )
-    check_folder(target, overwrite=overwrite)
     return target
+
+
+def _check_target(
+    source: str, target: str, kind: SceneKind, *, bake: bool, overwrite: bool
+) -> None:
+    """Makes sure that what a file of ``kind`` gives can be written there."""
+    from gscodec.payload import SceneKind
+
+    if kind is SceneKind.GAUSSIANS or bake:
+        check_output(source, target, overwrite=overwrite)
+    else:
+        check_folder(target, overwrite=overwrite)
 
 
 def _cameras(
