@@ -191,6 +191,11 @@ class AnchorScene:
                     f"expected ({n},)"
                 )
 
+    @property
+    def origin(self) -> tuple[float, float, float] | None:
+        """As of Gaussians: anchors lie where the source has them."""
+        return None
+
     def __len__(self) -> int:
         return len(self.anchors)
 

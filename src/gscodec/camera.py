@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,6 +79,14 @@ class Camera:
         )
         return result
 
+    def relative_to(self, origin: tuple[float, float, float] | None) -> Camera:
+        """The same camera in coordinates whose zero lies at ``origin``; None changes nothing."""
+        if origin is None:
+            return self
+        matrix = self.world_to_camera.astype(np.float64)
+        matrix[:3, 3] += matrix[:3, :3] @ np.array(origin)
+        return replace(self, world_to_camera=matrix)
+
 
 @dataclass(frozen=True)
 class TargetViews:
@@ -92,6 +100,10 @@ class TargetViews:
 
     cameras: tuple[Camera, ...]
     photographs: tuple[NDArray[np.float16], ...] | None = None
+
+    def relative_to(self, origin: tuple[float, float, float] | None) -> TargetViews:
+        """As `Camera.relative_to`, all of them."""
+        return replace(self, cameras=tuple(c.relative_to(origin) for c in self.cameras))
 
 
 def spread(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:

@@ -7,7 +7,7 @@ the sigmoid, scales before the exponential, quaternions before normalisation.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,6 +135,25 @@ class GaussianScene:
             antialiased=self.antialiased,
             origin=self.origin,
         )
+
+    def relative_to(self, origin: tuple[float, float, float] | None) -> GaussianScene:
+        """The same scene with another origin; means are rounded to float32 where that differs.
+
+        Cameras see it where they would see a scene of that origin.
+        """
+        if origin == self.origin:
+            return self
+        ours, theirs = (np.array(o or (0.0, 0.0, 0.0)) for o in (self.origin, origin))
+        means = (self.means.astype(np.float64) + (ours - theirs)).astype(np.float32)
+        return replace(self, means=means, origin=origin)
+
+    @property
+    def most_rounding(self) -> float:
+        """At most how far means are from positions that were doubles, scene units."""
+        if self.origin is None:
+            return 0.0
+        largest = np.abs(self.means).max(initial=0, where=np.isfinite(self.means))
+        return float(np.sqrt(3) * np.spacing(largest) / 2)
 
     def is_damaged(self) -> NDArray[np.bool_]:
         """(N,) which Gaussians hold something that is no value, see `is_value`."""

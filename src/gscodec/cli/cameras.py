@@ -73,7 +73,9 @@ def cameras(
             raise SceneError(f"{source}: found {views.note}, so no camera can look at it")
         sheet = b"" if preview is None else _preview(scene, views.cameras, session.progress)
         session.progress("write")
-        write_output(target, write_cameras(views.cameras), overwrite=overwrite)
+        x, y, z = scene.origin or (0.0, 0.0, 0.0)
+        in_source = tuple(c.relative_to((-x, -y, -z)) for c in views.cameras)
+        write_output(target, write_cameras(in_source), overwrite=overwrite)
         if preview is not None:
             write_output(preview, sheet, overwrite=overwrite)
     if not quiet:

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +120,7 @@ def compare(
         first, second = load_scene(a, reading), load_scene(b, reading)
         require_finite(first.scene, a)
         require_finite(second.scene, b)
+        second = _beside(second, first)
         session.progress("cameras")
         scenes = (first.scene, second.scene)
         chosen = choose_views(scenes, views, images, max_views, allow_outside=allow_outside)
@@ -197,6 +199,16 @@ def _photograph(chosen: ChosenViews, background: tuple[float, float, float]) -> 
     from gscodec.cli.photographs import read_photograph
 
     return lambda camera: read_photograph(chosen.photographs[camera.image], camera, background)
+
+
+def _beside(loaded: LoadedScene[Scene], reference: LoadedScene[Scene]) -> LoadedScene[Scene]:
+    """The scene relative to the origin of the other one, so that the same cameras see both."""
+    from gscodec.anchors import AnchorScene
+
+    scene = loaded.scene
+    if isinstance(scene, AnchorScene):
+        return loaded
+    return replace(loaded, scene=scene.relative_to(reference.scene.origin))
 
 
 def _side(path: str, loaded: LoadedScene[Scene]) -> Side:

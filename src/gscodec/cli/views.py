@@ -151,7 +151,8 @@ def choose_views(
     """At most ``most`` cameras of a data set, or as many virtual ones.
 
     Args:
-        scenes: Virtual cameras look at the first in which there is something to see.
+        scenes: Virtual cameras look at the first in which there is something to see. All have
+            the same origin, and the cameras too.
         path: As for `read_views`, None for virtual cameras.
         images: As for `read_views`; if given, only cameras with photographs are chosen.
         most: None for all, or 24 virtual ones.
@@ -169,7 +170,10 @@ def choose_views(
     if images is not None:
         cameras = [c for c in cameras if c.image in found.photographs]
     return ChosenViews(
-        cameras=spread(cameras, most or len(cameras)),
+        cameras=[
+            camera.relative_to(scenes[0].origin)
+            for camera in spread(cameras, most or len(cameras))
+        ],
         count=len(found.cameras),
         origin=found.source,
         photographs=found.photographs,

@@ -6,6 +6,7 @@ are estimated, because nothing in two files tells which Gaussian is which.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,14 @@ from gscodec.comparison.attributes import attribute_errors
 from gscodec.comparison.pictures import Pictures, Shown, compare_pictures
 from gscodec.errors import SceneError
 from gscodec.report.compare_result import AttributeErrors, MatchedBy
+from gscodec.scene import is_value
 
 if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
+
+# In place of infinities, see `is_value`: float32 has no opacity nearer to 0 or 1, and nobody
+# sees a thickness of 1e-13 units.
+_OPAQUE, _FLAT = np.float32(30), np.float32(-30)
 
 __all__ = [
     "Pictures",
@@ -38,12 +44,22 @@ def errors_between(
         if isinstance(b, AnchorScene):
             return anchor_errors(a, b)
     elif not isinstance(b, AnchorScene):
-        return attribute_errors(a, b)
+        return attribute_errors(_bounded(a), _bounded(b.relative_to(a.origin)))
     return AttributeErrors(0, len(a), len(b), (), MatchedBy.NOTHING)
 
 
+def _bounded(scene: GaussianScene) -> GaussianScene:
+    """The scene with numbers in place of the infinities that are values."""
+    opacities, scales = scene.opacity_logits, scene.log_scales
+    return replace(
+        scene,
+        opacity_logits=np.where(np.isinf(opacities), np.sign(opacities) * _OPAQUE, opacities),
+        log_scales=np.where(np.isinf(scales), _FLAT, scales),
+    )
+
+
 def require_finite(scene: GaussianScene | AnchorScene, name: str) -> None:
-    """Refuses what has neither pictures nor errors.
+    """Refuses what has neither pictures nor errors: all but `is_value`.
 
     Raises:
         SceneError: A value is NaN or infinite; with the first Gaussian or anchor that has one.
@@ -54,7 +70,7 @@ def require_finite(scene: GaussianScene | AnchorScene, name: str) -> None:
         if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
             raise SceneError(f"{name}: a weight of the networks is not finite")
     for attribute, values in scene.attributes().items():
-        bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        bad = ~is_value(attribute, values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
             raise SceneError(
                 f"{name}: {attribute} of {what} {int(bad.argmax())} is not finite "

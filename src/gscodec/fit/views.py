@@ -116,8 +116,9 @@ def resized(camera: Camera, factor: float) -> Camera:
 def choose_views(
     scene: GaussianScene | AnchorScene, given: TargetViews | None, effort: str
 ) -> EncoderViews:
-    """The views that were given, or virtual ones."""
+    """The views that were given in the coordinates of the source, or virtual ones."""
     if given is not None:
+        given = given.relative_to(scene.origin)
         what = "photographs" if given.photographs is not None else "cameras"
         note = f"looked at the scene through {len(given.cameras)} given {what}"
         judges = _few(given.cameras, _JUDGES)
