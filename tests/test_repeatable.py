@@ -74,7 +74,7 @@ def _run(cache: Path, threads: int) -> list[str]:
 def test_every_process_makes_the_same_file(tmp_path: Path) -> None:
     """The first one compiles the kernels and has one thread; the second loads them, and has two."""
     cold, warm = (_run(tmp_path, threads) for threads in (1, 2))
-    assert any(tmp_path.rglob("*.nbc"))
+    assert any(tmp_path.rglob("*.kernel"))
     assert len(cold) == 3
     assert warm == cold
 

@@ -14,6 +14,10 @@ class GscodecError(Exception):
     exit_code = 1
 
 
+class GscodecWarning(UserWarning):
+    """Something is not as it should be; the work goes on and its result is the same."""
+
+
 class UsageError(GscodecError):
     """The caller asked for something that makes no sense (bad option, bad combination)."""
 

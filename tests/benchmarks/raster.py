@@ -97,8 +97,7 @@ Written by `python tests/benchmarks/raster.py`, which also checks that the resul
 are the same bits. CPU time is the steadier number: other programs ran at the same time.
 
 The first picture of an installation takes some 10 s longer, the first gradients as much again:
-numba compiles, and keeps the result in `__pycache__`, else in the user's cache folder, else not
-at all.
+numba compiles, and the result is kept in the user's cache folder (`~/.cache/gscodec`) if possible.
 
 The torch function blends three channels at once: with depth or more channels, time grows by a
 blending for every further three.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gscodec.errors import GscodecWarning
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Bar:
 
 def _view(*, quiet: bool) -> View:
     if quiet:
+        warnings.simplefilter("ignore", GscodecWarning)
         return Nothing()
     if not sys.stderr.isatty():
         return Lines()

@@ -40,10 +40,12 @@ def _run() -> int:
 
     from gscodec.cli.app import app
     from gscodec.cli.commands import UnexpectedError
-    from gscodec.errors import GscodecError, UsageError
+    from gscodec.errors import GscodecError, GscodecWarning, UsageError
 
     if not _debug():
         warnings.simplefilter("ignore")
+    warnings.simplefilter("default", GscodecWarning)
+    warnings.showwarning = _show  # type: ignore[assignment]
     try:
         app(prog_name="gscodec")
     except GscodecError as error:
@@ -59,6 +61,17 @@ def _run() -> int:
     except Exception as error:  # noqa: BLE001
         return _bug(error)
     return 0
+
+
+def _show(message: Warning, kind: type[Warning], file: str, line: int, *_: object) -> None:
+    import warnings
+
+    from gscodec.errors import GscodecWarning
+    from gscodec.report.text import printable
+
+    ours = f"gscodec: {printable(str(message))}\n"
+    theirs = warnings.formatwarning(message, kind, file, line)
+    sys.stderr.write(ours if issubclass(kind, GscodecWarning) else theirs)
 
 
 def _bug(error: Exception) -> int:

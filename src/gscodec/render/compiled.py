@@ -1,4 +1,4 @@
-"""Compiles kernels with numba, and keeps the machine code in a cache where there is one."""
+"""Compiles kernels with numba; `kernel_cache` keeps the machine code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def compiled(**options: Any) -> Callable[[F], F]:
     """`numba.njit` with a type: kernels keep the signatures that they are written with."""
 
     def compile_it(function: F) -> F:
-        try:
-            kernel = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # numba finds no folder for its cache that can be written
-            kernel = numba.njit(**options)(function)
+        from gscodec.render.kernel_cache import KernelCache
+
+        kernel = numba.njit(**options)(function)
+        # Numba's own cache lies beside the installed code, and gives up where it is damaged.
+        kernel._cache = KernelCache(function, options)  # noqa: SLF001
         return cast("F", kernel)
 
     return compile_it
