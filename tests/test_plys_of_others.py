@@ -87,6 +87,11 @@ def test_a_count_that_was_never_filled_in_is_refused() -> None:
     assert "a count of about 5" in refusal(PLY.replace(b"vertex 5", b"vertex 0"))
 
 
+def test_rows_that_are_not_counted_are_told() -> None:
+    (note,) = read_ply(PLY.replace(b"vertex 5", b"vertex 2")).notes
+    assert note == "ignored 312 bytes after the last row, as many as 3 more Gaussians take"
+
+
 def test_an_empty_scene_is_none_that_lost_its_count() -> None:
     empty = PLY[:BODY].replace(b"vertex 5", b"vertex 0")
     assert len(read_ply(empty + b"\n").scene) == 0

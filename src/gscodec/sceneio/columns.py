@@ -67,7 +67,9 @@ def notes_on_ignored(header: Header, file_bytes: int) -> tuple[str, ...]:
         notes.append(f"ignored {what}")
     surplus = file_bytes - header.size - header.body_bytes
     if surplus and header.is_exact:
-        notes.append(f"ignored {surplus} bytes after the last row")
+        row = header.row_bytes(header.ply["vertex"])
+        more = f", as many as {surplus // row} more Gaussians take" * (surplus % row == 0)
+        notes.append(f"ignored {surplus} bytes after the last row{more}")
     return tuple(notes)
 
 
