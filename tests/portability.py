@@ -22,7 +22,7 @@ import gscodec
 from test_vectors import INDEX, VECTORS
 
 ROOT = Path(__file__).resolve().parents[1]
-RELEASES = ("2.0.2", "2.2.6")
+RELEASES = ("1.26.4", "2.0.2", "2.2.6")
 ENCODED = "hac/mic_6000_sh0_fine"  # its scene is encoded again, in raw
 
 # Decodes the files named on the command line but for the first, which is a list of packages to

@@ -76,7 +76,7 @@ def draw(
         dim=1,
     )
     axes = pose[:3, :3] @ _rotations(quats) @ torch.diag_embed(scales)
-    sharp = jacobian @ axes @ (jacobian @ axes).mT
+    sharp = jacobian @ axes @ (jacobian @ axes).swapaxes(-1, -2)
     blurred = sharp + conventions.eps2d * torch.eye(2, dtype=torch.float64)
     if conventions.antialiased:
         ratio = torch.linalg.det(sharp) / torch.linalg.det(blurred)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gscodec.errors import SceneError
+from gscodec.errors import SceneError, UsageError
 from gscodec.scene import ExtraProperty, GaussianScene, sh_rest_count
 from gscodec.sceneio import read_ply, write_ply
 from gscodec.sceneio.header import MAX_HEADER_BYTES
@@ -542,6 +542,17 @@ def test_bad_ascii_values_are_refused_with_the_place(
     data = ply_of(table, text=True)
     assert data.count(old) == 1
     assert words in refusal(data.replace(old, new))
+
+
+def test_ascii_integers_need_a_numpy_that_does_not_wrap_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """numpy before 2.0 reads 256 as an unsigned byte of 0; floats are read with it."""
+    floats, integers = table_of(PLY), retyped(table_of(PLY), label="u1")
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    assert len(read_ply(ply_of(floats, text=True)).scene) == len(SCENE)
+    with pytest.raises(UsageError, match=r"found numpy 1\.26\.4, expected 2\.0 or later"):
+        read_ply(ply_of(integers, text=True))
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"ply\n", PLY[:40], PLY[:BODY]]))

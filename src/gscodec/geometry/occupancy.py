@@ -36,6 +36,8 @@ _PASS = 21
 _FOUND = 29
 _FOUND_TOP = 4
 _SAMPLE = 16_384
+# (256,) octants in an occupancy; numpy before 2.0 cannot count bits.
+OCCUPIED = np.array([occupancy.bit_count() for occupancy in range(256)], dtype=np.uint8)
 # A node's content in 10 bits: 0 absent; 256 + occupancy if single; 512 + occupancy so far.
 _SINGLE_CONTENT, _MULTIPLE_CONTENT, _CONTENTS = 256, 512, 768
 # Parents of the cells around an octant: the node itself and seven neighbours towards it.
@@ -143,7 +145,7 @@ def _combine(
     known = _known_cells()[octant] @ weights[_KNOWN]  # (8, 768, C)
     for slot, parent in enumerate(_PARENTS[octant]):
         out += known[slot][contents[around[:, parent]]]
-    found = np.bitwise_count(own & np.uint16(255))
+    found = OCCUPIED[own & np.uint16(255)]
     out += weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
     return out
 

@@ -96,7 +96,7 @@ def _encode_level(
 ) -> Level:
     """Codes the step from ``level`` to ``nodes`` (M',), of which ``single`` hold one point."""
     occupied = _occupancy(level, nodes)
-    places = np.bitwise_count(occupied[level.single] - np.uint8(1))
+    places = occupancy.OCCUPIED[occupied[level.single] - np.uint8(1)]
     weights.octants = octants.encode_octants(encoder, level, places, weights.octants)
     track = octants.worth_tracking(level, places, weights.octants, count)
     encoder.encode(np.array([track]), _UNIFORM_BIT)
@@ -118,7 +118,7 @@ def _decode_level(decoder: Decoder, level: Level, weights: _Weights, count: int)
     occupied, weights.occupancy = occupancy.decode_occupancy(
         decoder, level, occupied, weights.occupancy
     )
-    _check(int(np.bitwise_count(occupied).sum()), count)
+    _check(int(occupancy.OCCUPIED[occupied].sum()), count)
     children = split(level, occupied, track_singles=track)
     single, weights.singles = singles.decode_singles(decoder, children, weights.singles)
     _check(2 * len(single) - int(single.sum()), count)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.errors import SceneError
+from gscodec.errors import SceneError, UsageError
 
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
@@ -42,6 +42,7 @@ def read_columns(data: bytes, header: Header, name: str) -> Columns:
 
     Raises:
         SceneError: Ascii values are malformed, missing, or do not fit their type.
+        UsageError: Ascii integers where numpy cannot tell whether they fit.
     """
     table = _read_ascii(data, header, name) if header.ply.text else _view_binary(data, header)
     return {prop.name: table[prop.name] for prop in header.ply["vertex"].properties}
@@ -61,6 +62,13 @@ def _view_binary(data: bytes, header: Header) -> NDArray[Any]:
 def _read_ascii(data: bytes, header: Header, name: str) -> NDArray[Any]:
     from plyfile import PlyData, PlyParseError
 
+    types = [np.dtype(p.dtype()) for p in header.ply["vertex"].properties]
+    # It wraps integers around that do not fit their type, without a word.
+    if np.__version__.startswith("1.") and any(t.kind in "iu" for t in types):
+        raise UsageError(
+            f"{name}: ascii rows with integers: found numpy {np.__version__}, "
+            "expected 2.0 or later; pip install 'numpy>=2'"
+        )
     stream = BytesIO(header.text.encode("ascii") + _plain(data[header.size :]))
     try:
         # Numbers beyond the range of their type become infinite and are found later.
