@@ -65,6 +65,15 @@ def hard_scenes() -> dict[str, GaussianScene]:
     }
 
 
+def scaled(scene: GaussianScene, size: float) -> GaussianScene:
+    """``scene`` in other units: ``size`` times as large."""
+    return replace(
+        scene,
+        means=scene.means * np.float32(size),
+        log_scales=scene.log_scales + np.float32(np.log(size)),
+    )
+
+
 def _with_every_value(scene: GaussianScene, *values: float) -> GaussianScene:
     """``scene`` with each array filled by ``values`` over and over."""
     pattern = np.array(values, dtype=np.float32)

@@ -11,7 +11,7 @@ import pytest
 from anchors import make_anchor_scene
 from gscodec.anchors import AnchorScene, Perceptron, RenderingNetworks
 from gscodec.camera import Camera
-from gscodec.errors import UsageError
+from gscodec.errors import SceneError, UsageError
 from gscodec.fit.bake import bake
 from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
@@ -19,6 +19,7 @@ from gscodec.fit.bake_views import _AROUND, views_of
 from gscodec.render import render
 from gscodec.render.neural import generate
 from gscodec.render.quality import psnr
+from gscodec.render.splat import INRIA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def quality(scene: AnchorScene, other: Any, cameras: Sequence[Camera]) -> float:
 def test_what_looks_the_same_from_everywhere_is_kept(degree: int) -> None:
     """Averages of equal things are exact, and unseen directions have no colour of their own."""
     scene, cameras = solid(), around(20)
-    baked = average(scene, watch(scene, cameras, nothing), degree, nothing)
+    baked = average(scene, watch(scene, cameras, INRIA, nothing), degree, nothing)
     assert len(baked) == 120
     assert baked.sh_degree == degree
     assert np.abs(baked.sh_rest).max(initial=0) < 0.02
@@ -101,7 +102,7 @@ def test_colours_that_turn_with_the_view_become_sh() -> None:
         scene.networks.color, hidden_weight=sides, out_weight=np.tile(signs, (3, 1))
     )
     scene = replace(scene, networks=replace(scene.networks, color=turning))
-    sights = watch(scene, around(40), nothing)
+    sights = watch(scene, around(40), INRIA, nothing)
     flat, first, third = (
         quality(scene, average(scene, sights, degree, nothing), around(7))
         for degree in (0, 1, 3)
@@ -112,7 +113,7 @@ def test_colours_that_turn_with_the_view_become_sh() -> None:
 
 def test_means_are_where_offsets_put_them() -> None:
     scene, cameras = make_anchor_scene(200), around(8)
-    sights = watch(scene, cameras, nothing)
+    sights = watch(scene, cameras, INRIA, nothing)
     baked = average(scene, sights, 1, nothing)
     index = np.unique(np.concatenate([s.index for s in sights]))
     places = scene.anchors[:, None] + scene.offsets * np.exp(scene.log_scalings[:, None, :3])
@@ -130,10 +131,10 @@ def test_offsets_that_come_and_go_are_less_opaque(monkeypatch: pytest.MonkeyPatc
     )
     scene = replace(scene, networks=replace(scene.networks, opacity=turning))
     cameras = around(16)
-    there = [len(generate(scene, camera).index) for camera in cameras]
+    there = [len(generate(scene, camera, INRIA.near_plane).index) for camera in cameras]
     assert 0 in there
     assert max(there) == 60
-    sights = watch(scene, cameras, nothing)
+    sights = watch(scene, cameras, INRIA, nothing)
 
     def opacities() -> NDArray[np.float64]:
         logits = average(scene, sights, 0, nothing).opacity_logits.astype(np.float64)
@@ -148,7 +149,7 @@ def test_offsets_that_come_and_go_are_less_opaque(monkeypatch: pytest.MonkeyPatc
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = make_anchor_scene(100)
-    sights = watch(scene, around(6), nothing)
+    sights = watch(scene, around(6), INRIA, nothing)
     whole = average(scene, sights, 2, nothing)
     monkeypatch.setattr("gscodec.fit.bake_average._ANCHORS", 7)
     pieces = average(scene, sights, 2, nothing)
@@ -158,8 +159,8 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_descent_brings_views_nearer_that_it_has_not_seen() -> None:
     scene, cameras = make_anchor_scene(300), around(24)
-    start = average(scene, watch(scene, cameras, nothing), 3, nothing)
-    end = descend(scene, start, cameras, iterations=60, seed=0, progress=nothing)
+    start = average(scene, watch(scene, cameras, INRIA, nothing), 3, nothing)
+    end = descend(scene, start, cameras, INRIA, iterations=60, seed=0, progress=nothing)
     others = around(9, distance=5.3)
     assert quality(scene, end, others) > quality(scene, start, others) + 2
     assert np.array_equal(start.means, end.means)
@@ -212,17 +213,18 @@ def test_an_object_is_looked_at_from_all_around_too() -> None:
         x, y, z = camera.world_to_camera[:3, :3] @ core + camera.world_to_camera[:3, 3]
         assert abs(x) < 0.05 * z
         assert abs(y) < 0.05 * z
-        assert generate(scene, camera).index.size
+        assert generate(scene, camera, INRIA.near_plane).index.size
 
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_scenes_in_which_nothing_is_seen(n: int) -> None:
     scene = make_anchor_scene(n)
     scene = replace(scene, masks=np.zeros((n, 3), np.bool_))
-    for cameras in ((), around(2)):
-        baked = bake(scene, cameras, progress=nothing)
-        assert (len(baked.scene), baked.unseen) == (0, 3 * n)
-        assert baked.scene.sh_degree == 3
+    baked = bake(scene, (), progress=nothing)
+    assert (len(baked.scene), baked.unseen) == (0, 3 * n)
+    assert baked.scene.sh_degree == 3
+    with pytest.raises(SceneError, match="views: none of 2 cameras sees anything"):
+        bake(scene, around(2), progress=nothing)
 
 
 def test_an_sh_degree_that_is_not_there_is_refused() -> None:

@@ -27,7 +27,7 @@ from gscodec.errors import SceneError
 from gscodec.geometry.rotation import sort_axes
 from gscodec.render import render
 from gscodec.report.compare_result import Quality, mean_quality
-from scenes import make_scene
+from scenes import make_scene, scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -345,6 +345,7 @@ def cli(cli: Cli) -> Cli:
 
 
 A = make_scene(300)
+TURN = np.diag([-1.0, 1.0, -1.0, 1.0])  # of a camera: to look the other way
 B = shuffled(noisy(A, 0.1))[0].take(np.arange(280))
 
 
@@ -482,12 +483,76 @@ def test_the_report_is_printed_although_the_psnr_is_too_low(cli: Cli) -> None:
 
 def test_empty_scenes_are_equal(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty.ply").write_bytes(gscodec.write_ply(make_scene(0, 0)))
-    report = json.loads(cli("empty.ply", "empty.ply", "--json", "--min-psnr", "50").out)
+    report = json.loads(cli("empty.ply", "empty.ply", "--json").out)
     assert report["psnr"] is None
     assert report["views"] == report["attributes"]["errors"] == []
-    seen = json.loads(cli("empty.ply", "empty.ply", "--views", "views.json", "--json").out)
-    assert seen["psnr"] == 100
     assert cli("empty.ply", "empty.ply").code == 0
+
+
+def test_no_psnr_is_measured_where_nothing_is_seen(cli: Cli, tmp_path: Path) -> None:
+    """It is neither good nor bad enough."""
+    (tmp_path / "empty.ply").write_bytes(gscodec.write_ply(make_scene(0, 0)))
+    result = cli("empty.ply", "empty.ply", "--min-psnr", "50")
+    assert (result.code, "found nothing to be seen" in result.err) == (3, True)
+    result = cli("empty.ply", "empty.ply", "--views", "views.json", "--json")
+    assert (result.code, result.out) == (3, b"")
+    assert "views: none of 3 cameras sees anything" in result.err
+
+
+def test_views_that_show_nothing_are_told_and_left_out(cli: Cli, tmp_path: Path) -> None:
+    behind = tuple(
+        replace(c, world_to_camera=TURN @ c.world_to_camera, image=f"behind {c.image}")
+        for c in cameras()
+    )
+    (tmp_path / "both.json").write_bytes(write_cameras((*behind[:2], *cameras())))
+    args = ("a.ply", "b.gsz", "--json", "--views")
+    both, good = (json.loads(cli(*args, f"{name}.json").out) for name in ("both", "views"))
+    assert both["blank_views"] == ["behind 0.png", "behind 1.png"]
+    assert good["blank_views"] == []
+    assert (both["psnr"], both["ssim"]) == (good["psnr"], good["ssim"])
+    assert both["views"] == good["views"]
+    tables = cli("a.ply", "b.gsz", "--views", "both.json").text
+    assert "2 views show nothing of either scene (first: behind 0.png)" in tables
+    (tmp_path / "behind.json").write_bytes(write_cameras(behind))
+    assert cli("a.ply", "b.gsz", "--views", "behind.json").code == 3
+
+
+def test_scenes_of_any_unit_are_told_apart(cli: Cli, tmp_path: Path) -> None:
+    """From virtual cameras: inverted colours are no less different in a scene of millimetres."""
+    inverted = replace(A, sh_dc=-A.sh_dc, sh_rest=-A.sh_rest)
+    ratios = []
+    for size in (1.0, 1e-3):
+        (tmp_path / "x.ply").write_bytes(gscodec.write_ply(scaled(A, size)))
+        (tmp_path / "y.ply").write_bytes(gscodec.write_ply(scaled(inverted, size)))
+        report = json.loads(cli("x.ply", "y.ply", "--json", "--max-views", "3").out)
+        assert report["blank_views"] == []
+        ratios.append(report["psnr"])
+    assert ratios[1] < 40
+    assert ratios[1] == pytest.approx(ratios[0], abs=6)
+
+
+def test_the_reference_decides_the_near_plane() -> None:
+    """A b that is collapsed to a point must not change what is drawn of a."""
+    point = replace(A, means=A.means * np.float32(1e-6))
+    view = cameras()[0]
+    found = pictures(A, point, keep=3).worst[0]
+    assert np.array_equal(found.a, np.clip(render(A, view), 0, 1))
+    nothing = pictures(make_scene(0), scaled(A, 1e-3)).blank
+    assert len(nothing) < 3
+
+
+def test_antialiased_scenes_are_drawn_so(cli: Cli, tmp_path: Path) -> None:
+    """Each as it says of itself, with a note where they differ."""
+    filtered = replace(A, antialiased=True)
+    assert all(v.quality.psnr == 100 for v in pictures(filtered, filtered).views)
+    assert all(v.quality.psnr < 60 for v in pictures(A, filtered).views)
+    (tmp_path / "aa.gsz").write_bytes(gscodec.encode(filtered, "raw"))
+    args = ("aa.gsz", "--views", "views.json", "--json")
+    report = json.loads(cli("a.ply", *args).out)
+    assert "only b is drawn antialiased, as its file says" in report["notes"]
+    assert not any(
+        "antialiased" in note for note in json.loads(cli("aa.gsz", *args).out)["notes"]
+    )
 
 
 def test_scenes_in_which_nothing_can_be_seen(cli: Cli, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene, Perceptron
 
+NEAR = INRIA.near_plane
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "distance": {"distance": True},
@@ -96,8 +97,8 @@ def by_hand(
 def test_gaussians_are_those_of_the_paper(kind: str) -> None:
     scene = make_anchor_scene(60, **KINDS[kind])
     row = 3 if scene.networks.appearance is not None else 0
-    found = generate(scene, camera(), appearance=row)
-    seen = in_picture(scene, camera())
+    found = generate(scene, camera(), NEAR, appearance=row)
+    seen = in_picture(scene, camera(), NEAR)
     wanted = by_hand(scene, camera().centre, row)
     wanted = {i: g for i, g in wanted.items() if seen[i // scene.offset_count]}
     assert found.index.tolist() == list(wanted)
@@ -113,7 +114,7 @@ def test_gaussians_are_those_of_the_paper(kind: str) -> None:
 
 def test_appearance_changes_colours_only() -> None:
     scene = make_anchor_scene(60, appearance=4)
-    first, second = (neural_gaussians(scene, camera(), appearance=a) for a in (0, 1))
+    first, second = (neural_gaussians(scene, camera(), NEAR, appearance=a) for a in (0, 1))
     assert np.abs(first.colors - second.colors).max() > 0.01
     for a, b in zip(first.arrays()[:4], second.arrays()[:4], strict=True):
         assert np.array_equal(a, b)
@@ -123,15 +124,15 @@ def test_appearance_changes_colours_only() -> None:
 def test_an_appearance_that_is_not_there_is_refused(row: int) -> None:
     scene = make_anchor_scene(20, appearance=4)
     with pytest.raises(UsageError, match=f"appearance: found {row}, expected 0 to 4"):
-        neural_gaussians(scene, camera(), appearance=row)
+        neural_gaussians(scene, camera(), NEAR, appearance=row)
 
 
 def test_masked_offsets_are_not_there() -> None:
     scene = make_anchor_scene(100, masked=True)
     assert scene.masks is not None
-    found = generate(scene, camera())
+    found = generate(scene, camera(), NEAR)
     assert scene.masks.ravel()[found.index].all()
-    everything = generate(replace(scene, masks=None), camera())
+    everything = generate(replace(scene, masks=None), camera(), NEAR)
     assert len(everything.index) > len(found.index) > 0
 
 
@@ -178,25 +179,25 @@ def test_anchors_outside_of_the_picture_make_nothing(
     matrix = view.world_to_camera.copy()
     matrix[2, 3] = near
     view = replace(view, world_to_camera=matrix)
-    seen = in_picture(scene, view)
+    seen = in_picture(scene, view, NEAR)
     assert np.array_equal(seen, corners(scene, view))
     if focal == 200 or near < 2:
         assert 0 < seen.sum() < len(scene)
-    assert set(generate(scene, view).index // 3) <= set(np.flatnonzero(seen))
+    assert set(generate(scene, view, NEAR).index // 3) <= set(np.flatnonzero(seen))
 
 
 def test_a_render_is_what_the_gaussians_look_like() -> None:
     scene = make_anchor_scene(300)
-    alone = rasterize(neural_gaussians(scene, camera()), camera(), (1, 0, 0), INRIA).image
+    alone = rasterize(neural_gaussians(scene, camera(), NEAR), camera(), (1, 0, 0), INRIA).image
     assert np.array_equal(render(scene, camera(), (1.0, 0.0, 0.0)), alone)
     assert alone.std() > 0.05
 
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = make_anchor_scene(100)
-    whole = generate(scene, camera())
+    whole = generate(scene, camera(), NEAR)
     monkeypatch.setattr("gscodec.render.neural._BLOCK", 7)
-    pieces = generate(scene, camera())
+    pieces = generate(scene, camera(), NEAR)
     assert np.array_equal(whole.index, pieces.index)
     for a, b in zip(whole.gaussians.arrays(), pieces.gaussians.arrays(), strict=True):
         assert np.array_equal(a, b)
@@ -205,7 +206,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("n", [0, 1])
 def test_scenes_of_nothing(n: int) -> None:
     scene = make_anchor_scene(n)
-    assert len(in_picture(scene, camera())) == n
+    assert len(in_picture(scene, camera(), NEAR)) == n
     assert render(scene, camera()).shape == (60, 80, 3)
     assert len(stand_in(scene)) <= 3 * n
 
@@ -226,7 +227,7 @@ def test_gaussians_do_not_depend_on_threads() -> None:
         found = []
         for threads in (1, 2, 2):
             numba.set_num_threads(threads)
-            found.append(neural_gaussians(scene, camera()).arrays())
+            found.append(neural_gaussians(scene, camera(), NEAR).arrays())
     finally:
         numba.set_num_threads(before)
     for arrays in zip(*found, strict=True):
@@ -236,7 +237,7 @@ def test_gaussians_do_not_depend_on_threads() -> None:
 def test_the_stand_in_is_where_the_scene_is() -> None:
     scene = make_anchor_scene(400)
     twin = stand_in(scene)
-    found = generate(scene, camera())
+    found = generate(scene, camera(), NEAR)
     assert len(twin) > len(found.index) / 2
     assert all(np.isfinite(values).all() for values in twin.attributes().values())
     a, b = render(scene, camera()), render(twin, camera())
@@ -263,7 +264,7 @@ def twin(scene: AnchorScene, view: Camera, leaves: dict[str, torch.Tensor], nets
         leaves["offsets"],
         nets,
         torch.tensor(view.centre, dtype=leaves["anchors"].dtype),
-        torch.from_numpy(np.flatnonzero(in_picture(scene, view))),
+        torch.from_numpy(np.flatnonzero(in_picture(scene, view, NEAR))),
         masks=None if scene.masks is None else torch.from_numpy(scene.masks),
         appearance=None if look is None else torch.from_numpy(look[0]),
     )
@@ -272,7 +273,7 @@ def twin(scene: AnchorScene, view: Camera, leaves: dict[str, torch.Tensor], nets
 @pytest.mark.parametrize("kind", KINDS)
 def test_torch_gives_the_same(kind: str) -> None:
     scene = make_anchor_scene(500, **KINDS[kind])
-    ours = generate(scene, camera())
+    ours = generate(scene, camera(), NEAR)
     theirs = twin(scene, camera(), tensors(scene), tensors_of(scene.networks))
     assert np.array_equal(ours.index, theirs.places.numpy())
     for a, t in zip(ours.gaussians.arrays(), theirs[:5], strict=True):

@@ -19,7 +19,7 @@ import gscodec
 from gscodec.camera import Camera, spread
 from gscodec.cameraio import write_cameras
 from gscodec.cli.app import app
-from gscodec.errors import SceneError, UsageError
+from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.rd import LAMBDAS, jobs, measure
 from gscodec.report.curve import bjontegaard_rate, bytes_at
 from gscodec.report.rd_page import rd_html
@@ -343,7 +343,9 @@ def test_lossless_is_a_hundred_decibels() -> None:
     """And the parts are those of the file."""
     pytest.importorskip("numba")
     scene = make_scene(300, degree=1)
-    points, notes = measure(scene, jobs(["raw"], [], {}), cameras(), spz=False, progress=silent)
+    points, notes, _ = measure(
+        scene, jobs(["raw"], [], {}), cameras(), spz=False, progress=silent
+    )
     data = gscodec.encode(scene, "raw")
     assert (points[0].psnr, points[0].worst_psnr) == (100.0, 100.0)
     assert points[0].ssim == pytest.approx(1, abs=1e-6)
@@ -358,20 +360,45 @@ def test_nothing_to_render_is_said() -> None:
         measure(make_scene(0), jobs(["raw"], [], {}), (), spz=False, progress=silent)
 
 
+def test_views_that_show_nothing_are_left_out_or_refused() -> None:
+    pytest.importorskip("numba")
+    scene = make_scene(300, degree=0)
+    there, todo = cameras(), jobs(["raw"], [], {})
+    elsewhere = [_turned_away(camera) for camera in there]
+    measured = measure(scene, todo, [*elsewhere, *there], spz=False, progress=silent)
+    assert measured.views == len(there)
+    assert measured.notes == (
+        f"left out {len(there)} of {2 * len(there)} views: they show nothing",
+    )
+    with pytest.raises(SceneError, match=f"none of {len(there)} cameras sees anything"):
+        measure(scene, todo, elsewhere, spz=False, progress=silent)
+
+
+def _turned_away(camera: Camera) -> Camera:
+    return replace(
+        camera, world_to_camera=np.diag([-1.0, 1.0, -1.0, 1.0]) @ camera.world_to_camera
+    )
+
+
 def test_spz_has_a_point_or_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damage that 8 bits do, opaque Gaussians too; an empty scene is too much for it."""
+    """Damage that 8 bits do, opaque Gaussians too; and what is too much for it."""
     pytest.importorskip("gaussforge")
     opaque = make_scene(300, degree=1)
     opaque.opacity_logits[:50] = 12
-    (spz,), notes = measure(opaque, (), cameras(), spz=True, progress=silent)
+    (spz,), notes, _ = measure(opaque, (), cameras(), spz=True, progress=silent)
     assert 25 < spz.psnr < 70
     assert spz.gaussians == 300
     assert notes == ()
-    points, notes = measure(make_scene(0), (), cameras(), spz=True, progress=silent)
+
+    def fail(_: object) -> bytes:
+        raise CannotCodeError("gaussforge: too much for it")
+
+    monkeypatch.setattr("gscodec.spz.encode_spz", fail)
+    points, notes, _ = measure(opaque, (), cameras(), spz=True, progress=silent)
     assert points == ()
-    assert "SPZ v4 is not measured: gaussforge: ply read failed" in notes[0]
+    assert notes == ("SPZ v4 is not measured: gaussforge: too much for it",)
     monkeypatch.setattr("gscodec.rd.find_spec", lambda _: None)
-    points, notes = measure(opaque, (), cameras(), spz=True, progress=silent)
+    points, notes, _ = measure(opaque, (), cameras(), spz=True, progress=silent)
     assert points == ()
     assert notes == ("SPZ v4 is not measured: pip install 'gscodec[bench]'",)
 

@@ -15,13 +15,14 @@ from gscodec.cameraio import read_cameras
 from gscodec.cli import main
 from gscodec.errors import SceneError
 from gscodec.render import blend_weights
+from gscodec.render.scene import picture_of
 from gscodec.render.virtual import VirtualViews, virtual_cameras
 from gscodec.render.virtual_candidates import Pose, directions
 from gscodec.render.virtual_sample import draw_sample
 from gscodec.render.virtual_sight import FOCAL, HEIGHT, WIDTH, look
 from gscodec.scene import GaussianScene
 from gscodec.sceneio import write_ply
-from scenes import hard_scenes, make_scene
+from scenes import hard_scenes, make_scene, scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,6 +260,56 @@ def test_one_gaussian_is_seen() -> None:
     assert len(views.cameras) == 4
     for camera in views.cameras:
         assert blend_weights(scene, camera)[0] > 10
+
+
+def few(n: int, opacity: float, seed: int = 0) -> GaussianScene:
+    """``n`` Gaussians of one opacity."""
+    scene, logit = make_scene(n, seed=seed), np.log(opacity / (1 - opacity))
+    return replace(scene, opacity_logits=np.full(n, logit, np.float32))
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        few(300, 0.2),
+        few(1, 0.9),
+        few(1, 0.1),
+        few(2, 0.9),
+        few(2, 0.1),
+        few(3, 0.1, seed=1),
+        make_scene(3).take(np.zeros(200, np.int64)),
+        few(3, 0.1).take(np.zeros(200, np.int64)),
+    ],
+    ids=["haze", "1", "1 faint", "2", "2 faint", "3 faint", "copies", "faint copies"],
+)
+def test_haze_and_few_gaussians_have_cameras_that_see_them(scene: GaussianScene) -> None:
+    views = virtual_cameras(scene, 4)
+    assert len(views.cameras) == 4
+    assert views.seen > 0.3
+    for camera in views.cameras:
+        assert picture_of(scene, camera).transmittance.min() < 0.97
+
+
+def test_antialiased_scenes_are_seen_as_they_are_drawn() -> None:
+    """Thin ones are dimmer then."""
+    scene = make_scene(400, seed=3)
+    weights = []
+    for antialiased in (False, True):
+        seen = draw_sample(
+            replace(scene, antialiased=antialiased), 10**6, np.random.default_rng(0)
+        )
+        view = Pose(np.array([0.2, -0.3, -3.0]), np.zeros(3)).view(DOWN)
+        weights.append(look(seen, view, near=0.05).weights.sum())
+    assert weights[1] < 0.9 * weights[0]
+
+
+def test_cameras_of_a_scene_are_those_of_it_in_other_units() -> None:
+    """Below ordinary sizes; they stand as near, and what they see is drawn."""
+    scene = ball(1000, (0.0, 0.0, 0.0), 1.0)
+    found = [virtual_cameras(scaled(scene, size), 4).cameras for size in (0.1, 0.01)]
+    for large, small in zip(*found, strict=True):
+        assert np.allclose(large.centre / 10, small.centre, rtol=1e-3, atol=1e-5)
+        assert picture_of(scaled(scene, 0.01), small).shows
 
 
 def test_values_that_are_not_finite_are_ignored() -> None:

@@ -106,6 +106,14 @@ class TargetViews:
         return replace(self, cameras=tuple(c.relative_to(origin) for c in self.cameras))
 
 
+def blind(count: int) -> SceneError:
+    """What is raised where none of ``count`` cameras sees anything: there is nothing to measure."""
+    return SceneError(
+        f"views: none of {count} cameras sees anything, expected cameras that look at the scene, "
+        "in its coordinates and units"
+    )
+
+
 def spread(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
     """At most ``most`` of ``cameras``, evenly over their order."""
     if len(cameras) <= most:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from gscodec import methods
+from gscodec.camera import blind
 from gscodec.codec import encode_with_report, inspect
 from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.report.rd_result import SPZ, Point, point_name
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.camera import Camera
     from gscodec.methods import Progress
+    from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
 LAMBDAS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
@@ -87,6 +89,20 @@ def jobs(
     return tuple(result)
 
 
+class Measured(NamedTuple):
+    """What `measure` gives.
+
+    Attributes:
+        points: That of SPZ first.
+        notes: What was changed or left out, each once.
+        views: How many were rendered.
+    """
+
+    points: tuple[Point, ...]
+    notes: tuple[str, ...]
+    views: int
+
+
 def measure(
     scene: GaussianScene,
     todo: Sequence[Job],
@@ -94,11 +110,11 @@ def measure(
     *,
     spz: bool,
     progress: Progress,
-) -> tuple[tuple[Point, ...], tuple[str, ...]]:
-    """Points in the order of ``todo``, that of SPZ first; and notes, each once.
+) -> Measured:
+    """Measures every one of ``todo`` in those of ``cameras`` that see anything of ``scene``.
 
     Raises:
-        SceneError: There is nothing to render, or the scene holds values that cannot be coded.
+        SceneError: No view shows anything, or the scene holds values that cannot be coded.
         VerifyError: A file does not decode to what was meant.
     """
     yardstick = _Yardstick(scene, cameras, progress)
@@ -109,21 +125,39 @@ def measure(
         points = (*points, point)
         for note in job_notes:
             changes.setdefault(note, []).append(job.name)
-    return points, (*notes, *(f"{', '.join(who)}: {note}" for note, who in changes.items()))
+    lines = [f"{', '.join(who)}: {note}" for note, who in changes.items()]
+    return Measured(points, (*yardstick.notes, *notes, *lines), yardstick.views)
 
 
 class _Yardstick:
-    """Renders of the source, kept to be compared with."""
+    """Renders of the source, kept to be compared with.
+
+    Attributes:
+        views: How many there are.
+        notes: What was left out, one line or none.
+    """
 
     def __init__(
         self, scene: GaussianScene, cameras: Sequence[Camera], progress: Progress
     ) -> None:
         if not cameras:
             raise SceneError("found no view to render; an empty scene has no virtual cameras")
-        self._views = [
-            (camera, _picture(scene, camera))
-            for camera in _watched(cameras, "render source", progress)
-        ]
+        from gscodec.render.conventions import conventions_of
+        from gscodec.render.scene import picture_of
+
+        self._how = conventions_of(scene)
+        self._views = []
+        for camera in _watched(cameras, "render source", progress):
+            picture = picture_of(scene, camera, conventions=self._how)
+            if picture.shows:
+                self._views.append((camera, np.clip(picture.image, 0, 1)))
+        self.views = len(self._views)
+        blank = len(cameras) - self.views
+        if not self._views:
+            raise blind(blank)
+        self.notes = (f"left out {blank} of {len(cameras)} views: they show nothing",) * (
+            blank > 0
+        )
 
     def measure(
         self, decoded: Scene, stage: str, progress: Progress
@@ -133,7 +167,7 @@ class _Yardstick:
 
         ratios, similarities = [], []
         for camera, wanted in _watched(self._views, stage, progress):
-            found = _picture(decoded, camera)
+            found = _picture(decoded, camera, self._how)
             ratios.append(psnr(wanted, found))
             similarities.append(ssim(wanted, found))
         return float(np.mean(ratios)), min(ratios), float(np.mean(similarities))
@@ -187,11 +221,11 @@ def _parts(data: bytes) -> dict[str, int]:
     return {**parts, "container": sum(row.bytes for row in rows if row.name in _OVERHEAD)}
 
 
-def _picture(scene: Scene, camera: Camera) -> NDArray[np.float32]:
+def _picture(scene: Scene, camera: Camera, how: Conventions) -> NDArray[np.float32]:
     """(H, W, 3), clipped as a screen does."""
     from gscodec.render import render
 
-    return np.clip(render(scene, camera), 0, 1)
+    return np.clip(render(scene, camera, conventions=how), 0, 1)
 
 
 def _watched(items: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:

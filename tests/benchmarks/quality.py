@@ -55,7 +55,7 @@ def rows(source: Path, cameras: Path, name: str) -> list[str]:
     scene = load_gaussians(str(source)).scene
     views = spread(read_views(str(cameras)).cameras, VIEWS)
     todo = jobs(["hac"], list(QUALITIES.values()), {})
-    points, _ = measure(scene, todo, views, spz=False, progress=codec._silent)
+    points, _, _ = measure(scene, todo, views, spz=False, progress=codec._silent)
     return [
         f"| {quality} | {lam:g} | {name} | {point.bytes:,} | {point.bytes / len(scene):.2f} "
         f"| {point.psnr:.2f} dB | {point.worst_psnr:.2f} dB |\n"

@@ -50,7 +50,9 @@ covariances; x/z and y/z limited to 0.3 half-widths beyond the picture in the Ja
 SH + 0.5, clamped at 0 from below; alpha below 1/255 is skipped and above 0.999 capped; blending
 stops before transmittance falls to 1e-4; Gaussians nearer than 0.01 are not drawn. `render` and
 `blend_weights` take the two numbers in which the first 3DGS code differs: 0.99 and 0.2. That code
-also cuts splats off at a square of three sigma, which is not imitated.
+also cuts splats off at a square of three sigma, which is not imitated. Of scenes whose core is less
+than half a unit across, 2 % of this size takes the place of 0.2 (`gscodec.render.conventions`).
+Scenes that say that they are antialiased are drawn so.
 
 Order is by depth, then by index. A picture does not depend on the tiles: a tile lists what
 reaches 1/255 in it, exactly. Not drawn are Gaussians with a value that is not finite, or wider

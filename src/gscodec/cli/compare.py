@@ -18,7 +18,7 @@ from gscodec.cli.options import MOST_VIEWS, AllowOutside, Overwrite, Quiet
 from gscodec.cli.scenes import LoadedScene, Reading, load_scene
 from gscodec.cli.session import Session
 from gscodec.cli.views import ChosenViews, choose_views
-from gscodec.errors import UsageError, VerifyError
+from gscodec.errors import SceneError, UsageError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,8 +141,14 @@ def compare(
             views_from=chosen.told(folders=True),
             background=colour,
             views=pictures.views,
+            blank_views=pictures.blank,
             attributes=errors_between(first.scene, second.scene),
-            notes=(*_notes("a", first), *_notes("b", second), *chosen.notes),
+            notes=(
+                *_notes("a", first),
+                *_notes("b", second),
+                *chosen.notes,
+                *_drawn_apart(first, second),
+            ),
         )
         if sheet:
             session.progress("write")
@@ -226,6 +232,20 @@ def _notes(name: str, loaded: LoadedScene[Scene]) -> tuple[str, ...]:
     return tuple(f"{name}: {note}" for note in loaded.notes)
 
 
+def _drawn_apart(a: LoadedScene[Scene], b: LoadedScene[Scene]) -> tuple[str, ...]:
+    """A note where only one of two scenes is antialiased: each is drawn as its file says."""
+    from gscodec.scene import GaussianScene
+
+    antialiased = [
+        name
+        for name, loaded in (("a", a), ("b", b))
+        if isinstance(loaded.scene, GaussianScene) and loaded.scene.antialiased
+    ]
+    if len(antialiased) != 1:
+        return ()
+    return (f"only {antialiased[0]} is drawn antialiased, as its file says",)
+
+
 def _sheet(worst: Sequence[Shown]) -> bytes:
     from gscodec.report.sheet import difference_sheet
 
@@ -246,8 +266,17 @@ def _print_tables(result: CompareResult) -> None:
 
 
 def _require(result: CompareResult, min_psnr: float | None) -> None:
-    """Raises VerifyError if b is worse than that; scenes without views show the same nothing."""
-    if min_psnr is None or result.mean is None or result.mean.psnr >= min_psnr:
+    """Refuses a b that is worse than that.
+
+    Raises:
+        SceneError: There was no view to measure it in.
+        VerifyError: It is.
+    """
+    if min_psnr is None:
+        return
+    if result.mean is None:
+        raise SceneError("--min-psnr: found nothing to be seen of either scene")
+    if result.mean.psnr >= min_psnr:
         return
     raise VerifyError(
         f"{result.b.name} against {result.a.name}: mean PSNR {result.mean.psnr:.3f} dB, "

@@ -126,16 +126,16 @@ def rd(
         session.progress("cameras")
         chosen = choose_views((scene,), views, images, max_views, allow_outside=allow_outside)
         cameras = chosen.cameras
-        points, notes = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
+        measured = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
         result = RdResult(
             source="stdin" if source == STDIO else Path(source).name,
             source_bytes=loaded.bytes,
             gaussians=len(scene),
             sh_degree=scene.sh_degree,
-            views=len(cameras),
+            views=measured.views,
             views_from=chosen.told(folders=False),
-            points=points,
-            notes=(*loaded.notes, *chosen.notes, *notes),
+            points=measured.points,
+            notes=(*loaded.notes, *chosen.notes, *measured.notes),
         )
         session.progress("write")
         files = _files(result, png=png is not None, csv=csv is not None)

@@ -6,11 +6,12 @@ Renders are clipped to 0..1 before anything is measured, as a screen would clip 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.camera import blind
 from gscodec.report.compare_result import Quality, ViewQuality
 
 if TYPE_CHECKING:
@@ -49,11 +50,14 @@ class Pictures:
     """What rendering two scenes gave.
 
     Attributes:
-        views: In the order of the cameras.
+        views: In the order of the cameras; those that show nothing of either scene are left
+            out, for their pictures are alike whatever the scenes are.
+        blank: Names of those.
         worst: The pictures of the views with least PSNR, in the order of the cameras.
     """
 
     views: tuple[ViewQuality, ...]
+    blank: tuple[str, ...]
     worst: tuple[Shown, ...]
 
 
@@ -68,7 +72,7 @@ def compare_pictures(
     keep: int,
     progress: Progress,
 ) -> Pictures:
-    """Renders both scenes with each of ``cameras``.
+    """Renders both scenes with each of ``cameras``, with the near plane of the first that is not empty.
 
     Args:
         a: The reference.
@@ -81,17 +85,24 @@ def compare_pictures(
         progress: Told ``render``.
 
     Raises:
+        SceneError: There are cameras, and none of them sees anything of either scene.
         UsageError: A photograph is not of the size of its camera, or LPIPS is not there.
     """
     measure = _measure(lpips=lpips)
+    draw = _drawn(a, b, background)
     views: list[ViewQuality] = []
+    blank: list[str] = []
     worst: list[tuple[float, int, Shown]] = []  # a heap, the best of them first
     for number, camera in enumerate(cameras):
         progress("render", number / len(cameras))
-        pictures = _picture(a, camera, background), _picture(b, camera, background)
+        name = camera.image or str(number)
+        pictures = draw(camera)
+        if pictures is None:
+            blank.append(name)
+            continue
         real = photograph(camera) if photograph else None
         view = ViewQuality(
-            name=camera.image or str(number),
+            name=name,
             width=camera.width,
             height=camera.height,
             quality=measure(*pictures),
@@ -102,14 +113,30 @@ def compare_pictures(
         heapq.heappush(worst, (-view.quality.psnr, -number, Shown(view, *pictures)))
         if len(worst) > keep:
             heapq.heappop(worst)
+    if blank and not views:
+        raise blind(len(blank))
     in_order = sorted(worst, key=lambda entry: -entry[1])
-    return Pictures(tuple(views), tuple(shown for *_, shown in in_order))
+    return Pictures(tuple(views), tuple(blank), tuple(shown for *_, shown in in_order))
 
 
-def _picture(scene: Scene, camera: Camera, background: Colour) -> Image:
-    from gscodec.render import render
+def _drawn(
+    a: Scene, b: Scene, background: Colour
+) -> Callable[[Camera], tuple[Image, Image] | None]:
+    """Draws what a camera sees of both; None if it sees nothing of either."""
+    from gscodec.render.conventions import conventions_of
+    from gscodec.render.scene import picture_of
 
-    return np.clip(render(scene, camera, background), 0, 1)
+    of_a = conventions_of(a if len(a) else b)
+    of_b = replace(conventions_of(b), near_plane=of_a.near_plane)
+
+    def draw(camera: Camera) -> tuple[Image, Image] | None:
+        first = picture_of(a, camera, background, of_a)
+        second = picture_of(b, camera, background, of_b)
+        if not (first.shows or second.shows):
+            return None
+        return np.clip(first.image, 0, 1), np.clip(second.image, 0, 1)
+
+    return draw
 
 
 def _measure(*, lpips: bool) -> Measure:

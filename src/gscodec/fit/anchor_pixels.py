@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,14 @@ class AnchorSensitivity:
 class _Fading(AnchorDrawing):
     """With factors of all opacities, to differentiate by: what fades goes away."""
 
-    def __init__(self, scene: AnchorScene, cameras: Sequence[Camera], device: str) -> None:
-        super().__init__(scene, 1, cameras, device)
+    def __init__(
+        self,
+        scene: AnchorScene,
+        cameras: Sequence[Camera],
+        conventions: Conventions,
+        device: str,
+    ) -> None:
+        super().__init__(scene, 1, cameras, conventions, device)
         factors = torch.ones(len(scene), scene.offset_count, device=device)
         if self.masks is not None:
             factors *= self.masks
@@ -68,14 +75,15 @@ class _Fading(AnchorDrawing):
 def measure(
     scene: AnchorScene,
     cameras: Sequence[Camera],
+    conventions: Conventions,
     *,
     probes: int,
     seed: int,
     device: str,
     progress: Callable[[float], None],
 ) -> AnchorSensitivity:
-    """Sensitivity over ``cameras``, each with ``probes`` pictures of random signs."""
-    drawing = _Fading(scene, cameras, device)
+    """Sensitivity over ``cameras``, drawn by ``conventions``, each with ``probes`` pictures of random signs."""
+    drawing = _Fading(scene, cameras, conventions, device)
     values = [
         torch.from_numpy(array).to(device).requires_grad_()
         for array in (

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.camera import blind
 from gscodec.errors import UsageError
 from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
 from gscodec.fit.bake_views import views_of
 from gscodec.fit.views import smaller
+from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
-from gscodec.render.scene import render
+from gscodec.render.scene import picture_of
 from gscodec.scene import SH_DEGREES, GaussianScene
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions
 
 ITERATIONS = 600
 _JUDGED = 24  # cameras that the result is measured in
@@ -70,17 +73,23 @@ def bake(
 
     Raises:
         UsageError: There is no such SH degree.
+        SceneError: None of the given cameras sees anything of the scene.
     """
     if sh_degree not in SH_DEGREES:
         raise UsageError(f"sh_degree: found {sh_degree}, expected 0, 1, 2 or 3")
     chosen, note = _cameras(scene, cameras)
-    sights = watch(scene, [smaller(camera) for camera in chosen], lambda s: progress("look", s))
+    how = conventions_of(scene)
+    looked_at = [smaller(camera) for camera in chosen]
+    sights = watch(scene, looked_at, how, lambda s: progress("look", s))
+    if cameras and not any(len(sight.index) for sight in sights):
+        raise blind(len(cameras))
     baked = average(scene, sights, sh_degree, lambda share: progress("average", share))
     if len(baked) and iterations:
         told = _telling(progress)
-        baked = descend(scene, baked, chosen, iterations=iterations, seed=seed, progress=told)
+        settings = {"iterations": iterations, "seed": seed}
+        baked = descend(scene, baked, chosen, how, **settings, progress=told)
     unseen = len(scene) * scene.offset_count - len(baked)
-    return Baked(baked, unseen, _quality(scene, baked, chosen), note)
+    return Baked(baked, unseen, _quality(scene, baked, chosen, how), note)
 
 
 def _telling(progress: Callable[[str, float], None]) -> Callable[[float], None]:
@@ -95,11 +104,14 @@ def _cameras(scene: AnchorScene, given: Sequence[Camera]) -> tuple[Sequence[Came
 
 
 def _quality(
-    scene: AnchorScene, baked: GaussianScene, cameras: Sequence[Camera]
+    scene: AnchorScene, baked: GaussianScene, cameras: Sequence[Camera], how: Conventions
 ) -> float | None:
     picked = np.linspace(0, len(cameras) - 1, min(_JUDGED, len(cameras)))
     few = [smaller(cameras[round(k)]) for k in picked]
+    pairs = [[picture_of(s, c, conventions=how) for s in (scene, baked)] for c in few]
     ratios = [
-        psnr(np.clip(render(scene, c), 0, 1), np.clip(render(baked, c), 0, 1)) for c in few
+        psnr(*(np.clip(picture.image, 0, 1) for picture in pair))
+        for pair in pairs
+        if any(picture.shows for picture in pair)
     ]
     return float(np.mean(ratios)) if ratios else None

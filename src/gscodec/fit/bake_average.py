@@ -15,7 +15,7 @@ import numpy as np
 from gscodec.render.kernels import GAUSSIANS_AT_ONCE, basis_functions
 from gscodec.render.neural import gaussians_of, generate, in_picture, respond
 from gscodec.render.parts import in_parts
-from gscodec.render.splat import INRIA, rasterize
+from gscodec.render.splat import Conventions, rasterize
 from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
@@ -55,16 +55,20 @@ class Sight:
 
 
 def watch(
-    scene: AnchorScene, cameras: Sequence[Camera], progress: Callable[[float], None]
+    scene: AnchorScene,
+    cameras: Sequence[Camera],
+    conventions: Conventions,
+    progress: Callable[[float], None],
 ) -> list[Sight]:
     """Looks at ``scene`` from every camera."""
+    near = conventions.near_plane
     sights = []
     for number, camera in enumerate(cameras):
-        found = generate(scene, camera)
-        weights = rasterize(found.gaussians, camera, conventions=INRIA).weights()
+        found = generate(scene, camera, near)
+        weights = rasterize(found.gaussians, camera, conventions=conventions).weights()
         seen = weights > 0
         centre = camera.centre.astype(np.float32)
-        there = in_picture(scene, camera)
+        there = in_picture(scene, camera, near)
         sights.append(Sight(centre, found.index[seen], weights[seen], there))
         progress((number + 1) / len(cameras))
     return sights

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
 # Learning rates of Adam: opacity logits, log-scales, quaternions, SH dc, SH rest.
@@ -35,6 +36,7 @@ def descend(
     scene: AnchorScene,
     start: GaussianScene,
     cameras: Sequence[Camera],
+    conventions: Conventions,
     *,
     iterations: int,
     seed: int,
@@ -44,7 +46,7 @@ def descend(
 
     The same on every run. Means stay as they are.
     """
-    drawing = _Baked(start.means)
+    drawing = _Baked(start.means, conventions)
     leaves = _leaves(start)
     groups = [{"params": [leaf], "lr": 0.0} for leaf in leaves]
     optimiser = torch.optim.Adam(groups, betas=_BETAS, eps=1e-15, fused=True)
@@ -60,7 +62,8 @@ def descend(
             number = order.pop()
             piece = pieces[number]
             if number not in targets:
-                targets[number] = np.clip(render(scene, piece), 0, 1).astype(np.float16)
+                whole = render(scene, piece, conventions=conventions)
+                targets[number] = np.clip(whole, 0, 1).astype(np.float16)
             wanted = torch.from_numpy(targets[number].astype(np.float32))
             window = (0, 0, piece.width, piece.height)
             image, _ = draw(drawing, leaves, number, piece, window)
@@ -90,7 +93,8 @@ class _Baked:
 
     limits: tuple[float, ...] = ()
 
-    def __init__(self, means: NDArray[np.float32]) -> None:
+    def __init__(self, means: NDArray[np.float32], conventions: Conventions) -> None:
+        self.conventions = conventions
         self.free: list[Tensor] = []
         self._means = torch.from_numpy(means)
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from gscodec.render.neural import in_picture
 from gscodec.render.neural_torch import neural, tensors_of
 from gscodec.render.rasterization import GSPLAT_MAX_ALPHA, rasterization
-from gscodec.render.splat import INRIA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions
 
 # Y, U, V to R, G, B.
 _TO_RGB = torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 2.0], [1.0, -1.0, -1.0]]).T
@@ -46,10 +46,12 @@ class Drawing(Protocol):
     Attributes:
         free: Parameters that are optimised besides the columns.
         limits: Largest magnitude of the values of each group; of later groups there is none.
+        conventions: How it is drawn.
     """
 
     free: list[Tensor]
     limits: tuple[float, ...]
+    conventions: Conventions
 
     def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:
         """What ``camera``, the one with this ``number``, sees."""
@@ -67,7 +69,7 @@ def draw(
     ``window`` is left, top, width, height.
     """
     drawn = drawing.gaussians(values, number, camera)
-    device = drawn.means.device
+    device, how = drawn.means.device, drawing.conventions
     left, top, width, height = window
     lens = torch.eye(3)
     lens[0, 0], lens[1, 1] = camera.fx, camera.fy
@@ -79,9 +81,10 @@ def draw(
         lens[None].to(device),
         width,
         height,
-        near_plane=INRIA.near_plane,
-        max_alpha=INRIA.max_alpha if device.type == "cpu" else GSPLAT_MAX_ALPHA,
+        near_plane=how.near_plane,
+        max_alpha=how.max_alpha if device.type == "cpu" else GSPLAT_MAX_ALPHA,
         sh_degree=drawn.sh_degree,
+        rasterize_mode="antialiased" if how.antialiased else "classic",
     )
     return image[0], float(found["drawn"].sum()) / drawn.whole
 
@@ -95,9 +98,14 @@ class GaussianDrawing:
     )  # of opacity logits and log-scales, as `fit.hac` clamps them
 
     def __init__(
-        self, means: NDArray[np.float32], disc: NDArray[np.bool_], device: str
+        self,
+        means: NDArray[np.float32],
+        disc: NDArray[np.bool_],
+        conventions: Conventions,
+        device: str,
     ) -> None:
         """``means`` (N, 3); ``disc`` (N,) says about which axes twists are."""
+        self.conventions = conventions
         self.free: list[Tensor] = []
         self._means = torch.from_numpy(means).to(device)
         self._to_rgb = _TO_RGB.to(device)
@@ -144,12 +152,18 @@ class AnchorDrawing:
     limits: tuple[float, ...] = ()
 
     def __init__(
-        self, scene: AnchorScene, chunks: int, cameras: Sequence[Camera], device: str
+        self,
+        scene: AnchorScene,
+        chunks: int,
+        cameras: Sequence[Camera],
+        conventions: Conventions,
+        device: str,
     ) -> None:
         """``scene`` gives positions, masks and networks; which anchors a camera sees stays.
 
         The first ``chunks`` groups are the features.
         """
+        self.conventions = conventions
         self.networks = tensors_of(scene.networks, device)
         self.free = [t.requires_grad_() for part in self.networks.values() for t in part]
         self._appearance: Tensor | None = None
@@ -161,8 +175,9 @@ class AnchorDrawing:
         if masks is not None:
             self.masks = torch.from_numpy(masks).to(device)
         self._shape = (len(scene), scene.offset_count, 3)
+        near = conventions.near_plane
         self._visible = [
-            torch.from_numpy(in_picture(scene, camera)).nonzero()[:, 0].to(device)
+            torch.from_numpy(in_picture(scene, camera, near)).nonzero()[:, 0].to(device)
             for camera in cameras
         ]
         self._centres = [

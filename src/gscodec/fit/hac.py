@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gscodec.camera import Camera
     from gscodec.fit.context import Learned, Settings
     from gscodec.intnet.context import Group
+    from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
 MAX_OPACITY_LOGIT = 16.0  # sigmoid(16) is 1 to float32 precision
@@ -106,7 +107,9 @@ class Source:
         return cls(
             tuple(columns),
             quats,
-            closed_form(means, columns[0][:, 0], sorted_scales, disc),
+            closed_form(
+                means, columns[0][:, 0], sorted_scales, disc, antialiased=scene.antialiased
+            ),
             float((means.max(axis=0) - means.min(axis=0)).max()),
             tuple(_changes(scene)),
         )
@@ -115,6 +118,7 @@ class Source:
         self,
         scene: GaussianScene,
         cameras: Sequence[Camera],
+        how: Conventions,
         seed: int,
         progress: Callable[[float], None],
     ) -> Seen:
@@ -128,8 +132,8 @@ class Source:
             is_disc(self.columns[1]),
             sh,
         )
-        pixels = measure(canonical, cameras, probes=2, seed=seed, progress=progress)
-        return Seen(pixels, coherence(canonical, cameras[:_COHERENCE_VIEWS], pixels))
+        pixels = measure(canonical, cameras, how, probes=2, seed=seed, progress=progress)
+        return Seen(pixels, coherence(canonical, cameras[:_COHERENCE_VIEWS], how, pixels))
 
     def weighed(self, seen: Seen, together: float) -> Source:
         """With the weights that follow from what was ``seen``.
@@ -203,14 +207,15 @@ def seen_before(
     source: Source,
     scene: GaussianScene,
     cameras: Sequence[Camera],
+    how: Conventions,
     seed: int,
     progress: Callable[[float], None],
 ) -> Seen:
     """`Source.seen`, measured once for encodes of a scene that follow each other."""
     shots = [(c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in cameras]
     poses = [camera.world_to_camera.tolist() for camera in cameras]
-    key = key_of(scene, shots, poses, seed)
-    return _SEEN.get(key, lambda: source.seen(scene, cameras, seed, progress))
+    key = key_of(scene, shots, poses, how, seed)
+    return _SEEN.get(key, lambda: source.seen(scene, cameras, how, seed, progress))
 
 
 def removal_costs(source: Source, pixels: PixelSensitivity) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.geometry.rotation import from_twist_swing
-from gscodec.render.splat import INRIA, Gaussians, rasterize
+from gscodec.render.splat import Conventions, Gaussians, rasterize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,12 +92,13 @@ class Canonical:
 def measure(
     scene: Canonical,
     cameras: Sequence[Camera],
+    conventions: Conventions,
     *,
     probes: int,
     seed: int,
     progress: Callable[[float], None],
 ) -> PixelSensitivity:
-    """Sensitivity over ``cameras``, each with ``probes`` pictures of random signs."""
+    """Sensitivity over ``cameras``, drawn by ``conventions``, each with ``probes`` pictures of random signs."""
     rng = np.random.default_rng(seed)
     gaussians = scene.activate()
     opacity_slope = (gaussians.opacities * (1 - gaussians.opacities))[:, None]
@@ -109,7 +110,7 @@ def measure(
     gradients = (means, quats, scales, opacities, colors)
     pixels, channels = 0, 0
     for number, camera in enumerate(cameras):
-        picture = rasterize(gaussians, camera, conventions=INRIA)
+        picture = rasterize(gaussians, camera, conventions=conventions)
         weight += picture.weights()
         pixels += picture.transmittance.size
         for _ in range(probes):
@@ -138,7 +139,12 @@ def measure(
     )
 
 
-def coherence(scene: Canonical, cameras: Sequence[Camera], pixels: PixelSensitivity) -> float:
+def coherence(
+    scene: Canonical,
+    cameras: Sequence[Camera],
+    conventions: Conventions,
+    pixels: PixelSensitivity,
+) -> float:
     """Part of the errors of higher SH coefficients that agree between Gaussians, weighted.
 
     Coarse steps pull these coefficients towards what is expected of them. Pulling all of them
@@ -151,8 +157,8 @@ def coherence(scene: Canonical, cameras: Sequence[Camera], pixels: PixelSensitiv
     before, after = scene.activate(), replace(scene, sh=pulled).activate()
     changes = []
     for camera in cameras:
-        a = rasterize(before, camera, conventions=INRIA).image
-        b = rasterize(after, camera, conventions=INRIA).image
+        a = rasterize(before, camera, conventions=conventions).image
+        b = rasterize(after, camera, conventions=conventions).image
         changes.append(float(((a - b) ** 2).mean()))
     square = ((_PULL * scene.sh[:, 1:]) ** 2).sum(axis=(1, 2))
     # No product of a BLAS: how it adds up depends on its number of threads.

@@ -92,13 +92,20 @@ def closed_form(
     opacity_logits: NDArray[np.float64],
     log_scales: NDArray[np.float64],
     disc: NDArray[np.bool_],
+    *,
+    antialiased: bool,
 ) -> Sensitivity:
-    """Sensitivities of Gaussians with sorted ``log_scales`` (N, 3), see `geometry.rotation`."""
+    """Sensitivities of Gaussians with sorted ``log_scales`` (N, 3), see `geometry.rotation`.
+
+    ``antialiased`` renderers dim what the low-pass widens, so that it covers no more than before.
+    """
     pixel = pixel_sizes(means, log_scales)[:, None]
     opacity = 1 / (1 + np.exp(-opacity_logits))
     square = np.exp(2 * log_scales)
     seen = square + LOW_PASS * pixel**2  # variance on screen along each axis
-    a, b, c = (np.sqrt(seen) / pixel).T
+    edges = np.sqrt(seen) / pixel
+    # The square of opacity falls by the share that is left of the area along both axes.
+    a, b, c = (edges * square / seen if antialiased else edges).T
     area = np.pi * (a * b + a * c + b * c) / 3
     visibility = opacity**2 * area / PIXELS
     visibility += FLOOR * visibility.mean()

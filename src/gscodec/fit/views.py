@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.anchors import AnchorScene
+from gscodec.camera import blind
+from gscodec.errors import UsageError
 from gscodec.fit.recent import Recent, key_of
+from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
-from gscodec.render.scene import render
+from gscodec.render.scene import activate, render, seen_by
+from gscodec.render.splat import rasterize
 from gscodec.render.virtual import VirtualViews, virtual_cameras
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera, TargetViews
+    from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
 _MEASURING = 24  # views that sensitivity is measured in
@@ -31,6 +39,7 @@ _ONE_LARGE_IN = 3
 # By effort: effort high is judged by the views of effort fast.
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
+_GLANCE = 256  # pixels along an edge, to see whether there is anything at all
 
 
 @dataclass(frozen=True)
@@ -39,17 +48,21 @@ class EncoderViews:
 
     Attributes:
         scene: The source.
-        cameras: None for a scene that no camera can see.
+        how: The scene is drawn, and whatever is made from it.
+        cameras: Those that see something; none for a scene that no camera can see.
         photographs: See `TargetViews`.
         note: Where the cameras come from, one line.
         judges: Cameras that quality is measured in: at any effort the same ones.
+        notes: One line for each thing that was left out.
     """
 
     scene: GaussianScene | AnchorScene
+    how: Conventions
     cameras: tuple[Camera, ...]
     photographs: tuple[NDArray[np.float16], ...] | None
     note: str
     judges: tuple[Camera, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
@@ -61,22 +74,36 @@ class EncoderViews:
         """What each camera should show, (H, W, 3), 0 to 1."""
         if self.photographs is not None:
             return self.photographs
-        pictures = (np.clip(render(self.scene, camera), 0, 1) for camera in self.cameras)
+        pictures = (self._on_screen(self.scene, camera) for camera in self.cameras)
         return tuple(picture.astype(np.float16) for picture in pictures)
 
     def psnr(self, scene: GaussianScene | AnchorScene) -> float:
-        """Mean PSNR of ``scene`` against the renders of the source, dB."""
+        """Mean PSNR of ``scene`` against the renders of the source, dB.
+
+        Raises:
+            UsageError: There is no view to measure it in.
+        """
+        if not self.judges:
+            raise UsageError(
+                "PSNR: cannot be measured, for no camera sees anything of the scene"
+            )
         return float(np.mean(self.psnr_by_view(scene)))
 
     def psnr_by_view(self, scene: GaussianScene | AnchorScene) -> list[float]:
         """PSNR of ``scene`` against the renders of the source, dB."""
         pairs = zip(self._seen, self.judges, strict=True)
-        return [psnr(picture, _on_screen(scene, camera)) for picture, camera in pairs]
+        return [psnr(picture, self._on_screen(scene, camera)) for picture, camera in pairs]
 
     @cached_property
     def _seen(self) -> tuple[NDArray[np.float32], ...]:
         """What is seen of the source."""
-        return tuple(_on_screen(self.scene, camera) for camera in self.judges)
+        return tuple(self._on_screen(self.scene, camera) for camera in self.judges)
+
+    def _on_screen(
+        self, scene: GaussianScene | AnchorScene, camera: Camera
+    ) -> NDArray[np.float32]:
+        """The picture (H, W, 3), clipped as a screen does."""
+        return np.clip(render(scene, camera, conventions=self.how), 0, 1)
 
 
 def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
@@ -85,18 +112,13 @@ def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
     return tuple(smaller(cameras[round(i)]) for i in picked)
 
 
-def _on_screen(scene: GaussianScene | AnchorScene, camera: Camera) -> NDArray[np.float32]:
-    """The picture (H, W, 3), clipped as a screen does."""
-    return np.clip(render(scene, camera), 0, 1)
-
-
 def _measuring(scene: GaussianScene | AnchorScene) -> int:
     return _MEASURING_ANCHORS if isinstance(scene, AnchorScene) else _MEASURING
 
 
-def smaller(camera: Camera) -> Camera:
-    """``camera`` with at most `_LARGEST` pixels along an edge."""
-    shrink = min(1.0, _LARGEST / max(camera.width, camera.height))
+def smaller(camera: Camera, edge: int = _LARGEST) -> Camera:
+    """``camera`` with at most ``edge`` pixels along an edge."""
+    shrink = min(1.0, edge / max(camera.width, camera.height))
     return camera if shrink == 1 else resized(camera, shrink)
 
 
@@ -104,8 +126,8 @@ def resized(camera: Camera, factor: float) -> Camera:
     """``camera`` with ``factor`` times the pixels along an edge."""
     return replace(
         camera,
-        width=round(camera.width * factor),
-        height=round(camera.height * factor),
+        width=max(1, round(camera.width * factor)),
+        height=max(1, round(camera.height * factor)),
         fx=camera.fx * factor,
         fy=camera.fy * factor,
         cx=camera.cx * factor,
@@ -116,25 +138,69 @@ def resized(camera: Camera, factor: float) -> Camera:
 def choose_views(
     scene: GaussianScene | AnchorScene, given: TargetViews | None, effort: str
 ) -> EncoderViews:
-    """The views that were given in the coordinates of the source, or virtual ones."""
+    """The views that were given in the coordinates of the source, or virtual ones.
+
+    Those that see nothing are left out.
+
+    Raises:
+        SceneError: None of the given ones sees anything.
+    """
+    how = conventions_of(scene)
     if given is not None:
-        given = given.relative_to(scene.origin)
-        what = "photographs" if given.photographs is not None else "cameras"
-        note = f"looked at the scene through {len(given.cameras)} given {what}"
-        judges = _few(given.cameras, _JUDGES)
-        return EncoderViews(scene, given.cameras, given.photographs, note, judges)
+        return _given(scene, how, given.relative_to(scene.origin))
     count = _OPTIMISING if effort == "high" else _measuring(scene)
     settings = (count, *_SIZES[effort])
-    found = _FOUND[effort].get(
-        key_of(scene, settings), lambda: virtual_cameras(scene, *settings)
-    )
+    key = key_of(scene, settings, how)
+    found = _FOUND[effort].get(key, lambda: _virtual(scene, how, *settings))
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
-    if effort != "high":
-        return EncoderViews(scene, found.cameras, None, note, _few(found.cameras, _JUDGES))
-    far = (resized(camera, 0.5) for camera in found.cameras)
-    cameras = tuple(
-        small if n % _ONE_LARGE_IN else large
-        for n, (small, large) in enumerate(zip(far, found.cameras, strict=True))
+    cameras, judges = found.cameras, _few(found.cameras, _JUDGES)
+    if effort == "high":
+        far = (resized(camera, 0.5) for camera in cameras)
+        cameras = tuple(
+            small if n % _ONE_LARGE_IN else large
+            for n, (small, large) in enumerate(zip(far, cameras, strict=True))
+        )
+        judges = choose_views(scene, None, "fast").judges
+    return EncoderViews(scene, how, cameras, None, note, judges)
+
+
+def _virtual(
+    scene: GaussianScene | AnchorScene, how: Conventions, count: int, width: int, height: int
+) -> VirtualViews:
+    found = virtual_cameras(scene, count, width, height)
+    seen = _showing(scene, found.cameras, how)
+    return replace(found, cameras=tuple(compress(found.cameras, seen)))
+
+
+def _given(
+    scene: GaussianScene | AnchorScene, how: Conventions, given: TargetViews
+) -> EncoderViews:
+    count, photographs = len(given.cameras), given.photographs
+    what = "cameras" if photographs is None else "photographs"
+    seen = _showing(scene, given.cameras, how)
+    if not any(seen):
+        raise blind(count)
+    blank = seen.count(False)
+    cameras = tuple(compress(given.cameras, seen))
+    return EncoderViews(
+        scene,
+        how,
+        cameras,
+        None if photographs is None else tuple(compress(photographs, seen)),
+        f"looked at the scene through {count} given {what}",
+        _few(cameras, _JUDGES),
+        (f"left out {blank} of {count} views that show nothing",) if blank else (),
     )
-    judges = choose_views(scene, None, "fast").judges
-    return EncoderViews(scene, cameras, None, note, judges)
+
+
+def _showing(
+    scene: GaussianScene | AnchorScene, cameras: Sequence[Camera], how: Conventions
+) -> list[bool]:
+    """Whether each of ``cameras`` sees anything of ``scene``."""
+    same = None if isinstance(scene, AnchorScene) else activate(scene)
+    found = []
+    for camera in cameras:
+        small = smaller(camera, _GLANCE)
+        gaussians = same or seen_by(scene, small, how)
+        found.append(rasterize(gaussians, small, conventions=how).shows)
+    return found

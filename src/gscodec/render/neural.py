@@ -15,7 +15,7 @@ import numpy as np
 from gscodec.errors import UsageError
 from gscodec.render.kernels import TILE
 from gscodec.render.perceptron import evaluate
-from gscodec.render.splat import INRIA, Gaussians
+from gscodec.render.splat import Gaussians
 from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
@@ -65,17 +65,22 @@ class Responses:
     colors: Array
 
 
-def neural_gaussians(scene: AnchorScene, camera: Camera, *, appearance: int = 0) -> Gaussians:
+def neural_gaussians(
+    scene: AnchorScene, camera: Camera, near: float, *, appearance: int = 0
+) -> Gaussians:
     """The Gaussians that ``camera`` sees; arguments and errors as `generate`."""
-    return generate(scene, camera, appearance=appearance).gaussians
+    return generate(scene, camera, near, appearance=appearance).gaussians
 
 
-def generate(scene: AnchorScene, camera: Camera, *, appearance: int = 0) -> NeuralGaussians:
+def generate(
+    scene: AnchorScene, camera: Camera, near: float, *, appearance: int = 0
+) -> NeuralGaussians:
     """The Gaussians that ``camera`` sees, and which offsets they belong to.
 
     Args:
         scene: Of finite values.
         camera: From where directions and distances are taken.
+        near: Nearer anchors make none, scene units along the view axis.
         appearance: Row of the embedding, where the scene has one.
 
     Raises:
@@ -83,7 +88,7 @@ def generate(scene: AnchorScene, camera: Camera, *, appearance: int = 0) -> Neur
     """
     centre = camera.centre.astype(np.float32)
     parts, index = [_nothing()], [np.zeros(0, np.int64)]
-    for rows in _blocks(np.flatnonzero(in_picture(scene, camera))):
+    for rows in _blocks(np.flatnonzero(in_picture(scene, camera, near))):
         responses = respond(scene, rows, centre, appearance=appearance)
         owner, offset = np.nonzero(responses.opacities > 0)
         index.append(rows[owner] * scene.offset_count + offset)
@@ -144,11 +149,15 @@ def gaussians_of(
     )
 
 
-def in_picture(scene: AnchorScene, camera: Camera) -> NDArray[np.bool_]:
-    """(N,) whether the tiles of an anchor, drawn as a Gaussian of its offsets' scale, are seen."""
+def in_picture(scene: AnchorScene, camera: Camera, near: float) -> NDArray[np.bool_]:
+    """(N,) whether the tiles of an anchor, drawn as a Gaussian of its offsets' scale, are seen.
+
+    Those nearer than ``near``, scene units along the view axis, are not.
+    """
     result = np.zeros(len(scene), np.bool_)
     for rows in _blocks(np.arange(len(scene))):
-        result[rows] = _touching(scene.anchors[rows], scene.log_scalings[rows, :3], camera)
+        log_scales = scene.log_scalings[rows, :3]
+        result[rows] = _touching(scene.anchors[rows], log_scales, camera, near)
     return result
 
 
@@ -231,7 +240,9 @@ def _sigmoid(logits: Array) -> Array:
     return result
 
 
-def _touching(anchors: Array, log_scales: Array, camera: Camera) -> NDArray[np.bool_]:
+def _touching(
+    anchors: Array, log_scales: Array, camera: Camera, near: float
+) -> NDArray[np.bool_]:
     """The box of three deviations around each anchor, in whole tiles, against the picture.
 
     As the reference has it, though anchors are never turned (Scaffold-GS stores 1, 0, 0, 0).
@@ -239,7 +250,7 @@ def _touching(anchors: Array, log_scales: Array, camera: Camera) -> NDArray[np.b
     view = camera.world_to_camera.astype(np.float32)
     turn, fx, fy = view[:3, :3], np.float32(camera.fx), np.float32(camera.fy)
     x, y, z = (anchors @ turn.T + view[:3, 3]).T
-    before = z > INRIA.near_plane
+    before = z > np.float32(near)
     z = np.where(before, z, np.float32(1))
     with np.errstate(over="ignore", invalid="ignore"):
         across = np.clip(x / z, *_limits(camera.width, camera.fx))

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.anchors import AnchorScene
+from gscodec.render.conventions import conventions_of
 from gscodec.render.neural import neural_gaussians
-from gscodec.render.splat import INRIA, Gaussians, rasterize
+from gscodec.render.splat import Gaussians, rasterize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions, Picture
     from gscodec.scene import GaussianScene
 
 
@@ -29,22 +31,41 @@ def activate(scene: GaussianScene) -> Gaussians:
     return Gaussians(ready[0], ready[1], ready[2], ready[3], ready[4], scene.sh_degree)
 
 
-def seen_by(scene: GaussianScene | AnchorScene, camera: Camera) -> Gaussians:
+def seen_by(
+    scene: GaussianScene | AnchorScene, camera: Camera, conventions: Conventions
+) -> Gaussians:
     """The Gaussians that ``camera`` is shown: always the same ones, or made for it."""
     if isinstance(scene, AnchorScene):
-        return neural_gaussians(scene, camera)
+        return neural_gaussians(scene, camera, conventions.near_plane)
     return activate(scene)
+
+
+def picture_of(
+    scene: GaussianScene | AnchorScene,
+    camera: Camera,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    conventions: Conventions | None = None,
+) -> Picture:
+    """What ``camera`` sees of ``scene`` over ``background``.
+
+    ``conventions`` are those of `conventions_of`, by default those of ``scene`` itself.
+    """
+    how = conventions or conventions_of(scene)
+    return rasterize(seen_by(scene, camera, how), camera, background, how)
 
 
 def render(
     scene: GaussianScene | AnchorScene,
     camera: Camera,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    conventions: Conventions | None = None,
 ) -> NDArray[np.float32]:
-    """Picture (H, W, 3) of ``scene``, not clipped, with the conventions of the first 3DGS code."""
-    return rasterize(seen_by(scene, camera), camera, background, INRIA).image
+    """Picture (H, W, 3) of ``scene``, not clipped; arguments as `picture_of`."""
+    return picture_of(scene, camera, background, conventions).image
 
 
-def blend_weights(scene: GaussianScene, camera: Camera) -> NDArray[np.float32]:
+def blend_weights(
+    scene: GaussianScene, camera: Camera, conventions: Conventions | None = None
+) -> NDArray[np.float32]:
     """How much of the picture each Gaussian is: sum of its blending weights over pixels, (N,)."""
-    return rasterize(activate(scene), camera, conventions=INRIA).weights()
+    return picture_of(scene, camera, conventions=conventions).weights()

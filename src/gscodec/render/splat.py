@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Pairs of Gaussian and tile in one picture; a million Gaussians at full HD have a few million.
 # Each costs 8 bytes, and 36 more while gradients are taken.
 MAX_PAIRS = 2**28
+_LEAST_SHOWN = 1e-4  # share of a picture; pictures of less are alike whatever the scene is
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,11 @@ class Picture:
     def drawn(self) -> NDArray[np.bool_]:
         """(N,) whether a Gaussian reaches a tile of the picture."""
         return self.projection.drawn
+
+    @property
+    def shows(self) -> bool:
+        """Whether there is anything on it; if not, it says nothing about the scene."""
+        return 1 - float(self.transmittance.mean(dtype=np.float64)) >= _LEAST_SHOWN
 
     def moments(self, by_image: Array, by_alpha: Array | None = None) -> Array:
         """Gradients by the projected Gaussians (N, MOMENTS), see `kernels`; arguments as `backward`."""

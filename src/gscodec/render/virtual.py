@@ -16,6 +16,7 @@ import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.camera import Camera
+from gscodec.render.conventions import conventions_of
 from gscodec.render.neural import stand_in
 from gscodec.render.virtual_candidates import (
     Candidates,
@@ -42,7 +43,6 @@ _SAMPLE = (20_000, 50_000)  # Gaussians, of small and of large scenes
 _SHARE = 1 / 20  # of the Gaussians in between
 _PLACES, _INWARDS, _SURFACES, _VARIED = 16, 180, 96, 128  # poses to choose from
 _AMPLE, _MOST = 100, 4  # cameras for which these are enough; times as many poses at most
-_NEAR = 0.2  # scene units, where the renderers of 3DGS begin to draw
 _LEAST_NEAR, _MOST_NEAR = 0.01, 0.2  # sizes of the core, whatever the units
 
 
@@ -81,13 +81,15 @@ def virtual_cameras(
     Raises:
         SceneError: ``width`` or ``height`` make no picture.
     """
+    near_plane = conventions_of(scene).near_plane
     if isinstance(scene, AnchorScene):
         scene = stand_in(scene)
     rng = np.random.default_rng(seed)
     sample = draw_sample(scene, int(np.clip(_SHARE * len(scene), *_SAMPLE)), rng)
     if not len(sample):
         return _NOTHING
-    views, plausible, place = _survey(sample, count, rng)
+    near = float(np.clip(near_plane / sample.size, _LEAST_NEAR, _MOST_NEAR))
+    views, plausible, place = _survey(sample, near, count, rng)
     if not plausible.any():
         return _NOTHING
     importance = sample.copies * sample.opacities
@@ -104,10 +106,9 @@ def virtual_cameras(
 
 
 def _survey(
-    sample: Sample, count: int, rng: np.random.Generator
+    sample: Sample, near: float, count: int, rng: np.random.Generator
 ) -> tuple[Candidates, NDArray[np.float64], Place]:
     """Views to choose from, how plausible they are, and what they tell about the scene."""
-    near = float(np.clip(_NEAR / sample.size, _LEAST_NEAR, _MOST_NEAR))
     more = min(max(1, count // _AMPLE), _MOST)
     from_within = look_from(sample, outwards(sample, _PLACES, rng), near)
     at_core = look_from(sample, inwards(more * _INWARDS, rng), near)

@@ -45,6 +45,8 @@ def plausibility(views: Candidates, place: Place) -> NDArray[np.float64]:
         rows *= 1 if place.hidden > HIDDEN else 2
         rows.append(_from_inside(views, place.walls))
     usable = (views.crowded < _TOO_CROWDED) & (views.filled > _EMPTY)
+    if not usable.any():  # a few Gaussians far apart fill no picture
+        usable = views.filled > 0
     result = np.stack([row / max(float(row.max()), 1e-300) + _FLOOR for row in rows])
     return np.where(usable, result, 0)
 

@@ -77,8 +77,7 @@ def recognise(sample: Sample, near: float, outwards: Candidates, inwards: Candid
     """
     ways = directions(_WAYS)
     visible = np.stack([_from_outside(sample, way, near) for way in ways])
-    core = sample.solid * (np.linalg.norm(sample.means, axis=1) < 1)
-    core /= max(float(core.sum()), 1e-300)
+    core = _core(sample)
     front = find_front(ways, visible, core)
     length = float(np.linalg.norm(front))
     hidden = 1 - float((visible.max(axis=0) * core).sum())
@@ -92,6 +91,17 @@ def recognise(sample: Sample, near: float, outwards: Candidates, inwards: Candid
     return Place(walls, hidden, filled, _hull(sample, ways), front, DEFAULT_UP, upright=False)
 
 
+def _core(sample: Sample) -> NDArray[np.float64]:
+    """Shares (N,) of what is looked at: the solid Gaussians of the core.
+
+    Where none is, all solid ones: two Gaussians are farther from each other than any core.
+    """
+    solid = sample.solid
+    within = solid * (np.linalg.norm(sample.means, axis=1) < 1)
+    core: NDArray[np.float64] = within if within.any() else solid
+    return core / float(core.sum())
+
+
 def find_front(
     ways: NDArray[np.float64], visible: NDArray[np.float32], core: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -99,7 +109,7 @@ def find_front(
 
     Expectation maximisation: shares of the directions ``ways`` (D, 3) under which it is most
     likely that every Gaussian is visible, ``visible`` (D, N), where Gaussians count as ``core``
-    (N,) says. Some steps only: more would leave few directions.
+    (N,) says, which sums to 1. Some steps only: more would leave few directions.
     """
     shares = np.full(len(ways), 1 / len(ways))
     chance = visible + _FAINT

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LEAST_OPACITY = 1 / 255  # less is never drawn
 _SOLID = 0.3  # opacity that a Gaussian gets only if some camera of the training sees it
-_LARGEST_LOG = 60.0  # of scales; larger ones leave float32
+LARGEST_LOG = 60.0  # of scales; larger ones leave float32
 _FARTHEST = 1e4  # sizes of the core; what lies beyond is lost
 # A scene without extent is this many of its Gaussians across.
 _GAUSSIANS_ACROSS = 8.0
@@ -38,6 +38,7 @@ class Sample:
         cover: (N,) float64, what they cover together: area times opacity.
         centre: (3,) float64, of the core, scene units.
         size: Of the core, scene units.
+        antialiased: Whether renderers dim what their low-pass widens.
     """
 
     means: NDArray[np.float32]
@@ -48,14 +49,19 @@ class Sample:
     cover: NDArray[np.float64]
     centre: NDArray[np.float64]
     size: float
+    antialiased: bool
 
     def __len__(self) -> int:
         return len(self.means)
 
     @property
     def solid(self) -> NDArray[np.float64]:
-        """As ``copies``, 0 for those that may have got their opacity without being seen."""
-        result: NDArray[np.float64] = self.copies * (self.opacities > _SOLID)
+        """As ``copies``, 0 for those that may have got their opacity without being seen.
+
+        In haze, where none is opaque, all count alike: not all are 0 unless there are none.
+        """
+        opaque = self.opacities > _SOLID
+        result: NDArray[np.float64] = self.copies * opaque if opaque.any() else self.copies
         return result
 
 
@@ -67,15 +73,15 @@ def draw_sample(scene: GaussianScene, count: int, rng: np.random.Generator) -> S
     """
     with np.errstate(over="ignore", invalid="ignore"):
         opacities = 1 / (1 + np.exp(-scene.opacity_logits.astype(np.float64)))
-        logs = np.clip(scene.log_scales.astype(np.float64), -_LARGEST_LOG, _LARGEST_LOG)
+        logs = np.clip(scene.log_scales.astype(np.float64), -LARGEST_LOG, LARGEST_LOG)
         finite = np.isfinite(scene.means).all(axis=1) & np.isfinite(logs).all(axis=1)
         finite &= np.isfinite(scene.quats).all(axis=1) & (opacities > _LEAST_OPACITY)
     rows = np.flatnonzero(finite)
     if not len(rows):
         return _empty()
     means, logs, opacities = scene.means[rows].astype(np.float64), logs[rows], opacities[rows]
-    breadth = np.exp(np.sort(logs, axis=1)[:, 1:].mean(axis=1))
-    centre, size = _core(means, opacities, breadth)
+    breadth = breadth_of(logs)
+    centre, size = core(means, opacities, breadth)
     means = (means - centre) / size
     near = np.abs(means).max(axis=1) < _FARTHEST
     chance = near * _chances(opacities * breadth, near, count)
@@ -93,6 +99,7 @@ def draw_sample(scene: GaussianScene, count: int, rng: np.random.Generator) -> S
         cover=areas * opacities[kept],
         centre=centre,
         size=size,
+        antialiased=scene.antialiased,
     )
 
 
@@ -101,10 +108,18 @@ def _empty() -> Sample:
     few = nothing.astype(np.float32)
     none = nothing[:, 0]
     covariances = np.zeros((0, 6), np.float32)
-    return Sample(few, covariances, nothing, few[:, 0], none, none, np.zeros(3), 1.0)
+    return Sample(
+        few, covariances, nothing, few[:, 0], none, none, np.zeros(3), 1.0, antialiased=False
+    )
 
 
-def _core(
+def breadth_of(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) how broad Gaussians of log-scales ``logs`` (N, 3) are, their shortest axes aside."""
+    result: NDArray[np.float64] = np.exp(np.sort(logs, axis=1)[:, 1:].mean(axis=1))
+    return result
+
+
+def core(
     means: NDArray[np.float64], opacities: NDArray[np.float64], breadth: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
     """Centre (3,) and size of where most opacity is: backgrounds and outliers do not count."""

@@ -27,6 +27,8 @@ _MOST_ALPHA = 0.99
 _OPAQUE = 1e-3  # transmittance of pixels that take no more
 _BLUR = 0.3  # pixels squared, added to projected covariances so that no splat is missed
 _REAL_BLUR = 0.003  # what the 0.3 of renderers is, in these ten times larger pixels
+# Antialiasing leaves nothing of it; so much that no area is 0.
+_NO_BLUR = 1e-9
 _REACH = 3.0  # standard deviations
 
 
@@ -69,6 +71,7 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
         order,
         rows,
         focal * WIDTH,
+        _NO_BLUR if sample.antialiased else _REAL_BLUR,
         weights,
         visible,
         transmittance,
@@ -89,11 +92,15 @@ def _blend(
     order: NDArray[np.int64],
     view: NDArray[np.float32],
     focal: float,
+    blur: float,
     weights: NDArray[np.float32],
     visible: NDArray[np.float32],
     transmittance: NDArray[np.float32],
 ) -> None:
-    """Blends the Gaussians ``order`` near to far; pixel units, the picture's centre is seen."""
+    """Blends the Gaussians ``order`` near to far; pixel units, the picture's centre is seen.
+
+    ``blur`` is what renderers add to projected covariances without dimming, pixels squared.
+    """
     height, width = transmittance.shape
     # Splats far outside of the picture are projected as if at 0.3 half-widths beside it.
     limit_x, limit_y = 0.65 * width / focal, 0.65 * height / focal
@@ -116,9 +123,9 @@ def _blend(
         w0 = xx * t[1, 0] + xy * t[1, 1] + xz * t[1, 2]
         w1 = xy * t[1, 0] + yy * t[1, 1] + yz * t[1, 2]
         w2 = xz * t[1, 0] + yz * t[1, 1] + zz * t[1, 2]
-        a = u0 * t[0, 0] + u1 * t[0, 1] + u2 * t[0, 2] + _REAL_BLUR
+        a = u0 * t[0, 0] + u1 * t[0, 1] + u2 * t[0, 2] + blur
         b = u0 * t[1, 0] + u1 * t[1, 1] + u2 * t[1, 2]
-        c = w0 * t[1, 0] + w1 * t[1, 1] + w2 * t[1, 2] + _REAL_BLUR
+        c = w0 * t[1, 0] + w1 * t[1, 1] + w2 * t[1, 2] + blur
         area = a * c - b * b
         a, c = a + _BLUR, c + _BLUR
         det = a * c - b * b

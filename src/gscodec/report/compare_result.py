@@ -143,6 +143,7 @@ class CompareResult:
         views_from: Where the cameras come from.
         background: Behind the Gaussians, R, G, B, 0 to 1.
         views: In the order of the cameras.
+        blank_views: Names of views that are left out, for they show nothing of either scene.
         attributes: Errors of b.
         notes: One line for each thing that was changed or left out.
     """
@@ -152,6 +153,7 @@ class CompareResult:
     views_from: str
     background: tuple[float, float, float]
     views: tuple[ViewQuality, ...]
+    blank_views: tuple[str, ...]
     attributes: AttributeErrors
     notes: tuple[str, ...]
 
@@ -184,6 +186,7 @@ class CompareResult:
             "photographs": self._photographs(),
             "attributes": self._attributes(values["attributes"]),
             "views": values["views"],
+            "blank_views": list(self.blank_views),
             "notes": list(self.notes),
         }
 

@@ -12,7 +12,7 @@ from gscodec.report.compare_result import MatchedBy
 from gscodec.report.text import printable, shown, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gscodec.report.compare_result import (
         CompareResult,
@@ -42,10 +42,18 @@ def _facts(result: CompareResult) -> Table:
         "views": result.views_from,
         "background": shown(result.background),
         "matched": _matched(result),
+        **_left_out(result.blank_views),
     }
     for key, value in [*facts.items(), *(("note", note) for note in result.notes)]:
         table.add_row(key, Text(printable(value)))
     return table
+
+
+def _left_out(names: Sequence[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    show = "view shows" if len(names) == 1 else "views show"
+    return {"left out": f"{len(names)} {show} nothing of either scene (first: {names[0]})"}
 
 
 def _side(side: Side) -> str:

@@ -76,7 +76,13 @@ def _drawing(encoding: AnchorEncoding, work: AnchorWork) -> AnchorDrawing:
     from gscodec.fit.hac import on_device
 
     device = on_device(encoding.options.device)
-    return AnchorDrawing(work.placed, len(encoding.chunks), encoding.views.cameras, device)
+    return AnchorDrawing(
+        work.placed,
+        len(encoding.chunks),
+        encoding.views.cameras,
+        encoding.views.how,
+        device,
+    )
 
 
 def _networks(work: AnchorWork, shown: AnchorDrawing) -> RenderingNetworks:

@@ -196,6 +196,7 @@ class AnchorEncoding:
         return anchor_pixels.measure(
             scene,
             self.views.measuring,
+            self.views.how,
             probes=1,
             seed=self.options.seed,
             device=on_device(self.options.device),
@@ -363,6 +364,7 @@ class AnchorEncoding:
         lost = int((there & ~work.source.present).sum())
         what = "set to zero the offsets" if before.masks is None else "masked"
         return (
+            *self.views.notes,
             *([f"pruned {pruned} of {len(self.scene)} anchors"] if pruned else ()),
             *([f"{what} of {lost} Gaussians that are not drawn"] if lost else ()),
             f"reordered {len(work.scene)} anchors along the Morton curve",

@@ -12,6 +12,7 @@ import io
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -182,12 +183,13 @@ def _error_without(
     from gscodec.render.scene import render
 
     cameras = encoding.views.measuring[::_PRUNING_ONE_IN]
-    before = [render(scene, camera) for camera in cameras]
+    draw = partial(render, conventions=encoding.views.how)
+    before = [draw(scene, camera) for camera in cameras]
 
     def error(leaving: NDArray[np.bool_]) -> float:
         rest = scene.take(np.flatnonzero(~leaving))
         pairs = zip(before, cameras, strict=True)
-        return float(np.mean([np.mean((b - render(rest, c)) ** 2) for b, c in pairs]))
+        return float(np.mean([np.mean((b - draw(rest, c)) ** 2) for b, c in pairs]))
 
     return error
 
@@ -245,7 +247,9 @@ def drawing(encoding: Encoding, work: Work) -> GaussianDrawing:
     from gscodec.fit.hac import on_device
 
     device = on_device(encoding.options.device)
-    return GaussianDrawing(work.means, is_disc(work.source.columns[1]), device)
+    return GaussianDrawing(
+        work.means, is_disc(work.source.columns[1]), encoding.views.how, device
+    )
 
 
 def joint(

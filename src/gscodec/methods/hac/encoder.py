@@ -207,7 +207,9 @@ class Encoding:
 
         source, report = Source.of(scene), partial(self.progress, "measure")
         look = seen_before if scene is self.scene else Source.seen
-        seen = look(source, scene, self.views.measuring, self.options.seed, report)
+        seen = look(
+            source, scene, self.views.measuring, self.views.how, self.options.seed, report
+        )
         together = _LEFT_TOGETHER if self._descends else 1.0
         return source.weighed(seen, together), seen.pixels
 
@@ -343,6 +345,7 @@ class Encoding:
         return (
             *([f"pruned {pruned} of {len(self.scene)} Gaussians"] if pruned else ()),
             f"reordered {len(work.scene)} Gaussians along the Morton curve",
+            *self.views.notes,
             *work.source.notes,
             *_duplicates(work.codes),
         )
