@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FREQUENCY_BITS = 24
 _TOTAL = 1 << FREQUENCY_BITS
 _WORD_BYTES = 4
+_AT_ONCE = 1 << 20  # symbols put in order together: bounds what sorting takes
 
 
 class Model:
@@ -144,11 +145,20 @@ class Decoder:
         self, tables: NDArray[np.integer], models: Sequence[Model]
     ) -> NDArray[np.int32]:
         """Inverse of `Encoder.encode_grouped`: (M,) int32 for ``tables`` (M,)."""
-        order = np.argsort(tables, kind="stable")
-        counts = np.bincount(tables, minlength=len(models)).tolist()
-        runs = [self.decode(n, m) for n, m in zip(counts, models, strict=True)]
+        starts = range(0, len(tables), _AT_ONCE)
+        parts = [tables[start : start + _AT_ONCE] for start in starts]
+        # Offsets in their part: half as wide as an index, and these are most of the memory.
+        orders = [np.argsort(part, kind="stable").astype(np.uint32) for part in parts]
+        counts = [np.bincount(part, minlength=len(models)).tolist() for part in parts]
         symbols = np.empty(len(tables), dtype=np.int32)
-        symbols[order] = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int32)
+        done = [0] * len(parts)
+        for table, model in enumerate(models):
+            for number, (start, order) in enumerate(zip(starts, orders, strict=True)):
+                size = counts[number][table]
+                if size:
+                    places = order[done[number] : done[number] + size]
+                    symbols[start : start + _AT_ONCE][places] = self.decode(size, model)
+                    done[number] += size
         return symbols
 
     def finish(self) -> None:

@@ -115,6 +115,7 @@ def bit_costs(family: Family) -> NDArray[np.float32]:
 
 
 _SUPPORTS = np.array(SUPPORT, dtype=np.int64)
+_AT_ONCE = 1 << 16  # values whose supports are looked up together
 
 
 def encode_residuals(
@@ -133,12 +134,17 @@ def decode_residuals(
     decoder: Decoder, levels: NDArray[np.integer], family: Family
 ) -> NDArray[np.int64]:
     """Inverse of `encode_residuals`: (M,) int64."""
-    support = _SUPPORTS[levels]
-    symbols = decoder.decode_grouped(levels, _models(family)).astype(np.int64)
-    values: NDArray[np.int64] = symbols - support
-    outside = np.flatnonzero(symbols == 2 * support + 1)
+    symbols = decoder.decode_grouped(levels, _models(family))
+    values = np.empty(len(levels), np.int64)
+    escapes = []
+    for start in range(0, len(levels), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        support = _SUPPORTS[levels[part]]
+        values[part] = symbols[part] - support
+        escapes.append(start + np.flatnonzero(values[part] > support))
+    outside = np.concatenate([np.zeros(0, np.intp), *escapes])
     natural = decode_naturals(decoder, len(outside))
-    magnitude = (natural >> 1) + support[outside] + 1
+    magnitude = (natural >> 1) + _SUPPORTS[levels[outside]] + 1
     values[outside] = np.where(natural & 1, -magnitude, magnitude)
     return values
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.geometry.neighbours import child_neighbours, root_neighbours
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +52,14 @@ class Level:
         states[:-1] = np.where(self.single, SINGLE, MULTIPLE)
         return states
 
+    def near_singles(self) -> NDArray[np.uint8]:
+        """(s, 27) uint8 states of the neighbours of the single nodes, all of them tracked."""
+        states, chosen = self.states(), np.flatnonzero(self.single)
+        near = np.empty((len(chosen), self.around.shape[1]), np.uint8)
+        for part in in_slices(len(chosen)):
+            near[part] = states[self.around[chosen[part]]]
+        return near
+
     def around_multiple(self) -> NDArray[np.int32]:
         """(m, 27) int32 neighbours of the multiple nodes."""
         return self.around[~self.single[self.tracked]]
@@ -86,7 +95,9 @@ class Children:
     def grow(self, single: NDArray[np.bool_], *, track_singles: bool) -> Level:
         """The level of these nodes, once ``single`` (M',) is known."""
         tracked = self.tracked if track_singles else ~single
-        return Level(self.codes, single, tracked, self.around[tracked[self.tracked]])
+        kept = tracked[self.tracked]
+        around = self.around if kept.all() else self.around[kept]
+        return Level(self.codes, single, tracked, around)
 
 
 def split(level: Level, occupancy: NDArray[np.uint8], *, track_singles: bool) -> Children:

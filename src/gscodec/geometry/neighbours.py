@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.slices import in_slices
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -77,6 +79,7 @@ def child_neighbours(
     out = np.empty((len(octants), AROUND), dtype=np.int32)
     for octant in range(8):
         chosen = np.flatnonzero(octants == octant)
-        near = around[rows[chosen]][:, SOURCE[octant]]
-        out[chosen] = flat[near * 8 + OCTANT[octant]]
+        for part in in_slices(len(chosen)):
+            near = around[rows[chosen[part]]][:, SOURCE[octant]]
+            out[chosen[part]] = flat[near * 8 + OCTANT[octant]]
     return out

@@ -22,6 +22,7 @@ import numpy as np
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
 from gscodec.geometry.neighbours import AROUND, OCTANT, RANK, SELF, SIDE, SOURCE
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,12 +142,16 @@ def _combine(
     ``weights`` is one column to get logits, the identity to get the features themselves.
     """
     sides = weights[_SIDES][SIDE[octant]] * (SIDE[octant] >= 0)[:, None]
-    out: NDArray[np.float32] = (contents[around] > 0).astype(np.float32) @ sides
     known = _known_cells()[octant] @ weights[_KNOWN]  # (8, 768, C)
-    for slot, parent in enumerate(_PARENTS[octant]):
-        out += known[slot][contents[around[:, parent]]]
-    found = OCCUPIED[own & np.uint16(255)]
-    out += weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
+    out = np.empty((len(own), weights.shape[1]), np.float32)
+    for rows in in_slices(len(own)):
+        near = contents[around[rows]]
+        part: NDArray[np.float32] = (near > 0).astype(np.float32) @ sides
+        for slot, parent in enumerate(_PARENTS[octant]):
+            part += known[slot][near[:, parent]]
+        found = OCCUPIED[own[rows] & np.uint16(255)]
+        part += weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
+        out[rows] = part
     return out
 
 

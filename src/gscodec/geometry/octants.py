@@ -19,6 +19,7 @@ from gscodec.coding import Decoder, Encoder, Model, decode_bits, encode_bits
 from gscodec.geometry import logistic
 from gscodec.geometry.level import ABSENT, MULTIPLE, Level
 from gscodec.geometry.neighbours import OFFSETS, RANK
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def encode_octants(
     if not level.tracked.all():
         encoder.encode(octants, _UNIFORM_OCTANT)
         return before
-    near = level.states()[level.around[level.single]]
+    near = level.near_singles()
     weights = _learn(near, octants, before)
     logistic.encode_weights(encoder, weights, before)
     for axis in _AXES:
@@ -61,7 +62,7 @@ def decode_octants(
     if not level.tracked.all():
         plain = decoder.decode(int(level.single.sum()), _UNIFORM_OCTANT)
         return plain.astype(np.uint8), before
-    near = level.states()[level.around[level.single]]
+    near = level.near_singles()
     weights = logistic.decode_weights(decoder, before)
     octants = np.zeros(len(near), dtype=np.uint8)
     for axis in _AXES:
@@ -80,7 +81,7 @@ def worth_tracking(
     """
     if not level.tracked.all() or len(octants) * _POINTS_PER_SINGLE < count:
         return bool(level.tracked.all())
-    near = level.states()[level.around[level.single]]
+    near = level.near_singles()
     column = weights.astype(np.float32)[:, None]
     spent = sum(
         logistic.cost(octants >> axis & 1, _combine(near, octants, axis, column)[:, 0])
@@ -101,15 +102,17 @@ def _combine(
         weights: One column to get logits, the identity to get the features themselves.
     """
     side = OFFSETS[:, axis, None].astype(np.float32)
-    occupied = (near != ABSENT).astype(np.float32)
-    multiple = (near == MULTIPLE).astype(np.float32)
-    out: NDArray[np.float32] = occupied @ (side * weights[RANK - 1]) + multiple @ (
-        side * weights[RANK + 2]
-    )
-    for decided in range(axis + 1, 3):
-        sign = 2 * (octants >> decided & 1).astype(np.float32) - 1
-        alike = occupied @ (side[:, 0] * OFFSETS[:, decided]).astype(np.float32)
-        out += (sign * alike)[:, None] * weights[6]
+    of_occupied, of_multiple = side * weights[RANK - 1], side * weights[RANK + 2]
+    out = np.empty((len(near), weights.shape[1]), np.float32)
+    for rows in in_slices(len(near)):
+        occupied = (near[rows] != ABSENT).astype(np.float32)
+        multiple = (near[rows] == MULTIPLE).astype(np.float32)
+        part: NDArray[np.float32] = occupied @ of_occupied + multiple @ of_multiple
+        for decided in range(axis + 1, 3):
+            sign = 2 * (octants[rows] >> decided & 1).astype(np.float32) - 1
+            alike = occupied @ (side[:, 0] * OFFSETS[:, decided]).astype(np.float32)
+            part += (sign * alike)[:, None] * weights[6]
+        out[rows] = part
     return out
 
 

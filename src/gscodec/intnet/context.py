@@ -31,7 +31,13 @@ from gscodec.coding import (
     encode_naturals,
 )
 from gscodec.errors import FormatError
-from gscodec.intnet.network import INPUT_MAX, Network, decode_network, encode_network
+from gscodec.intnet.network import (
+    INPUT_MAX,
+    Network,
+    decode_network,
+    encode_network,
+)
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +49,7 @@ _SMALLEST_STEP_LOG2 = 3
 # of the generating float is far from any half (tests compare with exact arithmetic).
 STEPS = np.array(
     [round(2.0 ** (_SMALLEST_STEP_LOG2 + i / LEVELS_PER_OCTAVE)) for i in range(STEP_COUNT)],
-    dtype=np.int64,
+    dtype=np.int16,
 )
 OUTPUT_BITS = 5  # activations are in units of 2**-5
 _LOGIT_BITS = LOGIT_UNIT.bit_length() - 1
@@ -103,10 +109,20 @@ class GroupModel:
     network: Network
 
     def predict(
-        self, group: Group, context: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+        self, group: Group, context: NDArray[np.int8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.uint8]]:
         """Centres (M, columns) quanta, steps (M, columns) quanta, table levels (M, columns)."""
-        out = self.network(np.ascontiguousarray(context)).astype(np.int64)
+        shape = (len(context), group.columns)
+        centre = np.empty(shape, np.int64)
+        step, level = np.empty(shape, np.int16), np.empty(shape, np.uint8)
+        for rows in in_slices(len(context)):
+            centre[rows], step[rows], level[rows] = self._predict(group, context[rows])
+        return centre, step, level
+
+    def _predict(
+        self, group: Group, context: NDArray[np.int8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int64]]:
+        out = self.network(context).astype(np.int64)
         one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
         index = (out[:, : group.steps] >> (one - 3)) + self.step_bias
         index = index[:, group.step_of] + np.array(group.step_offset)
@@ -118,10 +134,16 @@ class GroupModel:
             self.log2_unit - _SMALLEST_STEP_LOG2
         )
         level = np.clip(level - index + UNIT_LEVEL, 0, LEVELS - 1)
-        return centre, STEPS[index], level.astype(np.uint8)
+        return centre, STEPS[index], level
 
-    def features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    def features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int8]:
         """What later groups see of ``values`` (M, columns): (M, features), -127 .. 127."""
+        seen = np.empty((len(values), group.features), np.int8)
+        for rows in in_slices(len(values)):
+            seen[rows] = self._features(group, values[rows])
+        return seen
+
+    def _features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int64]:
         offset = (values - self.mean) << OUTPUT_BITS
         seen = [offset >> self.log2_unit]
         if group.fine:
@@ -139,16 +161,16 @@ class DecisionModel:
 
     network: Network
 
-    def logits(self, context: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits(self, context: NDArray[np.int8]) -> NDArray[np.float32]:
         """Logits (M, columns) of a one, integers in 1 / `LOGIT_UNIT` nat."""
-        out = self.network(np.ascontiguousarray(context))
-        logits = out >> (self.network.shift + OUTPUT_BITS - _LOGIT_BITS)
+        logits = self.network(context)
+        logits >>= self.network.shift + OUTPUT_BITS - _LOGIT_BITS
         return logits.astype(np.float32)  # exact: below 2**24
 
     @staticmethod
-    def features(decisions: NDArray[np.integer]) -> NDArray[np.int64]:
+    def features(decisions: NDArray[np.integer]) -> NDArray[np.int8]:
         """What later groups see of ``decisions`` (M, columns): one unit for a one."""
-        return decisions.astype(np.int64) << OUTPUT_BITS
+        return decisions.astype(np.int8) << OUTPUT_BITS
 
 
 # What a decoder accepts. With these limits every number below stays under 2**59: a centre

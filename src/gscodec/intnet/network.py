@@ -26,6 +26,7 @@ from gscodec.coding import (
     encode_naturals,
 )
 from gscodec.errors import FormatError
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,9 @@ EXACT = 1 << 24  # below this float32 holds every integer
 MAX_WIDTH = 256  # neurons of a hidden layer
 MAX_HIDDEN = 4  # hidden layers
 MAX_SHIFT = 15
-_ROWS = 4096  # rows evaluated at once: the working set stays in the cache
+ROWS = (
+    4096  # rows evaluated at once: the working set stays in the cache, however many there are
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,12 @@ class Network:
         """Width of the output."""
         return int(self.layers[-1].weights.shape[1])
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
+    def __call__(self, features: NDArray[np.int8 | np.float32]) -> NDArray[np.int32]:
         """Evaluates ``features`` (M, inputs), integers in -127 .. 127; (M, outputs) int32."""
         out = np.empty((len(features), self.outputs), dtype=np.int32)
         scale = np.float32(2.0**-self.shift)  # a power of two: exact
-        for start in range(0, len(features), _ROWS):
-            x = features[start : start + _ROWS]
+        for rows in in_slices(len(features)):
+            x = np.ascontiguousarray(features[rows], dtype=np.float32)
             for layer in self.layers[:-1]:
                 x = x @ layer.weights
                 x += layer.bias
@@ -104,7 +107,7 @@ class Network:
                 np.clip(x, 0, ACTIVATION_MAX, out=x)
             x = x @ self.layers[-1].weights
             x += self.layers[-1].bias
-            out[start : start + _ROWS] = x
+            out[rows] = x
         return out
 
 

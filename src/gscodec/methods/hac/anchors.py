@@ -71,6 +71,28 @@ def anchor_arrays(
     }
 
 
+def empty_anchor_arrays(count: int, blueprint: Blueprint) -> dict[str, NDArray[np.float32]]:
+    """As `anchor_arrays` gives them for ``count`` anchors, to be filled block by block."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "features": (count, blueprint.features),
+        "log_scalings": (count, SCALINGS),
+        "offsets": (count, blueprint.offsets, 3),
+        "masks": (count, blueprint.offsets),
+    }
+    return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+
+
+def anchor_columns(fields: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Views of some rows of ``fields``, one for each group in coding order, masks first."""
+    features, offsets = fields["features"], fields["offsets"]
+    return [
+        fields["masks"],
+        *(features[:, columns] for columns in chunks(features.shape[1])),
+        fields["log_scalings"],
+        offsets.reshape(len(offsets), -1),
+    ]
+
+
 def joined_anchors(
     anchors: NDArray[np.float32],
     parts: Sequence[dict[str, NDArray[np.float32]]],
@@ -79,6 +101,17 @@ def joined_anchors(
 ) -> AnchorScene:
     """The scene of ``anchors`` and the arrays of its blocks."""
     fields = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return anchor_scene(anchors, fields, blueprint, networks)
+
+
+def anchor_scene(
+    anchors: NDArray[np.float32],
+    fields: dict[str, NDArray[np.float32]],
+    blueprint: Blueprint,
+    networks: RenderingNetworks,
+) -> AnchorScene:
+    """The scene of ``anchors`` and ``fields`` as `anchor_arrays` names them."""
+    fields = dict(fields)
     masks = fields.pop("masks") == 1
     return assembled(
         blueprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from gscodec.coding import decision_bits, residual_bits
 from gscodec.methods.hac.decoder import open_payload
 from gscodec.methods.hac.layout import in_parallel
 from gscodec.payload import Attribute
+from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +31,8 @@ def spent(payload: Payload, progress: Progress, threads: int | None = None) -> B
     Raises:
         FormatError: Streams are missing or inconsistent.
     """
-    opened = open_payload(payload, progress)
+    with one_blas_thread():
+        opened = open_payload(payload, progress)
 
     def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
         bits: dict[Attribute, NDArray[np.float32]] = {}
@@ -39,7 +42,7 @@ def spent(payload: Payload, progress: Progress, threads: int | None = None) -> B
         return bits
 
     numbers = range(len(opened.slices))
-    parts = in_parallel(block, numbers, threads, lambda share: progress("decode", share))
+    parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
     count = len(opened.positions)
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}

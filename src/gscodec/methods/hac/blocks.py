@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gscodec.methods.hac.layout import Model
 
     # Centres and steps in quanta, and levels of tables.
-    Quanta = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
+    Quanta = tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.uint8]]
 
 _NO_STEP = 1e-12
 ROTATION = 2  # number of the group that depends on how scales were decoded

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +19,10 @@ from gscodec.intnet.hashgrid import decode_grid
 from gscodec.intnet.network import decode_network
 from gscodec.methods import Progress, streams_of
 from gscodec.methods.hac.anchors import (
-    anchor_arrays,
+    anchor_columns,
     anchor_groups,
-    joined_anchors,
+    anchor_scene,
+    empty_anchor_arrays,
     offset_columns,
 )
 from gscodec.methods.hac.layout import (
@@ -28,11 +32,16 @@ from gscodec.methods.hac.layout import (
     arrays,
     blocks,
     context,
+    context_width,
+    empty_arrays,
+    floats,
+    gaussian_scene,
     groups,
     in_parallel,
-    joined,
 )
 from gscodec.payload import Attribute, Header, Payload
+from gscodec.slices import in_slices
+from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +55,10 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 
+# What the blocks at work may take together, and a value of the group at work, about: levels,
+# steps, order and symbols of the coder, residuals twice if some are absent, the value.
+_WORKING_BYTES = 1 << 30
+_GROUP_BYTES = 40
 _SHARED = (Attribute.NETWORKS, Attribute.GRID, Attribute.POSITION)
 _ANCHORS_SHARED = (Attribute.CHECKPOINT, Attribute.RENDERING)
 
@@ -58,22 +71,50 @@ def decode(
     Raises:
         FormatError: Streams are missing or inconsistent.
     """
-    opened = open_payload(payload, progress)
-
-    def fields(number: int) -> dict[str, NDArray[np.float32]]:
-        values = [group.values for group in opened.block(number)]
+    with one_blas_thread():
+        opened = open_payload(payload, progress)
+        numbers, report = range(len(opened.slices)), partial(progress, "decode")
         if opened.blueprint is None:
-            return arrays(values, opened.model, payload.header.sh_degree)
-        return anchor_arrays(values, opened.model)
-
-    numbers = range(len(opened.slices))
-    parts = in_parallel(fields, numbers, threads, lambda share: progress("decode", share))
+            fields = empty_arrays(payload.header.count, payload.header.sh_degree)
+            work = partial(_gaussians_of_block, opened, fields)
+        else:
+            fields = empty_anchor_arrays(payload.header.count, opened.blueprint)
+            work = partial(_anchors_of_block, opened, fields)
+        in_parallel(work, numbers, opened.threads(threads), report)
     if opened.blueprint is None:
-        scene = joined(opened.positions, parts)
+        scene = gaussian_scene(opened.positions, fields)
         return replace(scene, has_normals=payload.header.has_normals)
     rendering = opened.streams[Attribute.RENDERING, 0]
     networks = decode_integer_networks(rendering, opened.blueprint)
-    return joined_anchors(opened.positions, parts, opened.blueprint, networks)
+    return anchor_scene(opened.positions, fields, opened.blueprint, networks)
+
+
+def _gaussians_of_block(
+    opened: Opened, fields: dict[str, NDArray[np.float32]], number: int
+) -> None:
+    """Puts block ``number`` into the rows of ``fields`` that are its own."""
+    values = [group.values for group in opened.block(number)]
+    own = {name: field[opened.slices[number]] for name, field in fields.items()}
+    degree = math.isqrt(fields["sh_rest"].shape[1])  # of (degree + 1)**2 - 1
+    for rows in in_slices(len(values[0])):
+        part = arrays([v[rows] for v in values], opened.model, degree)
+        for name, field in own.items():
+            field[rows] = part[name]
+
+
+def _anchors_of_block(
+    opened: Opened, fields: dict[str, NDArray[np.float32]], number: int
+) -> None:
+    """As `_gaussians_of_block`; group by group, for anchors can be wide."""
+    own = anchor_columns({n: f[opened.slices[number]] for n, f in fields.items()})
+    models = iter(opened.model.groups)
+    for group, target in zip(opened.block(number), own, strict=True):
+        if group.family is None:
+            target[:] = group.values
+            continue
+        model = next(models)
+        for rows in in_slices(len(target)):
+            target[rows] = floats(group.values[rows], model)
 
 
 @dataclass(frozen=True)
@@ -106,7 +147,7 @@ class Opened:
         layout: The groups in coding order.
         streams: By attribute and block.
         positions: (N, 3) float32, scene units.
-        u: (N, 3) int64, the positions as the grid sees them.
+        u: (N, 3) uint16, the positions as the grid sees them.
         slices: The rows of each block.
         blueprint: Of anchors, None for Gaussians.
     """
@@ -115,9 +156,17 @@ class Opened:
     layout: tuple[tuple[Attribute, Group], ...]
     streams: dict[tuple[Attribute, int], bytes]
     positions: NDArray[np.float32]
-    u: NDArray[np.int64]
+    u: NDArray[np.uint16]
     slices: list[slice]
     blueprint: Blueprint | None
+
+    def threads(self, wanted: int | None) -> int:
+        """As many as are ``wanted``, or fewer, so that their blocks fit `_WORKING_BYTES`."""
+        rows = int(self.slices[0].stop)
+        columns = [group.columns for _, group in self.layout]
+        values = sum(columns) if self.blueprint is None else 0  # those of anchors are not kept
+        row = context_width(self.model, self.layout) + 8 * values + _GROUP_BYTES * max(columns)
+        return min(wanted or os.cpu_count() or 1, max(1, _WORKING_BYTES // (rows * row)))
 
     def block(self, number: int) -> Iterator[DecodedGroup]:
         """The groups of block ``number``, in coding order.
@@ -137,7 +186,9 @@ class Opened:
             centre, step, levels = model.predict(group, known.seen())
             coded = present if attribute is Attribute.OFFSET else None
             residuals = _residuals(decoders[attribute], levels, model.family, coded)
-            values = centre + residuals * step
+            values = centre
+            for rows in in_slices(len(values)):
+                values[rows] += residuals[rows] * step[rows]
             if coded is not None:
                 values[~coded] = 0
             known.append(model.features(group, values))
@@ -190,7 +241,7 @@ def open_payload(payload: Payload, progress: Progress) -> Opened:
     positions.finish()
     ijk = morton.decode(codes)
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
-    u = model.box.normalise(ijk)
+    u = model.box.normalise(ijk).astype(np.uint16)
     return Opened(model, layout, streams, lattice.positions(ijk), u, slices, blueprint)
 
 

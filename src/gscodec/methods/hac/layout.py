@@ -13,6 +13,8 @@ from gscodec.geometry.rotation import from_twist_swing, is_disc
 from gscodec.intnet.context import DecisionModel, Group, GroupModel
 from gscodec.payload import Attribute
 from gscodec.scene import GaussianScene, sh_rest_count
+from gscodec.slices import in_slices
+from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,30 +81,40 @@ POSITION_FEATURES = 3
 class Context:
     """What is known about the rows of a block, column by column, as it grows."""
 
-    def __init__(self, known: NDArray[np.float32], width: int) -> None:
-        self._columns = np.empty((len(known), width), dtype=np.float32)
+    def __init__(self, known: NDArray[np.int8], width: int) -> None:
+        """Of the ``width`` columns there will be, ``known`` (rows, used) are the first."""
+        self._columns = np.empty((len(known), width), dtype=np.int8)
         self._used = 0
         self.append(known)
 
-    def append(self, features: NDArray[np.float32] | NDArray[np.int64]) -> None:
+    def append(self, features: NDArray[np.int8]) -> None:
         """Adds columns."""
         end = self._used + features.shape[1]
         self._columns[:, self._used : end] = features
         self._used = end
 
-    def seen(self) -> NDArray[np.float32]:
-        """All columns so far, (rows, width) float32 holding integers."""
+    def seen(self) -> NDArray[np.int8]:
+        """All columns so far, (rows, used), -127 .. 127."""
         return self._columns[:, : self._used]
 
 
 def context(
-    model: Model, layout: Sequence[tuple[Attribute, Group]], u: NDArray[np.int64]
+    model: Model, layout: Sequence[tuple[Attribute, Group]], u: NDArray[np.integer]
 ) -> Context:
     """Context of positions ``u`` (rows, 3), with room for all groups."""
-    known = np.concatenate([position_features(u), model.grid(u)], axis=1)
+    known = np.empty((len(u), POSITION_FEATURES + model.grid.features), np.int8)
+    for rows in in_slices(len(u)):
+        place = u[rows].astype(np.int64)
+        known[rows, :POSITION_FEATURES] = position_features(place)
+        known[rows, POSITION_FEATURES:] = model.grid(place)
+    return Context(known, context_width(model, layout))
+
+
+def context_width(model: Model, layout: Sequence[tuple[Attribute, Group]]) -> int:
+    """Columns of a context in which every group is known."""
     decided = model.decisions.network.outputs if model.decisions is not None else 0
-    width = known.shape[1] + decided + sum(group.features for _, group in layout)
-    return Context(known, width)
+    groups_seen = sum(group.features for _, group in layout)
+    return POSITION_FEATURES + model.grid.features + decided + groups_seen
 
 
 def position_features(u: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -136,17 +148,36 @@ def arrays(
     }
 
 
+def empty_arrays(count: int, sh_degree: int) -> dict[str, NDArray[np.float32]]:
+    """The fields of a scene of ``count`` Gaussians, means aside, to be filled block by block."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "opacity_logits": (count,),
+        "log_scales": (count, 3),
+        "quats": (count, 4),
+        "sh_dc": (count, 3),
+        "sh_rest": (count, sh_rest_count(sh_degree), 3),
+    }
+    return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+
+
 def joined(
     means: NDArray[np.float32], blocks: Sequence[dict[str, NDArray[np.float32]]]
 ) -> GaussianScene:
     """The scene of ``means`` and the arrays of its blocks."""
     fields = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return gaussian_scene(means, fields)
+
+
+def gaussian_scene(
+    means: NDArray[np.float32], fields: dict[str, NDArray[np.float32]]
+) -> GaussianScene:
+    """The scene of ``means`` and ``fields``, all others."""
     return GaussianScene(
         means=means, **fields, extras=(), has_normals=False, antialiased=False, origin=None
     )
 
 
-def floats(values: NDArray[np.int64], model: GroupModel) -> NDArray[np.float64]:
+def floats(values: NDArray[np.signedinteger], model: GroupModel) -> NDArray[np.float64]:
     """Quanta as float64: exact, values are below 2**53."""
     return np.ldexp(values.astype(np.float64), -model.fraction_bits)
 
@@ -174,7 +205,7 @@ def in_parallel(
 ) -> list[T]:
     """Results of ``work`` for each item, in order. numpy and constriction release the GIL."""
     results = []
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for number, result in enumerate(pool.map(work, items)):
             results.append(result)
             progress((number + 1) / len(items))

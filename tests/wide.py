@@ -1,0 +1,84 @@
+"""Valid files that cost a decoder the most for their bytes: wide anchors, wide networks, zeros."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from gscodec.anchors import Storage
+from gscodec.blueprint import Blueprint, IntegerNetworks
+from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
+from gscodec.geometry import Lattice, morton
+from gscodec.intnet.context import DecisionModel, GroupModel
+from gscodec.intnet.hashgrid import Box, HashGrid, Level
+from gscodec.intnet.network import Layer, Network
+from gscodec.methods.hac import assembly
+from gscodec.methods.hac.anchors import anchor_groups
+from gscodec.methods.hac.layout import POSITION_FEATURES, Model
+from gscodec.payload import Attribute, Payload, SceneKind, Stream
+
+BITS = 8
+_STEP_BIAS, _LEVEL = 87, 0  # the coarsest steps, at which a zero costs next to nothing
+
+
+def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...]) -> Payload:
+    """``count`` anchors of one block, all of them zero, under networks of zeros.
+
+    Args:
+        count: Number of anchors, at most 65,536.
+        features: F.
+        offsets: K.
+        hidden: Widths of the hidden layers of every context network.
+    """
+    layout = anchor_groups(features, offsets)
+    grid = HashGrid((Level(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
+    width = POSITION_FEATURES + grid.features
+    decisions = DecisionModel(_zeros(width, hidden, offsets))
+    width += offsets
+    models, streams = [], {Attribute.MASK: Encoder()}
+    ones = np.ones(count * offsets, np.int64)
+    encode_bits(streams[Attribute.MASK], ones, np.zeros(len(ones), np.float32))
+    for attribute, group in layout:
+        models.append(
+            GroupModel(
+                Family.LAPLACE, 0, 0, 3, _STEP_BIAS, _zeros(width, hidden, group.outputs)
+            )
+        )
+        width += group.features
+        values = np.zeros(count * group.columns, np.int64)
+        levels = np.full(len(values), _LEVEL, np.uint8)
+        encoder = streams.setdefault(attribute, Encoder())
+        encode_residuals(encoder, values, levels, Family.LAPLACE)
+    model = Model(grid, Box((0, 0, 0), 1 << BITS), tuple(models), decisions)
+    side = 1 << BITS
+    cells = np.random.default_rng(0).choice(side**3, count, replace=False)
+    codes = np.sort(cells.astype(np.uint64))
+    lattice = Lattice((0.0, 0.0, 0.0), 1.0, BITS)
+    blueprint = Blueprint(
+        Storage.HAC, False, 0, features, offsets, None, (False,) * 3, (1, 1, 1, 0), ""
+    )
+    shapes = blueprint.shapes()
+    empty = IntegerNetworks(tuple(np.zeros(s, np.int64) for s in shapes), (0,) * len(shapes))
+    return Payload(
+        assembly.header(
+            SceneKind.ANCHORS, lattice.positions(morton.decode(codes)), lattice, b"\1" * 32
+        ),
+        (
+            *assembly.streams(model, codes, BITS, ()),
+            *(Stream(attribute, 0, e.finish()) for attribute, e in streams.items()),
+            Stream(Attribute.RENDERING, 0, empty.encode()),
+            Stream(Attribute.CHECKPOINT, 0, blueprint.encode()),
+        ),
+    )
+
+
+def _zeros(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
+    widths = [inputs, *hidden, outputs]
+    return Network(
+        tuple(
+            Layer(np.zeros((rows, columns), np.float32), np.zeros(columns, np.float32))
+            for rows, columns in pairwise(widths)
+        ),
+        0,
+    )
