@@ -49,6 +49,23 @@ def test_opaque_transparent_and_flat_are_values(prop: str, value: float) -> None
         assert table_of(write_ply(result.scene))[prop][1] == value
 
 
+def test_a_scene_of_infinite_values_is_drawn() -> None:
+    pytest.importorskip("numba")
+    from gscodec.render import render
+    from gscodec.render.virtual import virtual_cameras
+
+    table = table_of(write_ply(make_scene(60, 0))).copy()
+    table["opacity"][:20], table["opacity"][20:40], table["scale_1"] = np.inf, -np.inf, -np.inf
+    scene = read_ply(ply_of(table)).scene
+    (camera,) = virtual_cameras(scene, 1, 64, 48).cameras
+    picture = render(scene, camera)
+    assert np.isfinite(picture).all()
+    assert picture.max() > 0.1
+    opaque = scene.take(np.arange(20))
+    assert render(opaque, camera).max() > 0.1
+    assert not render(scene.take(np.arange(20, 40)), camera).any()
+
+
 def test_a_rotation_of_zeros_is_told_and_dropped_where_wanted() -> None:
     zeros = dict.fromkeys(("rot_0", "rot_1", "rot_2", "rot_3"), 0.0)
     found = "1 of 5 Gaussians with the rotation 0, 0, 0, 0 (first: index 1)"
