@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 
+_PROMISED_SIZE = 0.03  # of a wanted size
 _SMALL = 5000  # Gaussians or anchors below which raw may be smaller
 
 
@@ -110,7 +111,9 @@ def encode_with_report(
             raise UsageError(
                 f"option {name}: method {method} has {', '.join(known) or 'no options'}"
             )
-    coded = _encode_or_fall_back(scene, method, module.Options(**options), progress)
+    settings = module.Options(**options)
+    module.require(settings)
+    coded = _encode_or_fall_back(scene, method, settings, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:
         require(quality, min_psnr)
@@ -129,6 +132,8 @@ def encode_with_report(
         conventions=_conventions(scene),
     )
     data = pack(payload)
+    if wanted := getattr(settings, "target_bytes", None):
+        _require_size(len(data), wanted, exact=coded.look is None)
     if verify:
         progress("verify", 0.0)
         _verify(data, coded.reconstruction)
@@ -161,6 +166,11 @@ def _encode_or_fall_back(
     try:
         coded = methods.by_name(method).encode(scene, options, progress)
     except CannotCodeError as reason:
+        if any(getattr(options, target, None) for target in ("target_bytes", "target_psnr")):
+            raise UsageError(
+                f"target size or PSNR: only method raw can hold this scene, which has one size "
+                f"and changes nothing: {reason}; nothing was written"
+            ) from reason
         coded = raw.encode(scene, raw.Options(), progress)
         return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
     if method == "raw" or len(scene) > _SMALL:
@@ -172,6 +182,20 @@ def _encode_or_fall_back(
     noun = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"
     note = f"method raw instead of {method}: smaller for {len(scene)} {noun}"
     return replace(exact, notes=(note,))
+
+
+def _require_size(found: int, wanted: int, *, exact: bool) -> None:
+    """Refuses a file of ``found`` bytes for one of ``wanted``; nothing beats a small exact one.
+
+    Raises:
+        UsageError: The target is missed.
+    """
+    least = 0 if exact else (1 - _PROMISED_SIZE) * wanted
+    if not least <= found <= (1 + _PROMISED_SIZE) * wanted:
+        raise UsageError(
+            f"target size {wanted:,} bytes: missed, the nearest file has {found:,} bytes; nothing "
+            "was written. Choose another target, or a --lambda"
+        )
 
 
 def _size(coded: methods.Coded) -> int:

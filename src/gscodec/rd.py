@@ -50,6 +50,11 @@ class Job:
     def __post_init__(self) -> None:
         methods.by_name(self.method).Options(**self.options)
 
+    def require(self) -> None:
+        """Refuses what cannot be done here: UsageError."""
+        module = methods.by_name(self.method)
+        module.require(module.Options(**self.options))
+
     @property
     def lam(self) -> float | None:
         """Lagrangian weight of bits; None where the method has none."""

@@ -395,5 +395,5 @@ def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, ob
     for name in given:
         if name not in known:
             raise UsageError(f"{_FLAGS[name]}: method {method} has no such option")
-    module.Options(**given)
+    module.require(module.Options(**given))
     return given

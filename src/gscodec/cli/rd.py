@@ -119,6 +119,8 @@ def rd(
 
     given = {name: value for name, value in options.items() if value is not None}
     todo = jobs(method or ("hac",), _lambdas(lambdas) or LAMBDAS, given)
+    for job in todo:
+        job.require()
     with Session(quiet=quiet) as session, _stdout_kept_clean():
         session.progress("read")
         loaded = load_gaussians(source)

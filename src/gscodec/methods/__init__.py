@@ -3,6 +3,7 @@
 Contract of a method module (checked for every name by tests/test_every_method.py):
 
 * ``Options``: frozen dataclass of the encoder's settings; a decoder takes none.
+* ``require(options)``: UsageError where a library or a device that encoding needs is missing.
 * ``encode(scene, options, progress) -> Coded``
 * ``decode(payload, progress, threads) -> Scene``, bit for bit ``Coded.reconstruction``.
 * ``spent(payload, progress, threads) -> BitMap``, of the same primitives in the same order.
@@ -56,6 +57,9 @@ class MethodModule(Protocol):
     """The shape of a module in this package."""
 
     Options: type[Any]
+
+    def require(self, options: Any) -> None:
+        """Refuses, before the work, what cannot be done here: UsageError."""
 
     def encode(self, scene: Any, options: Any, progress: Progress) -> Coded:
         """Fits the model, chooses the symbols, codes them."""

@@ -55,6 +55,10 @@ class Options:
     """The encoder of `raw` has nothing to choose."""
 
 
+def require(options: Options) -> None:
+    """Nothing is needed but what decoding needs."""
+
+
 def encode(scene: Scene, options: Options, progress: Progress) -> Coded:  # noqa: ARG001
     """Codes ``scene`` without loss."""
     arrays: dict[Attribute, NDArray[np.generic]] = {}

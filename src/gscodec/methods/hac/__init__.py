@@ -16,6 +16,7 @@ docs/hac.md.
 from gscodec.methods.hac.bits import spent
 from gscodec.methods.hac.decoder import decode
 from gscodec.methods.hac.encoding import encode
+from gscodec.methods.hac.needs import require
 from gscodec.methods.hac.options import Options
 
-__all__ = ["Options", "decode", "encode", "spent"]
+__all__ = ["Options", "decode", "encode", "require", "spent"]

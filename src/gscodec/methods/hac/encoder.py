@@ -30,7 +30,7 @@ from gscodec.methods.hac.layout import (
     joined,
     position_features,
 )
-from gscodec.methods.hac.search import as_good_as, likely, search, shifted
+from gscodec.methods.hac.search import as_good_as, likely, require_psnr, search, shifted
 from gscodec.payload import Payload, SceneKind
 from gscodec.scene import ExtraProperty, GaussianScene
 
@@ -142,27 +142,32 @@ class Encoding:
         options = self.options
         work = self.work(options.lam)
         coded = partial(self.coded, work)
-        lam, _ = self._search(coded, self.fit(work, options.lam), options.lam)
+        lam, *_ = self._search(coded, self.fit(work, options.lam), options.lam)
         if self._descends:
             lam = likely(lam, self.views)
         work = self._chosen(lam)
-        _, found = self._search(partial(self._finished, work), self.fit(work, lam), lam)
+        _, found, value = self._search(partial(self._finished, work), self.fit(work, lam), lam)
+        if options.target_psnr is not None:
+            require_psnr(value, options.target_psnr)
         return found
 
     def _search(
         self, code: Callable[[Model, float], Coded], model: Model, fitted: float
-    ) -> tuple[float, Coded]:
-        """Lambda and file; ``model`` is learned at ``fitted``."""
-        tried: dict[float, Coded] = {}
+    ) -> tuple[float, Coded, float]:
+        """Lambda, file, and its bytes or PSNR; ``model`` is learned at ``fitted``."""
+        tried: dict[float, tuple[Coded, float]] = {}
 
         def result(lam: float) -> float:
-            tried[lam] = coded = code(shifted(model, lam / fitted), lam)
+            coded = code(shifted(model, lam / fitted), lam)
             if self.options.target_psnr is not None:
-                return self.views.psnr(coded.reconstruction)
-            return float(sum(len(s.data) for s in coded.payload.streams) + _OVERHEAD)
+                found = self.views.psnr(coded.reconstruction)
+            else:
+                found = float(sum(len(s.data) for s in coded.payload.streams) + _OVERHEAD)
+            tried[lam] = coded, found
+            return found
 
         best = search(result, fitted, self.options.target_bytes, self.options.target_psnr)
-        return best, tried[best]
+        return best, *tried[best]
 
     @property
     def _descends(self) -> bool:

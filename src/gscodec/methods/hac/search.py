@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _TRIALS = 10
 # Stop well inside of what is promised: 3 % of a size, 0.1 dB.
 _CLOSE_BYTES, _CLOSE_PSNR = 0.01, 0.03
+_PROMISED_PSNR = 0.1
 _BYTES_SLOPE = -0.2  # of log(bytes) over log(lambda), about: where to look first
 _PSNR_SLOPE = -4.0  # dB over log(lambda)
 # As good as effort fast at one lambda, dB: what is promised is 0.5.
@@ -130,6 +131,19 @@ def search(
             raise _out_of_reach(result, target_bytes)
         at = min(max(_next(known, slope), least), most)
     return math.exp(min(known, key=lambda point: abs(point[1]))[0])
+
+
+def require_psnr(found: float, target: float) -> None:
+    """Refuses what the search has ended with, where that is not what was promised.
+
+    Raises:
+        UsageError: It is more than 0.1 dB from ``target``.
+    """
+    if not abs(found - target) <= _PROMISED_PSNR:
+        raise UsageError(
+            f"target PSNR {target:g} dB: missed, the nearest file has {found:.2f} dB; nothing was "
+            "written. Choose another target, or a --lambda"
+        )
 
 
 def _next(known: list[tuple[float, float]], slope: float) -> float:
