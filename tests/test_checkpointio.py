@@ -15,7 +15,7 @@ import pytest
 
 from anchors import make_anchor_scene
 from gscodec.anchors import AnchorScene, Storage
-from gscodec.checkpointio import read_checkpoint, write_checkpoint
+from gscodec.checkpointio import read_checkpoint, renamed_extras, write_checkpoint
 from gscodec.checkpointio.archive import open_archive
 from gscodec.checkpointio.state_dicts import write_state_dict
 from gscodec.cli.checkpoints import check_folder, read_folder, write_folder
@@ -239,10 +239,14 @@ def test_unused_columns_may_be_missing() -> None:
     assert_same(read_checkpoint(packed, name="model").scene, STATE_DICTS)
 
 
-def test_names_of_extras_that_would_be_read_as_something_else_are_refused() -> None:
-    extra = ExtraProperty("f_anchor_feat_8", np.zeros(20, np.float32))
-    with pytest.raises(SceneError, match="the name is taken"):
-        write_checkpoint(replace(STATE_DICTS, extras=(extra,)))
+def test_names_of_extras_that_would_be_read_as_something_else_are_changed() -> None:
+    extra = ExtraProperty("f_anchor_feat_8", np.arange(20, dtype=np.float32))
+    scene = replace(STATE_DICTS, extras=(extra,))
+    (back,) = read_checkpoint(write_checkpoint(scene), name="model").scene.extras
+    assert back.name == "extra_f_anchor_feat_8"
+    assert back.values.tolist() == extra.values.tolist()
+    (note,) = renamed_extras(scene)
+    assert "'f_anchor_feat_8' to extra_f_anchor_feat_8" in note
 
 
 def test_highest_iteration_wins() -> None:

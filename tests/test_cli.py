@@ -9,9 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import typer.main
 
@@ -19,6 +21,7 @@ import fuzzing
 import gscodec
 from command import Result
 from gscodec.cli.app import app
+from gscodec.scene import ExtraProperty
 from scenes import gaussians, make_scene
 
 if TYPE_CHECKING:
@@ -255,6 +258,30 @@ def test_inspect_tells_what_is_wrong_with_notes(cli: Cli, tmp_path: Path, coded:
     assert shown.code == 0
     assert "found 10000 levels of nesting, expected at most 32" in shown.out.decode()
     assert cli("decode", "deep.gsz", "-o", "deep.ply").code == 0
+
+
+def test_names_of_extras_that_a_ply_cannot_hold_are_changed_with_a_note(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """The file is valid, so it can be decoded; who decodes it is told."""
+    extra = ExtraProperty("ä", np.arange(20, dtype=np.uint8))
+    scene = replace(make_scene(20, 0), extras=(extra,))
+    (tmp_path / "a.gsz").write_bytes(gscodec.encode(scene, "raw"))
+    run = cli("decode", "a.gsz", "-o", "a.ply")
+    assert run.code == 0
+    assert "renamed extra property 'ä' to u00e4" in run.err
+    back = gscodec.read_ply((tmp_path / "a.ply").read_bytes(), keep_extra=True).scene
+    assert back.extras[0].values.tolist() == list(range(20))
+
+
+def test_comments_that_are_too_long_for_notes_are_cut(cli: Cli, tmp_path: Path) -> None:
+    """Quotation marks take twice their bytes in notes; the scene is encoded all the same."""
+    ply = gscodec.write_ply(make_scene(20, 0))
+    comments = b"comment " + b'"' * 523_000 + b"\n"
+    (tmp_path / "a.ply").write_bytes(ply.replace(b"element", comments + b"element", 1))
+    run = cli("encode", "a.ply", "-o", "a.gsz", "--method", "raw")
+    assert run.code == 0
+    assert "cut conventions.comments.0 in the notes of the file" in run.err
 
 
 def test_overwrite_replaces(cli: Cli, scene: Path, coded: Path) -> None:

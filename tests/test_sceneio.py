@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from gscodec.errors import SceneError, UsageError
 from gscodec.scene import ExtraProperty, GaussianScene, sh_rest_count
-from gscodec.sceneio import read_ply, write_ply
+from gscodec.sceneio import read_ply, renamed_extras, write_ply
 from gscodec.sceneio.header import MAX_HEADER_BYTES
 from gscodec.sceneio.layout import PLY_TYPES
 from scenes import hard_scenes, make_scene
@@ -619,12 +619,6 @@ def accepts_or_refuses(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("two words", np.zeros(5, "u1"), "expected a name of printable ASCII"),
-        ("a\nproperty float b", np.zeros(5, "u1"), "expected a name of printable ASCII"),
-        ("", np.zeros(5, "u1"), "expected a name of printable ASCII"),
-        ("x", np.zeros(5, "u1"), "the name is taken"),
-        ("nx", np.zeros(5, "u1"), "the name is taken"),
-        ("f_rest_99", np.zeros(5, "u1"), "the name is taken"),
         ("half", np.zeros(5, "f2"), "found float16, expected one of i1, u1"),
         ("flag", np.zeros(5, "?"), "found bool"),
     ],
@@ -637,10 +631,30 @@ def test_extras_that_a_ply_cannot_hold_are_refused(
     assert words in str(caught.value)
 
 
-def test_an_extra_name_used_twice_is_refused() -> None:
-    extra = ExtraProperty("a", np.zeros(5, "u1"))
-    with pytest.raises(SceneError, match="the name is taken"):
-        write_ply(replace(SCENE, extras=(extra, extra)))
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("ä", "u00e4"),
+        ("Größe [m]", "Gru00f6u00dfeu0020[m]"),
+        ("a\nproperty float b", "au000apropertyu0020floatu0020b"),
+        ("", "extra_"),
+        ("x", "extra_x"),
+        ("nx", "extra_nx"),
+        ("f_rest_99", "extra_f_rest_99"),
+        ("taken", "extra_taken"),
+    ],
+)
+def test_extras_whose_names_a_ply_cannot_hold_are_renamed(name: str, written: str) -> None:
+    """Their values are kept, others keep their names, and a note tells."""
+    values = np.arange(5, dtype="u1")
+    extras = (ExtraProperty("taken", values), ExtraProperty(name, values + 1))
+    scene = replace(SCENE, extras=extras)
+    back = read_ply(write_ply(scene), keep_extra=True).scene.extras
+    assert [e.name for e in back] == ["taken", written]
+    assert back[1].values.tolist() == [1, 2, 3, 4, 5]
+    (note,) = renamed_extras(scene)
+    assert note.startswith(f"renamed extra property {name!r} to {written}: ")
+    assert renamed_extras(SCENE) == ()
 
 
 def test_reading_and_writing_take_little_more_than_their_result() -> None:

@@ -8,12 +8,13 @@ parsed here into plain values (`pickles`), so neither torch nor the pickle modul
 from gscodec.checkpointio.layout import choose_files
 from gscodec.checkpointio.reader import CheckpointResult, read_checkpoint
 from gscodec.checkpointio.settings import is_plain
-from gscodec.checkpointio.writer import write_checkpoint
+from gscodec.checkpointio.writer import renamed_extras, write_checkpoint
 
 __all__ = [
     "CheckpointResult",
     "choose_files",
     "is_plain",
     "read_checkpoint",
+    "renamed_extras",
     "write_checkpoint",
 ]

@@ -27,12 +27,14 @@ from gscodec.checkpointio.layout import (
 )
 from gscodec.checkpointio.settings import is_plain
 from gscodec.checkpointio.state_dicts import write_state_dict
-from gscodec.sceneio.writer import check_extra, write_columns
+from gscodec.sceneio.extra_names import notes_on_names, written_names
+from gscodec.sceneio.writer import add_extras, write_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import AnchorScene, Perceptron, RenderingNetworks
+    from gscodec.scene import ExtraProperty
     from gscodec.sceneio.rows import Columns
 
 _MASK_LOGIT = 10.0  # far from the threshold on either side, and never taken for 0 or 1
@@ -47,7 +49,7 @@ def write_checkpoint(scene: AnchorScene) -> dict[str, bytes]:
         Path relative to the model folder, with "/" -> content.
 
     Raises:
-        SceneError: An extra property has a name or a type that a .ply cannot hold.
+        SceneError: An extra property has a type that a .ply cannot hold.
         UsageError: Networks are stored as TorchScript, and torch is missing.
     """
     folder = iteration_folder(scene.iteration)
@@ -83,11 +85,20 @@ def _columns(scene: AnchorScene) -> Columns:
     extras = {extra.name: extra.values for extra in scene.extras}
     values |= {name: extras[name] for name in CUSTOMARY if name in extras}
     columns = {name: values[name] for name in written_order(*sizes, masked=masked)}
-    for extra in scene.extras:
-        if extra.name not in CUSTOMARY:
-            check_extra(extra, columns, NUMBERED)
-            columns[extra.name] = extra.values
+    add_extras(columns, _others(scene), NUMBERED)
     return columns
+
+
+def renamed_extras(scene: AnchorScene) -> tuple[str, ...]:
+    """A note for each extra property whose name `write_checkpoint` has to change."""
+    sizes, others = (scene.feature_width, scene.offset_count), _others(scene)
+    order = written_order(*sizes, masked=scene.masks is not None)
+    return notes_on_names(others, written_names(others, order, NUMBERED))
+
+
+def _others(scene: AnchorScene) -> list[ExtraProperty]:
+    """The extra properties that have no column of their own."""
+    return [extra for extra in scene.extras if extra.name not in CUSTOMARY]
 
 
 def _weights(network: Perceptron) -> dict[str, NDArray[np.float32]]:

@@ -139,28 +139,37 @@ def decode(
 
 def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str, ...]]:
     """The .ply, with the comments of the source, and a note where not all can be written."""
-    from gscodec.sceneio import write_ply
+    from gscodec.sceneio import renamed_extras, write_ply
     from gscodec.sceneio.comments import remembered_comments
 
     told = remembered_comments(inspection.meta)
-    data = write_ply(scene, comments=told.comments, infos=told.infos)
+    data, notes = (
+        write_ply(scene, comments=told.comments, infos=told.infos),
+        renamed_extras(scene),
+    )
     if inspection.meta_problem is not None:
-        return data, (f"left out all comments: meta is damaged, {inspection.meta_problem}",)
+        problem = f"left out all comments: meta is damaged, {inspection.meta_problem}"
+        return data, (*notes, problem)
     if not told.left_out:
-        return data, ()
+        return data, notes
     count = told.left_out + len(told.comments) + len(told.infos)
     return data, (
+        *notes,
         f"left out {told.left_out} of {count} comments: not ASCII, or too long for a header",
     )
 
 
 def _left_out(scene: AnchorScene) -> tuple[str, ...]:
-    """A note where cfg_args is not written."""
-    from gscodec.checkpointio import is_plain
+    """Notes on what is written under another name, and where cfg_args is not written."""
+    from gscodec.checkpointio import is_plain, renamed_extras
 
+    notes = renamed_extras(scene)
     if not scene.description or is_plain(scene.description):
-        return ()
-    return ("left out cfg_args: programs run it, and it is no plain list of settings",)
+        return notes
+    return (
+        *notes,
+        "left out cfg_args: programs run it, and it is no plain list of settings",
+    )
 
 
 def _check_options(*, bake: bool, views: str | None, images: str | None) -> None:

@@ -77,6 +77,21 @@ def _check(data: bytes) -> None:
     """
     if len(data) > layout.MAX_META_BYTES:
         raise ValueError(f"{len(data)} bytes, expected at most {layout.MAX_META_BYTES}")
+    deepest, values = _counted(data)
+    for what, found, most in (
+        ("levels of nesting", deepest, layout.MAX_META_DEPTH),
+        ("values", values, layout.MAX_META_VALUES),
+    ):
+        if found > most:
+            raise ValueError(f"found {found} {what}, expected at most {most}")
+
+
+def _counted(data: bytes) -> tuple[int, int]:
+    """Levels of nesting, and number of values.
+
+    Raises:
+        ValueError: A text does not end.
+    """
     depth = deepest = values = 0
     for token in _TOKENS.finditer(data):
         match token[0]:
@@ -89,12 +104,7 @@ def _check(data: bytes) -> None:
                 values += 1
             case b'"':
                 raise ValueError(f"text at byte {token.start()} does not end")
-    for what, found, most in (
-        ("levels of nesting", deepest, layout.MAX_META_DEPTH),
-        ("values", values, layout.MAX_META_VALUES),
-    ):
-        if found > most:
-            raise ValueError(f"found {found} {what}, expected at most {most}")
+    return deepest, values
 
 
 def _number(digits: str) -> str:
@@ -150,8 +160,7 @@ def fitted_meta(meta: dict[str, object]) -> tuple[dict[str, object], tuple[str, 
 def _share(value: object) -> float:
     """How much of a file's room for notes ``value`` takes; at most 1 fits."""
     data = _canonical(value)
-    values = sum(data.count(character) for character in b",[{")  # and some inside of texts
-    return len(data) / layout.MAX_META_BYTES + values / layout.MAX_META_VALUES
+    return max(len(data) / layout.MAX_META_BYTES, _counted(data)[1] / layout.MAX_META_VALUES)
 
 
 def _largest(meta: dict[str, Any]) -> tuple[Any, Any, str]:

@@ -5,6 +5,6 @@ is dropped, rounded or ignored without a note.
 """
 
 from gscodec.sceneio.reader import ReadResult, read_ply
-from gscodec.sceneio.writer import write_ply
+from gscodec.sceneio.writer import renamed_extras, write_ply
 
-__all__ = ["ReadResult", "read_ply", "write_ply"]
+__all__ = ["ReadResult", "read_ply", "renamed_extras", "write_ply"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from gscodec.errors import SceneError
 from gscodec.sceneio.comments import ANTIALIASED, told_by_comments, writable
+from gscodec.sceneio.extra_names import notes_on_names, written_names
 from gscodec.sceneio.layout import (
     BLOCK_ROWS,
     NORMALS,
@@ -20,12 +20,11 @@ from gscodec.sceneio.layout import (
 )
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
 
     from gscodec.scene import ExtraProperty, GaussianScene
     from gscodec.sceneio.rows import Columns
-
-_PRINTABLE = re.compile(r"[!-~]+")
 
 
 def write_ply(
@@ -34,7 +33,8 @@ def write_ply(
     """Writes ``scene``; `read_ply` gives it back bit for bit.
 
     Positions of a scene with an origin are doubles, with the origin added. Extra properties
-    follow the usual ones, each in its own type. A comment tells that a scene is antialiased.
+    follow the usual ones, each in its own type; `renamed_extras` tells which of them get another
+    name. A comment tells that a scene is antialiased.
 
     Args:
         scene: What to write.
@@ -42,7 +42,7 @@ def write_ply(
         infos: For lines ``obj_info``, in the same way.
 
     Raises:
-        SceneError: A comment, or the name or type of an extra property, that a .ply cannot hold.
+        SceneError: A comment, or the type of an extra property, that a .ply cannot hold.
     """
     lines = [*comments, *infos]
     if len(writable(lines)) < len(lines):
@@ -85,24 +85,28 @@ def _columns(scene: GaussianScene) -> Columns:
             values[name] = value + values[name].astype(np.float64)
     order = written_order(scene.sh_degree, has_normals=scene.has_normals)
     columns = {n: values[n] for n in order}
-    for extra in scene.extras:
-        check_extra(extra, columns, REST_NAME)
-        columns[extra.name] = extra.values
+    add_extras(columns, scene.extras, REST_NAME)
     return columns
 
 
-def check_extra(extra: ExtraProperty, taken: Columns, reserved: re.Pattern[str]) -> None:
-    """Whether ``extra`` can be a further column.
+def add_extras(
+    columns: Columns, extras: Sequence[ExtraProperty], reserved: re.Pattern[str]
+) -> None:
+    """Adds ``extras`` to ``columns`` under names that a .ply can hold, none of them ``reserved``.
 
     Raises:
-        SceneError: Its name is taken or ``reserved``, or a .ply cannot hold its name or type.
+        SceneError: A .ply cannot hold the type of one of them.
     """
-    where = f"extra property {extra.name!r}"
-    if not _PRINTABLE.fullmatch(extra.name):
-        raise SceneError(f"{where}: expected a name of printable ASCII without spaces")
-    if extra.name in taken or reserved.fullmatch(extra.name):
-        raise SceneError(f"{where}: the name is taken, expected one that the scene has not")
-    if extra.values.dtype.str[1:] not in PLY_TYPES:
-        raise SceneError(
-            f"{where}: found {extra.values.dtype}, expected one of {', '.join(PLY_TYPES)}"
-        )
+    for extra, name in zip(extras, written_names(extras, columns, reserved), strict=True):
+        if extra.values.dtype.str[1:] not in PLY_TYPES:
+            raise SceneError(
+                f"extra property {extra.name!r}: found {extra.values.dtype}, expected one of "
+                f"{', '.join(PLY_TYPES)}"
+            )
+        columns[name] = extra.values
+
+
+def renamed_extras(scene: GaussianScene) -> tuple[str, ...]:
+    """A note for each extra property whose name `write_ply` has to change."""
+    order = written_order(scene.sh_degree, has_normals=scene.has_normals)
+    return notes_on_names(scene.extras, written_names(scene.extras, order, REST_NAME))
