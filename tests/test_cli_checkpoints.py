@@ -184,13 +184,13 @@ def test_nothing_is_left_out_of_a_bare_checkpoint(cli: Cli, tmp_path: Path) -> N
 
 def test_extra_properties_are_kept_on_demand(cli: Cli, tmp_path: Path) -> None:
     """As those of a .ply."""
-    extra = ExtraProperty("level", np.arange(COUNT, dtype=np.uint8))
+    extra = ExtraProperty("label", np.arange(COUNT, dtype=np.uint8))
     write(tmp_path / "model", replace(anchors(), extras=(extra,)))
     dropped = cli("encode", "model", "-o", "without.gsz", "--method", "raw")
     kept = cli("encode", "model", "-o", "with.gsz", "--method", "raw", "--keep-extra")
-    assert "dropped 1 extra vertex property: level; keep with --keep-extra" in dropped.err
-    assert "kept 1 extra vertex property: level\n" in kept.err
-    for name, found in (("without.gsz", ()), ("with.gsz", ("level",))):
+    assert "dropped 1 extra vertex property: label; keep with --keep-extra" in dropped.err
+    assert "kept 1 extra vertex property: label\n" in kept.err
+    for name, found in (("without.gsz", ()), ("with.gsz", ("label",))):
         scene = codec.decode((tmp_path / name).read_bytes())
         assert tuple(e.name for e in scene.extras) == found
 

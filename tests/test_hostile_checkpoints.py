@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import plyfile
 import pytest
 
 from anchors import make_anchor_scene
@@ -546,6 +547,37 @@ def test_odd_plys(kind: str) -> None:
     message = refusal({**GOOD, PLY: GOOD[PLY].replace(old, new)})
     assert expected in message
     assert PLY in message
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("level", "extra_level"), "this is a scene of Octree-GS or a relative of it"),
+        (("level", "extra_level", "info"), "this is a scene of Octree-GS or a relative of it"),
+        (("level",), "anchors of a relative of Scaffold-GS, found 1 further property: level"),
+        (("f_drifts_feat_0",), "found 1 further property: f_drifts_feat_0"),
+        (("anchor_rot_0", "anchor_size_0"), "found 2 further properties: anchor_rot_0"),
+        (("info_0",), "found 1 further property: info_0"),
+    ],
+)
+def test_relatives_of_scaffold_gs_are_refused_by_name(
+    columns: tuple[str, ...], message: str
+) -> None:
+    table = plyfile.PlyData.read(io.BytesIO(GOOD[PLY]))["vertex"].data
+    wider = np.zeros(len(table), table.dtype.descr + [(name, "<f4") for name in columns])
+    for name in table.dtype.names:
+        wider[name] = table[name]
+    out = io.BytesIO()
+    plyfile.PlyData([plyfile.PlyElement.describe(wider, "vertex")]).write(out)
+    assert message in refusal({**GOOD, PLY: out.getvalue()})
+
+
+def test_a_missing_embedding_is_named() -> None:
+    """The network of colours takes 4 numbers of a camera that are in a file of their own."""
+    files = write_checkpoint(make_anchor_scene(20, appearance=4, storage=Storage.STATE_DICTS))
+    del files[FOLDER + "embedding_appearance.pt"]
+    message = refusal(files)
+    assert "embedding_appearance.pt is missing: network color takes 4 values more" in message
 
 
 def test_long_descriptions_are_refused() -> None:

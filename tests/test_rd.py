@@ -390,17 +390,19 @@ def test_spz_has_a_point_or_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     assert spz.gaussians == 300
     assert notes == ()
 
-    def fail(_: object) -> bytes:
+    def fail(_: object, version: int) -> bytes:  # noqa: ARG001
         raise CannotCodeError("gaussforge: too much for it")
 
-    monkeypatch.setattr("gscodec.spz.encode_spz", fail)
+    monkeypatch.setattr("gscodec.interchange.encode_spz", fail)
     points, notes, _ = measure(opaque, (), cameras(), spz=True, progress=silent)
     assert points == ()
     assert notes == ("SPZ v4 is not measured: gaussforge: too much for it",)
-    monkeypatch.setattr("gscodec.rd.find_spec", lambda _: None)
+    monkeypatch.setattr("gscodec.interchange.formats.find_spec", lambda _: None)
     points, notes, _ = measure(opaque, (), cameras(), spz=True, progress=silent)
     assert points == ()
-    assert notes == ("SPZ v4 is not measured: pip install 'gscodec[bench]'",)
+    assert notes == (
+        "SPZ v4 is not measured: .spz needs gaussforge; pip install 'gscodec[convert]'",
+    )
 
 
 # --- the command --------------------------------------------------------------------------

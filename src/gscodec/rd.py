@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -203,14 +202,16 @@ def _measure_spz(
     scene: GaussianScene, yardstick: _Yardstick, progress: Progress
 ) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     """The point of SPZ, or a note why there is none."""
-    if find_spec("gaussforge") is None:
-        return (), (f"{SPZ} is not measured: pip install 'gscodec[bench]'",)
-    from gscodec.spz import decode_spz, encode_spz
+    from gscodec.interchange import decode_spz, encode_spz, missing_package
+    from gscodec.interchange.formats import SPZ as FORMAT
+
+    if missing := missing_package(FORMAT):
+        return (), (f"{SPZ} is not measured: {missing}",)
 
     progress(f"{SPZ} encode", 0.0)
     try:
         start = time.perf_counter()
-        data = encode_spz(scene)
+        data = encode_spz(scene, version=4)
         seconds = time.perf_counter() - start
         decoded = decode_spz(data)
     except (CannotCodeError, SceneError) as reason:

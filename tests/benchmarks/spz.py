@@ -1,15 +1,15 @@
-"""SPZ by gaussforge, as a command: spz.py encode < scene.ply > scene.spz, or decode."""
+"""SPZ version 4 by gaussforge, as a command: spz.py encode < scene.ply > scene.spz, or decode."""
 
 import os
 import sys
 
 from gscodec import GscodecError, read_ply, write_ply
-from gscodec.spz import decode_spz, encode_spz
+from gscodec.interchange import decode_spz, encode_spz
 
 
 def encode(ply: bytes) -> bytes:
     """A scene as SPZ."""
-    return encode_spz(read_ply(ply).scene)
+    return encode_spz(read_ply(ply).scene, version=4)
 
 
 def decode(spz: bytes) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from gscodec.checkpointio.pickles import STORAGE_ITEM_BYTES, Value, parse_pickle
 from gscodec.errors import SceneError
+from gscodec.sceneio.foreign import Kind, kind_of, refuse_other_formats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from gscodec.checkpointio.pickles import Storage, Tensor
 
 MAX_MEMBERS = 10_000
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number as a pickle
 _PICKLE = re.compile(r"[^/]+/data\.pkl")
 _KEY = re.compile(r"[0-9]{1,20}", re.ASCII)
 _MAX_DIMENSIONS = 8
@@ -92,6 +92,15 @@ class Archive:
         return np.frombuffer(data, _FLOATS[storage.kind])
 
 
+def is_archive(data: bytes) -> bool:
+    """Whether a zip archive is one of torch, damaged or not."""
+    try:
+        names = zipfile.ZipFile(BytesIO(data)).namelist()
+    except _DAMAGE:
+        return b"/data.pkl" in data
+    return any(map(_PICKLE.fullmatch, names))
+
+
 def open_archive(data: bytes, name: str) -> Archive:
     """Opens an archive and parses its pickle.
 
@@ -102,12 +111,9 @@ def open_archive(data: bytes, name: str) -> Archive:
     Raises:
         SceneError: It is no archive of torch, is damaged, or would run something.
     """
-    if data.startswith(_LEGACY):
-        raise SceneError(
-            f"{name}: this is torch's format from before version 1.6; "
-            "load it and save it again with a newer torch"
-        )
-    if not data.startswith(b"PK\x03\x04"):
+    if kind_of(data) is Kind.OLD_TORCH:
+        refuse_other_formats(data, name)
+    if kind_of(data) is not Kind.ZIP:
         found = f"{data[:8]!r}" if data else "an empty file"
         raise SceneError(f"{name}: found {found}, expected a zip archive as torch writes it")
     try:

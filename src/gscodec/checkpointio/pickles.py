@@ -23,14 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # dict, list, tuple, str, int, float, bool, None, `Record`, `Tensor` and, inside, `Storage`,
-# `Name`.
+# `Name`, `Inert`.
 Value: TypeAlias = Any
 
 MAX_PICKLE_BYTES = 1 << 20  # a checkpoint of five networks has 3 kB
 _REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
 _REBUILD_PARAMETER = "torch._utils._rebuild_parameter"
 _ORDERED_DICT = "collections.OrderedDict"
-_CALLABLE = (_REBUILD_TENSOR, _REBUILD_PARAMETER, _ORDERED_DICT)
+# Scalars of numpy, such as learning rates beside the tensors: made into nothing.
+_INERT = (
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "_codecs.encode",
+)
+_CALLABLE = (*_INERT, _REBUILD_TENSOR, _REBUILD_PARAMETER, _ORDERED_DICT)
 _TORCHSCRIPT = "__torch__."
 # Name of a storage -> bytes of an element.
 STORAGE_ITEM_BYTES = {
@@ -73,6 +80,10 @@ class Record:
 
     kind: str
     attributes: dict[str, Value] = field(default_factory=dict)
+
+
+class Inert:
+    """What a call of `_INERT` would give; it has no value here."""
 
 
 class _Mark:
@@ -191,8 +202,8 @@ class _Interpreter:
         if len(items) % 2:
             self.refuse("a dict with a key that has no value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str):
-                self.refuse(f"{_describe(key)} as a key, expected text")
+            if not isinstance(key, str | int):
+                self.refuse(f"{_describe(key)} as a key, expected text or a number")
             target[key] = value
         self.push(target)
 
@@ -234,6 +245,9 @@ class _Interpreter:
 
     def build(self) -> None:
         state, target = self.pop(), self.pop()
+        if isinstance(target, Inert):
+            self.push(target)
+            return
         if not isinstance(state, dict):
             self.refuse(f"{_describe(state)} as state, expected a dict")
         self.spend(len(state))
@@ -250,6 +264,8 @@ class _Interpreter:
         match called, arguments:
             case str(n), () if n == _ORDERED_DICT:
                 self.push({})
+            case str(n), _ if n in _INERT:
+                self.push(Inert())
             case str(n), (Tensor() as tensor, *_) if n == _REBUILD_PARAMETER:
                 self.push(tensor)
             case str(n), (

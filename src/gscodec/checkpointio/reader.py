@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from gscodec.anchors import AnchorScene
 from gscodec.blueprint import MAX_DESCRIPTION
 from gscodec.checkpointio.hac import interpret
-from gscodec.checkpointio.layout import DESCRIPTION_FILE, SCENE_FILE, choose_files
+from gscodec.checkpointio.layout import (
+    APPEARANCE_FILE,
+    DESCRIPTION_FILE,
+    SCENE_FILE,
+    choose_files,
+)
 from gscodec.checkpointio.networks import read_networks
 from gscodec.checkpointio.vertices import read_vertices
 from gscodec.errors import SceneError
@@ -16,6 +21,7 @@ from gscodec.errors import SceneError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gscodec.anchors import RenderingNetworks
     from gscodec.checkpointio.hac import Scaling
     from gscodec.checkpointio.layout import ChosenFiles
 
@@ -59,6 +65,7 @@ def read_checkpoint(
         )
     vertices = read_vertices(files[path], f"{name}: {path}")
     found = read_networks(files, chosen.folder, name)
+    _require_embedding(found.networks, vertices.features.shape[1], f"{name}: {chosen.folder}")
     parameters = interpret(vertices, scaling, f"{name}: {path}")
     description, description_notes = _description(files.get(DESCRIPTION_FILE, b""), name)
     coded = parameters.vertices
@@ -85,6 +92,18 @@ def read_checkpoint(
         *description_notes,
     )
     return CheckpointResult(scene, notes)
+
+
+def _require_embedding(networks: RenderingNetworks, features: int, where: str) -> None:
+    """Refuses colours that depend on an embedding of the cameras that is not there."""
+    least = features + 3
+    others_fit = {networks.opacity.inputs, networks.covariance.inputs} <= {least, least + 1}
+    more = networks.color.inputs - networks.opacity.inputs
+    if networks.appearance is None and others_fit and more > 1:
+        raise SceneError(
+            f"{where}{APPEARANCE_FILE} is missing: network color takes {more} values more than "
+            "the others, the embedding of a camera; copy that file from the trained model"
+        )
 
 
 def _description(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ the known columns by name, keep the unknown ones, note what changed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,14 @@ from gscodec.checkpointio.layout import (
     columns_of,
 )
 from gscodec.errors import SceneError
-from gscodec.sceneio.columns import copy_extra, gather, note_on_rounding, notes_on_ignored
-from gscodec.sceneio.foreign import refuse_other_formats
+from gscodec.sceneio.columns import (
+    copy_extra,
+    counted,
+    gather,
+    note_on_rounding,
+    notes_on_ignored,
+)
+from gscodec.sceneio.foreign import refuse_levels, refuse_other_formats
 from gscodec.sceneio.header import check_size, parse_header
 from gscodec.sceneio.rows import read_columns
 
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
     from gscodec.scene import ExtraProperty
     from gscodec.sceneio.rows import Columns
 
+# How relatives name what Scaffold-GS has not: drift features, sizes and colours of anchors, levels.
+_MORE = re.compile(r"f_(?!dc_|rest_)|anchor_|(extra_)?level|info(_[0-9]+)?$", re.ASCII)
 _CUSTOMARY_GROUPS = (("nx", "ny", "nz"), ("rot_0", "rot_1", "rot_2", "rot_3"))
 
 
@@ -105,6 +114,7 @@ def read_vertices(data: bytes, name: str) -> Vertices:
 def _columns(ply: PlyData, name: str) -> dict[str, tuple[str, ...]]:
     """Property names by field, as many as there are."""
     properties = {p.name for p in ply["vertex"].properties} if "vertex" in ply else set()
+    refuse_levels(properties, name)
     found: dict[str, list[int]] = {OFFSET: [], MASK: [], FEATURE: [], SCALE: []}
     for match in filter(None, map(NUMBERED.fullmatch, properties)):
         found[match[1]].append(int(match[2]))
@@ -123,11 +133,23 @@ def _columns(ply: PlyData, name: str) -> dict[str, tuple[str, ...]]:
                 f"{prefix}_{max(counts[prefix], len(numbers)) - 1}"
                 + (", a multiple of 3" if prefix == OFFSET else "")
             )
+    _refuse_relatives(properties, name)
     names = columns_of(counts[FEATURE], offsets, masked=bool(found[MASK]))
     missing = [n for of_field in names.values() for n in of_field if n not in properties]
     if missing:
         raise SceneError(f"{name}: found no vertex property {', '.join(missing[:12])}")
     return names
+
+
+def _refuse_relatives(properties: set[str], name: str) -> None:
+    """Refuses anchors of another make: their networks take more than those of Scaffold-GS."""
+    strange = sorted(p for p in properties if _MORE.match(p) and not NUMBERED.fullmatch(p))
+    if strange:
+        raise SceneError(
+            f"{name}: these are anchors of a relative of Scaffold-GS, found "
+            f"{counted(strange, 'further property', 'further properties')}; expected those of "
+            "Scaffold-GS, HAC or HAC++"
+        )
 
 
 def _check_finite(array: NDArray[np.float32], names: tuple[str, ...], name: str) -> None:

@@ -42,10 +42,13 @@ from gscodec.cli.outcome import Run, Sizes, json_bytes
 from gscodec.cli.rd import rd
 from gscodec.cli.scenes import (
     Reading,
+    check_coded_name,
     checked_scaling,
+    holds_anchors,
     is_folder,
     load_source,
     named_folder,
+    suffix_of,
 )
 from gscodec.cli.session import Session, limit_threads
 from gscodec.errors import UsageError
@@ -110,8 +113,8 @@ def encode(
         str,
         typer.Argument(
             metavar="IN",
-            help="3DGS scene, .ply, - for stdin; or the folder of a Scaffold-GS or HAC "
-            "checkpoint.",
+            help="3DGS scene: .ply, .spz, .splat, .ksplat, .sog, .pt or .ckpt, - for stdin; or "
+            "the folder of a 3DGS, Scaffold-GS or HAC training.",
         ),
     ],
     output: Output = None,
@@ -237,10 +240,11 @@ def encode(
 ) -> None:
     """Make a scene small: IN.ply, or IN, a checkpoint folder -> OUT.gsz."""
     limit_threads(threads)
-    folder = is_folder(source)
-    target = output_path(named_folder(source) if folder else source, output, ".ply", ".gsz")
-    space = checked_scaling(scaling, folder=folder)
-    if folder:
+    named_so = named_folder(source) if is_folder(source) else source
+    target = output_path(named_so, output, suffix_of(source), ".gsz")
+    anchors = holds_anchors(source)
+    space = checked_scaling(scaling, anchors=anchors)
+    if anchors:
         _check_checkpoint_options(resume=resume, drop_invalid=drop_invalid)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
@@ -259,10 +263,11 @@ def encode(
     }
     given = _checked_options(method, options)
     check_output(source, target, overwrite=overwrite)
+    check_coded_name(target)
     if resume and effort != "high":
         raise UsageError("--resume: only effort high has it")
     # Anchors have no state to go on from.
-    state = StateFile(target, resume=resume) if effort == "high" and not folder else None
+    state = StateFile(target, resume=resume) if effort == "high" and not anchors else None
     if views is not None:
         given["views"] = target_views(method, views, images, allow_outside=allow_outside)
     elif images is not None:

@@ -13,7 +13,7 @@ import typer
 
 from gscodec.cli.files import STDIO, check_output, output_path, write_output
 from gscodec.cli.options import Overwrite, Quiet
-from gscodec.cli.scenes import load_scene
+from gscodec.cli.scenes import load_scene, suffix_of
 from gscodec.cli.session import Session
 from gscodec.errors import SceneError, UsageError
 
@@ -29,7 +29,9 @@ _PREVIEW_EDGE = 320  # pixels
 
 
 def cameras(
-    source: Annotated[str, typer.Argument(metavar="SCENE", help="A scene, .ply or .gsz.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SCENE", help="A scene, as of encode, or .gsz.")
+    ],
     output: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +60,8 @@ def cameras(
 ) -> None:
     """Find views that show all of a scene: SCENE -> cameras.json."""
     width, height = _size(size)
-    target = output_path(source, output, Path(source).suffix.lower(), ".cameras.json")
+    old = suffix_of(source) or Path(source).suffix.lower()
+    target = output_path(source, output, old, ".cameras.json")
     _check(source, target, preview, overwrite=overwrite)
 
     from gscodec.cameraio import write_cameras

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MAX_SCENE_BYTES = 1 << 35  # 100 million anchors
 MAX_OTHER_BYTES = 1 << 28  # HAC's grids take 10 MB
 _ITERATION = re.compile(r"iteration_(0|[1-9][0-9]{0,8})")
+_RANK = re.compile(r"(.+)_rank[0-9]+(\.[a-z]+)", re.ASCII)
+_HEADER_BYTES = 1 << 16
 _NAMES_SHOWN = 8
 
 
@@ -41,24 +44,72 @@ def read_folder(path: str, *, allow_outside: bool = False) -> dict[str, bytes]:
     Raises:
         InputError: A file is missing, leads out of the folder, is too large, or may not be read.
     """
-    from gscodec.checkpointio.layout import SCENE_FILE, choose_files, iteration_folder
+    from gscodec.checkpointio.layout import choose_files
 
     root = Path(path)
-    try:
-        if (root / SCENE_FILE).exists():
-            number = _ITERATION.fullmatch(root.resolve().name)
-            folder = iteration_folder(int(number[1])) if number else ""
-            places = {folder + entry.name: entry for entry in root.iterdir()}
-        else:
-            entries = [*root.iterdir(), *root.glob(f"point_cloud/iteration_*/{SCENE_FILE}")]
-            chosen = choose_files(e.relative_to(root).as_posix() for e in entries)
-            entries += root.glob(f"{chosen.folder}*") if chosen.folder else []
-            places = {e.relative_to(root).as_posix(): e for e in entries}
+    with _readable(path):
+        places = _places(root)
         wanted = choose_files(places).names()
         within = None if allow_outside else root.resolve()
         return {name: _read(places[name], within) for name in wanted if name in places}
+
+
+def gaussians_in(path: str) -> str | None:
+    """The .ply of Gaussians in the folder that INRIA's 3DGS training leaves, or None.
+
+    Args:
+        path: A model folder, of which the highest iteration counts, or a folder iteration_N.
+
+    Returns:
+        Path relative to the model folder; None where the .ply holds something else.
+
+    Raises:
+        InputError: It may not be read.
+    """
+    from gscodec.checkpointio.layout import SCENE_FILE, choose_files
+    from gscodec.sceneio.foreign import names_in_header
+
+    with _readable(path):
+        places = _places(Path(path))
+        name = choose_files(places).folder + SCENE_FILE
+        if name not in places or not places[name].is_file():
+            return None
+        with places[name].open("rb") as file:
+            header = names_in_header(file.read(_HEADER_BYTES))
+    return name if b" f_dc_0" in header and b" f_anchor_feat_" not in header else None
+
+
+def read_gaussians(path: str, name: str, *, allow_outside: bool) -> bytes:
+    """The .ply ``name``, found by `gaussians_in`.
+
+    Raises:
+        InputError: It leads out of the folder, is too large, or may not be read.
+    """
+    root = Path(path)
+    with _readable(path):
+        return _read(_places(root)[name], None if allow_outside else root.resolve())
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+
+
+def _places(root: Path) -> dict[str, Path]:
+    """What may be read of a folder: path relative to the model folder, with "/" -> place."""
+    from gscodec.checkpointio.layout import SCENE_FILE, choose_files, iteration_folder
+
+    if (root / SCENE_FILE).exists():
+        number = _ITERATION.fullmatch(root.resolve().name)
+        folder = iteration_folder(int(number[1])) if number else ""
+        return {folder + entry.name: entry for entry in root.iterdir()}
+    entries = [*root.iterdir(), *root.glob(f"point_cloud/iteration_*/{SCENE_FILE}")]
+    chosen = choose_files(e.relative_to(root).as_posix() for e in entries)
+    entries += root.glob(f"{chosen.folder}*") if chosen.folder else []
+    return {e.relative_to(root).as_posix(): e for e in entries}
 
 
 def _read(file: Path, within: Path | None) -> bytes:
@@ -76,6 +127,30 @@ def _read(file: Path, within: Path | None) -> bytes:
     if size > largest:
         raise InputError(f"{name}: found {size} bytes, expected at most {largest}")
     return file.read_bytes()
+
+
+def refuse_one_of_many(path: str) -> None:
+    """Refuses the splats of one process where those of others lie beside it.
+
+    gsplat's trainer writes ckpt_STEP_rankN.pt, and on several GPUs each holds a part.
+
+    Raises:
+        InputError: ``path`` is one of several.
+    """
+    file = Path(path)
+    match = _RANK.fullmatch(file.name)
+    if not match:
+        return
+    others = [
+        entry.name
+        for entry in sorted(file.parent.glob(f"*_rank*{match[2]}"))
+        if entry != file and entry.name.startswith(f"{match[1]}_rank")
+    ]
+    if others:
+        raise InputError(
+            f"{printable(path)}: is one part of a scene, found {printable(', '.join(others))} "
+            "beside it; export the whole scene as a .ply from the trainer"
+        )
 
 
 def note_on_others(path: str, files: Iterable[str]) -> tuple[str, ...]:

@@ -40,11 +40,11 @@ _SHEET_ROWS = 12  # pictures of more views would take memory, and nobody looks a
 
 def compare(
     a: Annotated[
-        str, typer.Argument(metavar="A", help="The reference: .ply, .gsz or checkpoint folder.")
+        str, typer.Argument(metavar="A", help="The reference: a scene as of encode, or .gsz.")
     ],
     b: Annotated[
         str,
-        typer.Argument(metavar="B", help="What is judged: .ply, .gsz or checkpoint folder."),
+        typer.Argument(metavar="B", help="What is judged: the like."),
     ],
     views: Annotated[
         str | None,

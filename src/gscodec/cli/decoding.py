@@ -49,8 +49,9 @@ def decode(
             "-o",
             "--output",
             metavar="PATH",
-            help="File to write, - for stdout; of anchors the folder to write. Default: the "
-            "input's name with .decoded.ply, of anchors with .decoded, instead of .gsz.",
+            help="File to write, .ply, .spz, .splat, .ksplat, .compressed.ply or .sog, - for a "
+            ".ply on stdout; of anchors the folder to write. Default: the input's name with "
+            ".decoded.ply, of anchors with .decoded, instead of .gsz.",
         ),
     ] = None,
     bake: Annotated[
@@ -101,6 +102,7 @@ def decode(
     from gscodec.checkpointio import write_checkpoint
     from gscodec.codec import decode as decode_bytes
     from gscodec.container import inspect
+    from gscodec.interchange import format_of, write_foreign
 
     baked = None
     with Session(quiet=quiet) as session:
@@ -125,6 +127,9 @@ def decode(
             if isinstance(scene, AnchorScene):
                 result: bytes | dict[str, bytes] = write_checkpoint(scene)
                 notes = _left_out(scene)
+            elif foreign := format_of(target):
+                result, notes = write_foreign(scene, foreign)
+                notes += _no_comments(inspection, foreign.suffix)
             else:
                 result, notes = _ply(scene, inspection)
         session.progress("write")
@@ -134,7 +139,8 @@ def decode(
     if baked is None:
         run.finish(header, sizes, notes)
     else:
-        run.finish(header, sizes, *_told(baked), gaussians=len(baked.scene))
+        told, report = _told(baked)
+        run.finish(header, sizes, (*told, *notes), report, gaussians=len(baked.scene))
 
 
 def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str, ...]]:
@@ -157,6 +163,15 @@ def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str
         *notes,
         f"left out {told.left_out} of {count} comments: not ASCII, or too long for a header",
     )
+
+
+def _no_comments(inspection: Inspection, suffix: str) -> tuple[str, ...]:
+    """A note where the source had comments."""
+    from gscodec.sceneio.comments import remembered_comments
+
+    told = remembered_comments(inspection.meta)
+    count = told.left_out + len(told.comments) + len(told.infos)
+    return (f"left out {count} comments; {suffix} holds none",) if count else ()
 
 
 def _left_out(scene: AnchorScene) -> tuple[str, ...]:
@@ -194,15 +209,37 @@ def _target(source: str, output: str | None, kind: SceneKind, *, bake: bool) -> 
     if kind is SceneKind.GAUSSIANS and bake:
         raise UsageError(f"{name}: holds Gaussians already; leave out --bake")
     if kind is SceneKind.GAUSSIANS or bake:
-        return output_path(source, output, ".gsz", ".decoded.ply")
+        target = output_path(source, output, ".gsz", ".decoded.ply")
+        _check_suffix(target)
+        return target
     target = output_path(source, output, ".gsz", ".decoded")
-    if target == STDIO or Path(target).suffix.lower() == ".ply":
+    if target == STDIO or Path(target).suffix.lower() in {".ply", *_foreign_suffixes()}:
         found = "stdout" if target == STDIO else printable(target)
         raise UsageError(
             f"{name}: holds a checkpoint, found {found} as output, expected a folder; name one "
             "with -o, or make a .ply of Gaussians with --bake"
         )
     return target
+
+
+def _check_suffix(target: str) -> None:
+    """Refuses a file of Gaussians whose suffix names a format that cannot be written."""
+    from gscodec.interchange import format_of, missing_package
+
+    foreign = format_of(target)
+    if foreign is None and Path(target).suffix.lower() not in {"", ".ply"}:
+        raise UsageError(
+            f"{printable(target)}: found the suffix {printable(Path(target).suffix)}, expected "
+            f".ply, {', '.join(sorted(_foreign_suffixes()))}"
+        )
+    if foreign is not None and (missing := missing_package(foreign)):
+        raise UsageError(f"{printable(target)}: {missing}")
+
+
+def _foreign_suffixes() -> set[str]:
+    from gscodec.interchange import FORMATS
+
+    return {known.suffix for known in FORMATS}
 
 
 def _check_target(

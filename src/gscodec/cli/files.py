@@ -125,7 +125,8 @@ def output_path(source: str, output: str | None, old: str, new: str) -> str:
         raise UsageError(
             f"{printable(source)}: has no name to make another of; name one with -o"
         )
-    stem = path.stem if path.suffix.lower() == old else path.name
+    named_so = bool(old) and path.name.lower().endswith(old) and len(path.name) > len(old)
+    stem = path.name[: -len(old)] if named_so else path.name
     return str(path.with_name(stem + new))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,14 +31,14 @@ from gscodec.cli.options import (
     Quiet,
     TimeLimit,
 )
-from gscodec.cli.scenes import load_gaussians
+from gscodec.cli.scenes import load_gaussians, suffix_of
 from gscodec.cli.session import Session
 from gscodec.cli.views import choose_views
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gscodec.report.rd_result import RdResult
 
@@ -47,7 +47,8 @@ _LIBRARIES = ("matplotlib", "numba", "scipy")
 
 def rd(
     source: Annotated[
-        str, typer.Argument(metavar="IN.ply", help="3DGS scene, .ply or .gsz, - for stdin.")
+        str,
+        typer.Argument(metavar="IN", help="3DGS scene, as of encode, or .gsz, - for stdin."),
     ],
     output: Output = None,
     method: Annotated[
@@ -106,7 +107,7 @@ def rd(
     as_json: Json = False,
 ) -> None:
     """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
-    page = output_path(source, output, ".ply", ".html")
+    page = output_path(source, output, suffix_of(source), ".html")
     targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
     if images is not None and views is None:
         raise UsageError("--images: needs --views")
@@ -121,7 +122,7 @@ def rd(
     todo = jobs(method or ("hac",), _lambdas(lambdas) or LAMBDAS, given)
     for job in todo:
         job.require()
-    with Session(quiet=quiet) as session, _stdout_kept_clean():
+    with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         session.progress("read")
         loaded = load_gaussians(source)
         scene = loaded.scene
@@ -205,19 +206,3 @@ def _write_json(result: RdResult, *, to_stderr: bool) -> None:
         sys.stderr.write(text)
     else:
         write_stdout(text.encode("ascii"))
-
-
-@contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """What libraries print to file descriptor 1 is lost; stdout is for data."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

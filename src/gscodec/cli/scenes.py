@@ -15,12 +15,14 @@ from gscodec.errors import SceneError, UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gscodec.anchors import AnchorScene, Scene
     from gscodec.checkpointio.hac import Scaling
     from gscodec.scene import GaussianScene
+    from gscodec.sceneio import ReadResult
 
+_SUFFIXES = (".ply", ".pt", ".ckpt")
 _SCALINGS: dict[str, Scaling] = {"auto": "auto", "log": "log", "linear": "linear"}
 S_co = TypeVar("S_co", covariant=True)
 
@@ -60,8 +62,30 @@ class LoadedScene(Generic[S_co]):
 
 
 def is_folder(path: str) -> bool:
-    """Whether ``path`` is a folder, so a checkpoint."""
+    """Whether ``path`` is a folder, so a checkpoint or what 3DGS training leaves."""
     return path != STDIO and Path(path).is_dir()
+
+
+def holds_anchors(path: str) -> bool:
+    """Whether ``path`` is a folder that is to be read as a checkpoint of anchors.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    from gscodec.cli.checkpoints import gaussians_in
+
+    return is_folder(path) and gaussians_in(path) is None
+
+
+def suffix_of(path: str) -> str:
+    """The suffix that a name made from ``path`` has in place of; "" of a folder."""
+    from gscodec.interchange.formats import format_of
+
+    if is_folder(path):
+        return ""
+    known = format_of(path)
+    suffix = Path(path).suffix.lower()
+    return known.suffix if known else suffix if suffix in _SUFFIXES else ""
 
 
 def named_folder(path: str) -> str:
@@ -69,7 +93,24 @@ def named_folder(path: str) -> str:
     return str(Path(path).resolve()) if Path(path).name in {"", ".."} else path
 
 
-def checked_scaling(scaling: str | None, *, folder: bool) -> Scaling:
+def check_coded_name(path: str) -> None:
+    """Refuses the name of another format for what is encoded.
+
+    Raises:
+        UsageError: ``path`` has the suffix of one.
+    """
+    from gscodec.interchange.formats import format_of
+
+    foreign = format_of(path)
+    suffix = foreign.suffix if foreign else Path(path).suffix.lower()
+    if foreign or suffix == ".ply":
+        raise UsageError(
+            f"{printable(path)}: encode writes a .gsz, found the suffix {suffix}; "
+            f"'gscodec decode' makes a {suffix} of it"
+        )
+
+
+def checked_scaling(scaling: str | None, *, anchors: bool) -> Scaling:
     """The word given with --scaling, or "auto".
 
     Raises:
@@ -79,7 +120,7 @@ def checked_scaling(scaling: str | None, *, folder: bool) -> Scaling:
         return "auto"
     if scaling not in _SCALINGS:
         raise UsageError(f"--scaling: found {scaling!r}, expected {', '.join(_SCALINGS)}")
-    if not folder:
+    if not anchors:
         raise UsageError("--scaling: only a checkpoint folder has it")
     return _SCALINGS[scaling]
 
@@ -93,35 +134,43 @@ def load_scene(path: str, reading: Reading | None = None) -> LoadedScene[Scene]:
         GscodecError: As `load_source`.
     """
     from gscodec.codec import decode
-    from gscodec.container.layout import MAGIC
+    from gscodec.sceneio.foreign import Kind, kind_of
 
     if is_folder(path):
-        return _load_checkpoint(path, reading or Reading())
-    data = read_input(path, _may_be_scene)
-    if not data.startswith(MAGIC[:4]):  # the rest of it tells how a .gsz was damaged
+        return _load_folder(path, reading or Reading())
+    data = read_input(path, _may_be_scene(path))
+    if kind_of(data) is not Kind.GSZ:
         return _load_file(data, path, reading or Reading())
     with named(path):
         return LoadedScene(decode(data), len(data), (), {})
 
 
 def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:
-    """Reads a 3DGS .ply or a checkpoint folder; ``-`` is stdin.
+    """Reads a 3DGS .ply, a format of others, splats saved by torch, or a folder; ``-`` is stdin.
 
     Raises:
         InputError: It cannot be read.
-        SceneError: It is neither, or no complete scene of finite values.
+        SceneError: It is none of them, or no complete scene of finite values.
+        UsageError: A package that reads its format is not installed.
     """
     if is_folder(path):
-        return _load_checkpoint(path, reading)
-    return _load_file(read_input(path, _may_be_scene), path, reading)
+        return _load_folder(path, reading)
+    return _load_file(read_input(path, _may_be_scene(path)), path, reading)
 
 
-def _may_be_scene(head: bytes) -> bool:
+def _may_be_scene(path: str) -> Callable[[bytes], bool]:
     """Whether a file or a stream that starts so is worth reading to its end, if it has one."""
-    from gscodec.container.layout import MAGIC
+    from gscodec.interchange import format_of
+    from gscodec.sceneio.foreign import Kind, kind_of
     from gscodec.sceneio.header import may_be_ply
 
-    return head.startswith(MAGIC[:4]) or may_be_ply(head)
+    def may_be(head: bytes) -> bool:
+        kind = kind_of(head)
+        if kind is Kind.PLY:
+            return may_be_ply(head)
+        return kind in {Kind.GSZ, Kind.GZIP, Kind.SPZ, Kind.ZIP} or format_of(path) is not None
+
+    return may_be
 
 
 def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
@@ -140,18 +189,53 @@ def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
     return LoadedScene(loaded.scene, loaded.bytes, loaded.notes, loaded.meta)
 
 
-def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[Scene]:
-    from gscodec.sceneio import read_ply
-
-    read = read_ply(
-        data, drop_invalid=reading.drop_invalid, keep_extra=reading.keep_extra, name=path
-    )
+def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[GaussianScene]:
+    read = _read_gaussians(data, path, reading)
     name = None if path == STDIO else Path(path).name
     meta: dict[str, object] = {
         "source": _described(name, [data]),
         "conventions": read.conventions,
     }
     return LoadedScene(read.scene, len(data), read.notes, meta)
+
+
+def _read_gaussians(data: bytes, path: str, reading: Reading) -> ReadResult:
+    """By what the first bytes are; by the suffix where a format has no bytes of its own."""
+    from gscodec.checkpointio import is_archive, read_splats
+    from gscodec.cli.checkpoints import refuse_one_of_many
+    from gscodec.interchange import as_read, format_in, missing_package, read_foreign
+    from gscodec.sceneio import read_ply
+    from gscodec.sceneio.foreign import Kind, kind_of
+
+    drop_invalid = reading.drop_invalid
+    if kind_of(data) is Kind.ZIP and is_archive(data):
+        refuse_one_of_many(path)
+        splats = read_splats(data, path)
+        return as_read(*splats, drop_invalid=drop_invalid, name=path)
+    foreign = format_in(data, path)
+    if foreign is None:
+        return read_ply(
+            data, drop_invalid=drop_invalid, keep_extra=reading.keep_extra, name=path
+        )
+    if missing := missing_package(foreign):
+        raise UsageError(f"{printable(path)}: {missing}")
+    return read_foreign(data, foreign, drop_invalid=drop_invalid, name=path)
+
+
+def _load_folder(path: str, reading: Reading) -> LoadedScene[Scene]:
+    from gscodec.cli.checkpoints import gaussians_in, note_on_others, read_gaussians
+
+    name = gaussians_in(path)
+    if name is None:
+        return _load_checkpoint(path, reading)
+    data = read_gaussians(path, name, allow_outside=reading.allow_outside)
+    read = _read_gaussians(data, f"{path}: {name}", reading)
+    meta: dict[str, object] = {
+        "source": {**_described(Path(named_folder(path)).name, [data]), "files": [name]},
+        "conventions": read.conventions,
+    }
+    notes = (f"read {name}, the highest iteration", *read.notes, *note_on_others(path, [name]))
+    return LoadedScene(read.scene, len(data), notes, meta)
 
 
 def _load_checkpoint(path: str, reading: Reading) -> LoadedScene[Scene]:

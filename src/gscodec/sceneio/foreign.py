@@ -1,7 +1,8 @@
-"""Files that are often mistaken for a 3DGS .ply: each is refused by name, with what to do."""
+"""What a file is by its first bytes; and what is often mistaken for a 3DGS .ply, by name."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from gscodec.errors import SceneError
@@ -12,16 +13,46 @@ if TYPE_CHECKING:
 
 _CONVERT = "convert it to an uncompressed 3DGS .ply first, or encode the original scene"
 _TRAIN = "train a 3DGS scene from it first"
+_LEVELS = {"level", "extra_level"}
+_HEADER_BYTES = 1 << 16  # of a .ply, in which what it holds is looked for
+
+
+class Kind(Enum):
+    """What the first bytes of a file tell: its name, and what to do where a .ply is wanted."""
+
+    PLY = ("a .ply", "")
+    GSZ = ("a .gsz file", "it is encoded already; use 'gscodec decode'")
+    GZIP = ("an SPZ file or otherwise compressed with gzip", _CONVERT)
+    SPZ = ("an SPZ file", _CONVERT)
+    ZIP = ("an SOG file or otherwise a zip archive", _CONVERT)
+    OLD_TORCH = (
+        "torch's format from before version 1.6",
+        "load it and save it again with a newer torch",
+    )
+    LFS = ("a Git LFS pointer, not the file itself", "run 'git lfs pull'")
+    OTHER = ("of no known format", "")
+
+
 _MAGICS = {
-    b"\x89GSZ\r\n\x1a\n": ("a .gsz file", "it is encoded already; use 'gscodec decode'"),
-    b"\x1f\x8b": ("an SPZ file or otherwise compressed with gzip", _CONVERT),
-    b"NGSP": ("an SPZ file", _CONVERT),
-    b"PK\x03\x04": ("an SOG file or otherwise a zip archive", _CONVERT),
-    b"version https://git-lfs": (
-        "a Git LFS pointer, not the file itself",
-        "run 'git lfs pull'",
-    ),
+    b"ply": Kind.PLY,
+    b"\x89GSZ": Kind.GSZ,  # the rest of its magic number tells how it was damaged
+    b"\x1f\x8b": Kind.GZIP,
+    b"NGSP": Kind.SPZ,
+    b"PK\x03\x04": Kind.ZIP,
+    # Torch's magic number as a pickle.
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": Kind.OLD_TORCH,
+    b"version https://git-lfs": Kind.LFS,
 }
+
+
+def kind_of(data: bytes) -> Kind:
+    """What ``data``, a file or its beginning, is."""
+    return next((k for magic, k in _MAGICS.items() if data.startswith(magic)), Kind.OTHER)
+
+
+def names_in_header(data: bytes) -> bytes:
+    """The header of a .ply, or as much as is looked at; of ``data``, a file or its beginning."""
+    return data[:_HEADER_BYTES].partition(b"end_header")[0]
 
 
 def refuse_other_formats(data: bytes, name: str) -> None:
@@ -30,12 +61,26 @@ def refuse_other_formats(data: bytes, name: str) -> None:
     Raises:
         SceneError: ``data`` is not a .ply.
     """
-    for magic, (what, advice) in _MAGICS.items():
-        if data.startswith(magic):
-            raise SceneError(f"{name}: this is {what}; {advice}")
-    if not data.startswith(b"ply"):
+    kind = kind_of(data)
+    what, advice = kind.value
+    if kind not in {Kind.PLY, Kind.OTHER}:
+        raise SceneError(f"{name}: this is {what}; {advice}")
+    if kind is Kind.OTHER:
         found = f"{data[:8]!r}" if data else "an empty file"
         raise SceneError(f"{name}: found {found}, expected a .ply starting with b'ply'")
+
+
+def refuse_levels(properties: set[str], name: str) -> None:
+    """Refuses what Octree-GS and its relatives leave: a camera sees only some of the rows.
+
+    Raises:
+        SceneError: There are such levels, of Gaussians or of anchors.
+    """
+    if properties >= _LEVELS:
+        raise SceneError(
+            f"{name}: this is a scene of Octree-GS or a relative of it (found the properties "
+            f"{' and '.join(sorted(_LEVELS))}); levels of detail cannot be coded"
+        )
 
 
 def require_gaussians(ply: PlyData, name: str) -> PlyElement:
@@ -45,6 +90,7 @@ def require_gaussians(ply: PlyData, name: str) -> PlyElement:
         SceneError: The rows are not Gaussians, with what they seem to be.
     """
     properties = {p.name for p in ply["vertex"].properties} if "vertex" in ply else set()
+    refuse_levels(properties, name)
     missing = [p for p in REQUIRED if p not in properties]
     if not missing or missing == [FLAT]:
         return ply["vertex"]
