@@ -152,7 +152,7 @@ def interrupted(folder: Path, patch: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-@pytest.mark.parametrize("module", ["typer", "gscodec.cli.app", "numpy"])
+@pytest.mark.parametrize("module", ["contextlib", "typer", "gscodec.cli.app", "numpy"])
 def test_interrupt_while_loading(folder: Path, module: str) -> None:
     """Ctrl-C before the work begins: no traceback, exit code 130."""
     spy = (

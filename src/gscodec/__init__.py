@@ -14,10 +14,10 @@ loaded only inside `encode`.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from gscodec._version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, which takes long to load
 if TYPE_CHECKING:
     from gscodec.codec import Encoded, Inspection, decode, encode, encode_with_report, inspect
     from gscodec.errors import (

@@ -1,5 +1,8 @@
 """The command line: the only place with paths, printing and exit codes."""
 
-from gscodec.cli.start import main
+try:
+    from gscodec.cli.start import main
+except KeyboardInterrupt:  # before `signals` is there to catch it
+    raise SystemExit(130) from None
 
 __all__ = ["main"]
