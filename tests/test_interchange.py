@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import struct
 import sys
+import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -232,6 +234,50 @@ def test_spz_keeps_that_a_scene_is_antialiased(version: int) -> None:
         assert decode_spz(encode_spz(scene, version)).antialiased is antialiased
 
 
+@needing("sog")
+def test_sog_keeps_that_a_scene_is_antialiased() -> None:
+    for antialiased in (False, True):
+        scene = replace(scene_within("sog", 1, 20), antialiased=antialiased)
+        data, _ = write_foreign(scene, BY_NAME["sog"])
+        assert len(foreign_files.read_sog(data)) == 20
+        read = read_foreign(data, BY_NAME["sog"])
+        assert read.scene.antialiased is antialiased
+        assert ("antialiased" in read.conventions) == antialiased
+
+
+@needing("sog")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"version": 2', b'"version": 1', "found version 1, expected 2"),
+        (b'"count": 60', b'"count": 90', "pictures of means are too few or too small for 90"),
+        (b'"count": 60', b'"count": -1', "found -1 Gaussians"),
+        (b'"bands": 1', b'"bands": 3', "found a palette 192 wide for SH of degree 3"),
+        (b'"bands": 1', b'"bands": 9', "for SH of degree 9"),
+        (b'"count": 1024', b'"count": 9999', "pictures of shN are too small"),
+        (b'"maxs": [', b'"maxs": [0,', "tables have other lengths"),
+        (b'"scales.webp"', b'"nothing.webp"', "nothing.webp"),
+        (b'"quats": {', b'"quat_": {', "quats"),
+        (b'"meta', b'"meta', "checksum"),
+    ],
+)
+def test_sogs_that_would_end_the_process_are_refused(
+    old: bytes, new: bytes, message: str
+) -> None:
+    data, _ = write_foreign(scene_within("sog", 1, 60), BY_NAME["sog"])
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(out, "w") as changed:
+        for name in archive.namelist():
+            member = archive.read(name)
+            assert name != "meta.json" or old in member or message == "checksum"
+            changed.writestr(name, member.replace(old, new) if name == "meta.json" else member)
+    hostile = out.getvalue()
+    if message == "checksum":
+        hostile = hostile[:50] + bytes([hostile[50] ^ 1]) + hostile[51:]
+    with pytest.raises(SceneError, match=message):
+        read_foreign(hostile, BY_NAME["sog"])
+
+
 @pytest.mark.parametrize("name", cases(list(READERS)))
 def test_quaternions_need_not_be_normalised(name: str) -> None:
     scene = scene_within(name, 0)
@@ -254,7 +300,7 @@ def test_what_a_format_loses_is_said(name: str) -> None:
     known = BY_NAME[name]
     text = "\n".join(write_foreign(scene, known)[1])
     assert "left out 1 extra vertex property: label" in text
-    assert ("antialiased" in text) == (name != "spz")
+    assert ("antialiased" in text) == (name not in {"spz", "sog"})
     assert "positions were doubles" in text
     assert "clamped scales of 3 Gaussians" in text
     assert ("clamped colours of 4 Gaussians" in text) == np.isfinite(known.color)

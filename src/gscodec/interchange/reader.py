@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from gscodec.interchange.compressed import decode_compressed_ply
 from gscodec.interchange.forge import read_forged
-from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SPZ, Format
+from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SOG, SPZ, Format
 from gscodec.interchange.ksplat import decode_ksplat
+from gscodec.interchange.sog import decode_sog
 from gscodec.interchange.spz import decode_spz
 from gscodec.sceneio import ReadResult, read_ply, write_ply
 
@@ -21,6 +22,7 @@ _DECODERS: dict[Format, Callable[[bytes, str], GaussianScene]] = {
     SPZ: decode_spz,
     KSPLAT: decode_ksplat,
     COMPRESSED_PLY: decode_compressed_ply,
+    SOG: decode_sog,
 }
 _TURNED = (
     "turned from the axes of SPZ (right, up, back) to those of a .ply (right, down, front)"

@@ -10,8 +10,9 @@ import numpy as np
 from gscodec.errors import CannotCodeError
 from gscodec.interchange.compressed import encode_compressed_ply
 from gscodec.interchange.forge import write_forged
-from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SPZ, Format
+from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SOG, SPZ, Format
 from gscodec.interchange.ksplat import encode_ksplat
+from gscodec.interchange.sog import encode_sog
 from gscodec.interchange.spz import encode_spz, normalised
 from gscodec.scene import sh_rest_count
 from gscodec.sceneio.columns import counted
@@ -28,6 +29,7 @@ _ENCODERS: dict[Format, Callable[[GaussianScene], bytes]] = {
     SPZ: encode_spz,
     KSPLAT: encode_ksplat,
     COMPRESSED_PLY: encode_compressed_ply,
+    SOG: encode_sog,
 }
 
 
@@ -58,7 +60,7 @@ def _fitted(scene: GaussianScene, wanted: Format) -> tuple[GaussianScene, tuple[
             f"left out SH above degree {wanted.degree}, found degree {scene.sh_degree}; "
             f"{wanted.suffix} holds no more"
         )
-    if scene.antialiased and wanted is not SPZ:
+    if scene.antialiased and wanted not in {SPZ, SOG}:
         notes.append(f"left out that it is antialiased; {wanted.suffix} cannot say so")
     means = scene.means
     if scene.origin is not None:
