@@ -310,6 +310,18 @@ def test_what_a_format_loses_is_said(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", cases(list(READERS)))
+def test_a_scene_far_from_zero_keeps_its_details(name: str) -> None:
+    scene = scene_within(name, 0, 20)
+    local, _ = write_foreign(scene, BY_NAME[name])
+    data, notes = write_foreign(replace(scene, origin=(4.5e5, 5.4e6, 3e2)), BY_NAME[name])
+    assert data == local
+    assert any("are relative to 450000.0, 5400000.0, 300.0 now" in note for note in notes)
+    shifted, notes = write_foreign(replace(scene, origin=(1.0, 0.0, 0.0)), BY_NAME[name])
+    assert shifted != local
+    assert any("holds floats at most" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", cases(list(READERS)))
 def test_infinite_opacities_and_flat_axes_stay_what_they_look_like(name: str) -> None:
     scene = scene_within(name, 0, 20)
     opacity = scene.opacity_logits.copy()

@@ -31,6 +31,8 @@ _ENCODERS: dict[Format, Callable[[GaussianScene], bytes]] = {
     COMPRESSED_PLY: encode_compressed_ply,
     SOG: encode_sog,
 }
+# Sizes of a scene that it may be from zero: floats keep a millionth of it there.
+_NEAR = 16
 
 
 def write_foreign(scene: GaussianScene, wanted: Format) -> tuple[bytes, tuple[str, ...]]:
@@ -62,14 +64,10 @@ def _fitted(scene: GaussianScene, wanted: Format) -> tuple[GaussianScene, tuple[
         )
     if scene.antialiased and wanted not in {SPZ, SOG}:
         notes.append(f"left out that it is antialiased; {wanted.suffix} cannot say so")
-    means = scene.means
-    if scene.origin is not None:
-        means = (scene.means.astype(np.float64) + scene.origin).astype(np.float32)
-        notes.append(f"positions were doubles; {wanted.suffix} holds floats at most")
     sh = scene.sh_rest[:, : sh_rest_count(min(scene.sh_degree, wanted.degree))]
     fitted = replace(
         scene,
-        means=means,
+        means=_floats(scene, wanted, notes),
         # Infinity is not for everyone; the sigmoid of this is 0 or 1 in 8 bits.
         opacity_logits=np.clip(scene.opacity_logits, -_CERTAIN, _CERTAIN),
         log_scales=_clamped(scene.log_scales, wanted.log_scale, "scales", notes),
@@ -80,6 +78,25 @@ def _fitted(scene: GaussianScene, wanted: Format) -> tuple[GaussianScene, tuple[
         origin=None,
     )
     return fitted, tuple(notes)
+
+
+def _floats(scene: GaussianScene, wanted: Format, notes: list[str]) -> NDArray[np.float32]:
+    """Positions without an origin, and a note on it where there is one.
+
+    Floats cannot hold the details of a scene that is far from zero: it is moved to zero then.
+    """
+    if scene.origin is None:
+        return scene.means
+    largest = np.abs(scene.means).max(initial=0, where=np.isfinite(scene.means))
+    if np.abs(scene.origin).max() > _NEAR * largest:
+        x, y, z = scene.origin
+        notes.append(
+            f"positions were doubles, and are relative to {x!r}, {y!r}, {z!r} now, which "
+            f"{wanted.suffix} cannot say"
+        )
+        return scene.means
+    notes.append(f"positions were doubles; {wanted.suffix} holds floats at most")
+    return scene.relative_to(None).means
 
 
 def _clamped(
