@@ -147,3 +147,16 @@ def test_small_scenes_are_coded_as_well_as_others() -> None:
         pairs = [(render(scene, c), render(found, c)) for c in cameras(size)]
         ratios.append(np.mean([psnr(*pair) for pair in pairs]))
     assert ratios[1] == pytest.approx(ratios[0], abs=1)
+
+
+def test_few_gaussians_are_learned_in_fewer_iterations() -> None:
+    """One of them took as long as a whole scene."""
+    pytest.importorskip("torch")
+    from gscodec.fit.hac import ITERATIONS, settings
+
+    def taken(count: int) -> int:
+        return settings(count, 1.0, seed=0, device="cpu", threads=1).iterations
+
+    assert taken(1) < ITERATIONS / 10
+    assert taken(64) == ITERATIONS / 2
+    assert taken(128) == taken(10**6) == ITERATIONS

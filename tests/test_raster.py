@@ -759,6 +759,33 @@ def test_gsplat_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         rasterization(**given)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGB+D", "RGB+ED", "D"])
+def test_backgrounds_are_blended_behind_what_gsplat_draws(
+    monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    """Packed, its release takes none: here it is played by the kernels, without backgrounds."""
+
+    class OnCuda(torch.Tensor):
+        is_cuda = True
+
+    def gsplat(means: Tensor, *others: Any, packed: bool, **options: Any) -> Any:
+        assert packed
+        assert options.get("backgrounds") is None
+        plain = means.as_subclass(torch.Tensor)
+        image, alphas, _ = rasterization(plain, *others, **options, backend="numba")
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return image, alphas, {"camera_ids": nothing, "gaussian_ids": nothing}
+
+    played = SimpleNamespace(__version__="1.5.3", rasterization=gsplat)
+    monkeypatch.setitem(sys.modules, "gsplat", played)
+    given = CASES["SH 3"]
+    singles = given.tensors()
+    wanted = draw(given, singles, render_mode=mode)
+    means = singles[0].detach().as_subclass(OnCuda)
+    found = draw(given, (means, *singles[1:]), render_mode=mode, backend="gsplat")
+    assert torch.allclose(found[0].as_subclass(torch.Tensor), wanted[0], atol=1e-6)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["SH 3", "colours", "opaque", "antialiased", "17 x 31"])
 def test_gsplat_draws_the_same(name: str) -> None:

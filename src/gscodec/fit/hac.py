@@ -51,6 +51,9 @@ _PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent d
 _PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
 _SEEN: Recent[Seen] = Recent()
 ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
+# Fewer Gaussians than `_FEW` are learned in a share of them, as if there were `_FEWEST` at least:
+# each is still looked at many thousand times.
+_FEW, _FEWEST = 128, 8
 
 
 def price(lam: float, count: int) -> float:
@@ -307,6 +310,7 @@ def settings(
     """How to train the model of ``count`` primitives, in ``share`` of the usual iterations."""
     from gscodec.fit.context import Settings
 
+    share *= min(1.0, max(count, _FEWEST) / _FEW)
     iterations = max(2, round(share * ITERATIONS))
     return Settings(
         iterations, _hidden(count), _levels(count), seed, on_device(device), threads

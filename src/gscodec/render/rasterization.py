@@ -108,6 +108,7 @@ def rasterization(
         return _by_gsplat(
             (*tensors, viewmats, Ks, width, height),
             max_alpha,
+            backgrounds,
             near_plane=near_plane,
             far_plane=far_plane,
             radius_clip=radius_clip,
@@ -115,7 +116,6 @@ def rasterization(
             sh_degree=sh_degree,
             packed=packed,
             tile_size=tile_size,
-            backgrounds=backgrounds,
             render_mode=render_mode,
             rasterize_mode=rasterize_mode,
         )
@@ -192,7 +192,10 @@ def _camera(viewmat: Tensor, intrinsics: Tensor, width: int, height: int) -> Cam
 
 
 def _by_gsplat(
-    arguments: tuple[Any, ...], max_alpha: float, **options: Any
+    arguments: tuple[Any, ...],
+    max_alpha: float,
+    backgrounds: Tensor | None,
+    **options: Any,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     try:
         import gsplat
@@ -209,6 +212,11 @@ def _by_gsplat(
     if not means.is_cuda:
         raise UsageError(f"backend gsplat: found means on {means.device}, expected on cuda")
     image, alphas, meta = gsplat.rasterization(*arguments, **options)
+    if backgrounds is not None and "RGB" in options["render_mode"]:
+        # Not left to gsplat, which refuses them with packed=True.
+        behind = (1 - alphas) * backgrounds[:, None, None]
+        colors = backgrounds.shape[-1]
+        image = torch.cat([image[..., :colors] + behind, image[..., colors:]], dim=-1)
     if options["packed"]:
         size = (len(viewmats), len(means))
         drawn = torch.zeros(size, dtype=torch.bool, device=means.device)
