@@ -142,17 +142,18 @@ class Record:
             self._refuse(key, f"a list of {size} finite numbers")
         return np.array(numbers)
 
-    def matrix(self, key: str, size: int) -> NDArray[np.float64]:
-        """A list of ``size`` rows of ``size`` finite numbers, (size, size).
+    def matrix(self, key: str, size: int, rows: int | None = None) -> NDArray[np.float64]:
+        """A list of ``size`` or ``rows`` rows of ``size`` finite numbers, (rows, size).
 
         Raises:
             SceneError: There is none.
         """
         value = self.values.get(key)
-        rows = [_as_numbers(row, size) for row in value] if isinstance(value, list) else []
-        numbers = [row for row in rows if row is not None]
-        if not len(rows) == len(numbers) == size:
-            self._refuse(key, f"{size} rows of {size} finite numbers")
+        wanted = size if rows is None else rows
+        found = [_as_numbers(row, size) for row in value] if isinstance(value, list) else []
+        numbers = [row for row in found if row is not None]
+        if not len(found) == len(numbers) == wanted:
+            self._refuse(key, f"{wanted} rows of {size} finite numbers")
         return np.array(numbers)
 
     def _refuse(self, key: str, expected: str) -> NoReturn:

@@ -18,7 +18,13 @@ from gscodec.cli.cameras import cameras
 from gscodec.cli.commands import Command, Commands
 from gscodec.cli.compare import compare
 from gscodec.cli.decoding import decode
-from gscodec.cli.effort import StateFile, parse_bytes, parse_seconds, target_views
+from gscodec.cli.effort import (
+    StateFile,
+    check_method_looks,
+    parse_bytes,
+    parse_seconds,
+    target_views,
+)
 from gscodec.cli.files import (
     check_output,
     named,
@@ -27,9 +33,11 @@ from gscodec.cli.files import (
     write_output,
     write_stdout,
 )
+from gscodec.cli.fitting import fitted, tell
 from gscodec.cli.options import (
     AllowOutside,
     Effort,
+    ForceViews,
     Iterations,
     Json,
     Output,
@@ -51,6 +59,7 @@ from gscodec.cli.scenes import (
     suffix_of,
 )
 from gscodec.cli.session import Session, limit_threads
+from gscodec.cli.views import read_views
 from gscodec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -214,6 +223,7 @@ def encode(
         ),
     ] = False,
     allow_outside: AllowOutside = False,
+    force_views: ForceViews = False,
     overwrite: Overwrite = False,
     no_verify: Annotated[
         bool,
@@ -268,8 +278,10 @@ def encode(
         raise UsageError("--resume: only effort high has it")
     # Anchors have no state to go on from.
     state = StateFile(target, resume=resume) if effort == "high" and not anchors else None
+    found = None
     if views is not None:
-        given["views"] = target_views(method, views, images, allow_outside=allow_outside)
+        check_method_looks(method)
+        found = read_views(views, images, allow_outside=allow_outside)
     elif images is not None:
         raise UsageError("--images: needs --views")
     if state is not None:
@@ -282,6 +294,11 @@ def encode(
         session.progress("read")
         with redirect_stdout(sys.stderr):
             read = load_source(source, Reading(drop_invalid, keep_extra, space, allow_outside))
+            if found is not None:
+                session.progress("views")
+                found = fitted(found, read.scene, source, force=force_views)
+                tell(found.notes, quiet=quiet)
+                given["views"] = target_views(found)
             encoded = encode_with_report(
                 read.scene,
                 method,

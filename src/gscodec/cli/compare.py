@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
-from gscodec.cli.options import MOST_VIEWS, AllowOutside, Overwrite, Quiet
+from gscodec.cli.fitting import fitted
+from gscodec.cli.options import MOST_VIEWS, AllowOutside, ForceViews, Overwrite, Quiet
 from gscodec.cli.scenes import LoadedScene, Reading, load_scene
 from gscodec.cli.session import Session
 from gscodec.cli.views import ChosenViews, choose_views
@@ -101,6 +102,7 @@ def compare(
         ),
     ] = None,
     allow_outside: AllowOutside = False,
+    force_views: ForceViews = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
@@ -123,7 +125,16 @@ def compare(
         second = _beside(second, first)
         session.progress("cameras")
         scenes = (first.scene, second.scene)
-        chosen = choose_views(scenes, views, images, max_views, allow_outside=allow_outside)
+        chosen = choose_views(
+            scenes,
+            views,
+            images,
+            max_views,
+            fit=lambda found: fitted(
+                found, first.scene, a, force=force_views, background=colour
+            ),
+            allow_outside=allow_outside,
+        )
         pictures = compare_pictures(
             first.scene,
             second.scene,

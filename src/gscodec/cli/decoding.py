@@ -23,18 +23,20 @@ from gscodec.cli.files import (
     read_coded,
     write_output,
 )
-from gscodec.cli.options import AllowOutside, Json, Overwrite, Quiet, Threads
+from gscodec.cli.fitting import fitted, tell
+from gscodec.cli.options import AllowOutside, ForceViews, Json, Overwrite, Quiet, Threads
 from gscodec.cli.originals import may_overwrite
 from gscodec.cli.outcome import Run, Sizes
 from gscodec.cli.session import Session, limit_threads
+from gscodec.cli.views import read_views
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gscodec.anchors import AnchorScene
-    from gscodec.camera import Camera
+    from gscodec.cli.views import Views
     from gscodec.container import Inspection
     from gscodec.fit.bake import Baked
     from gscodec.payload import SceneKind
@@ -80,6 +82,7 @@ def decode(
         ),
     ] = None,
     allow_outside: AllowOutside = False,
+    force_views: ForceViews = False,
     overwrite: Overwrite = False,
     replace_source: Annotated[
         bool,
@@ -116,13 +119,18 @@ def decode(
             target, inspection.meta, overwrite=overwrite, replace_source=replace_source
         )
         _check_target(source, target, header.kind, bake=bake, overwrite=overwrite)
-        cameras = _cameras(views, images, allow_outside=allow_outside, quiet=quiet)
+        found = None
+        if views is not None:  # before the work, as far as that can be
+            found = read_views(views, images, allow_outside=allow_outside)
         with redirect_stdout(sys.stderr):
             with named(source):
                 session.progress("decode")
                 scene = decode_bytes(data, session.progress, threads)
             if bake and isinstance(scene, AnchorScene):
-                baked = _bake(source, scene, cameras, session.progress)
+                if found is not None:
+                    found = fitted(found, scene, source, force=force_views)
+                    tell(found.notes, quiet=quiet)
+                baked = _bake(source, scene, found, session.progress)
                 scene = baked.scene
             if isinstance(scene, AnchorScene):
                 result: bytes | dict[str, bytes] = write_checkpoint(scene)
@@ -254,31 +262,17 @@ def _check_target(
         check_folder(target, overwrite=overwrite)
 
 
-def _cameras(
-    views: str | None, images: str | None, *, allow_outside: bool, quiet: bool
-) -> Sequence[Camera]:
-    """Those to bake with; none stands for virtual ones."""
-    if views is None:
-        return ()
-    from gscodec.cli.views import read_views
-
-    found = read_views(views, images, allow_outside=allow_outside)
-    if not quiet:
-        sys.stderr.writelines(f"gscodec: {note}\n" for note in found.notes)
-    return found.cameras
-
-
 def _bake(
     source: str,
     scene: AnchorScene,
-    cameras: Sequence[Camera],
+    views: Views | None,
     progress: Callable[[str, float], None],
 ) -> Baked:
     from gscodec.comparison import require_finite
     from gscodec.fit.bake import bake
 
     require_finite(scene, source)
-    return bake(scene, cameras, progress=progress)
+    return bake(scene, views.cameras if views else (), progress=progress)
 
 
 def _told(baked: Baked) -> tuple[tuple[str, ...], dict[str, object]]:

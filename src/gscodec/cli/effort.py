@@ -16,6 +16,7 @@ from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
+    from gscodec.cli.views import Views
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9}
@@ -46,21 +47,25 @@ def _number(text: str, units: dict[str, float] | dict[str, int], flag: str, wish
     return value
 
 
-def target_views(
-    method: str, path: str, images: str | None, *, allow_outside: bool = False
-) -> TargetViews:
-    """The cameras at ``path``, and their photographs where all of them have one."""
-    import numpy as np
+def check_method_looks(method: str) -> None:
+    """Refuses views for a method that does not look at the scene.
 
+    Raises:
+        UsageError: ``method`` has no views.
+    """
     from gscodec import methods
-    from gscodec.camera import TargetViews
-    from gscodec.cli.views import read_photograph, read_views
 
     if "views" not in methods.by_name(method).Options.__dataclass_fields__:
         raise UsageError(f"--views: method {method} has no such option")
-    views = read_views(path, images, allow_outside=allow_outside)
-    for note in views.notes:
-        sys.stderr.write(f"gscodec: {note}\n")
+
+
+def target_views(views: Views) -> TargetViews:
+    """The cameras, and their photographs where all of them have one."""
+    import numpy as np
+
+    from gscodec.camera import TargetViews
+    from gscodec.cli.views import read_photograph
+
     if not views.has_photographs:
         return TargetViews(tuple(views.cameras))
     pictures = (

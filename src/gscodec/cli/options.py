@@ -26,6 +26,13 @@ AllowOutside: TypeAlias = Annotated[
         "out of their folder.",
     ),
 ]
+ForceViews: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--force-views",
+        help="Go on with views that do not fit the scene, as if in another space; else refused.",
+    ),
+]
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, max=1024, help="CPU threads; default: all."),

@@ -20,10 +20,12 @@ from gscodec.cli.files import (
     write_output,
     write_stdout,
 )
+from gscodec.cli.fitting import fitted
 from gscodec.cli.options import (
     MOST_VIEWS,
     AllowOutside,
     Effort,
+    ForceViews,
     Iterations,
     Json,
     Output,
@@ -102,6 +104,7 @@ def rd(
         str | None, typer.Option("--csv", metavar="PATH", help="Write the points as CSV too.")
     ] = None,
     allow_outside: AllowOutside = False,
+    force_views: ForceViews = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -127,7 +130,14 @@ def rd(
         loaded = load_gaussians(source)
         scene = loaded.scene
         session.progress("cameras")
-        chosen = choose_views((scene,), views, images, max_views, allow_outside=allow_outside)
+        chosen = choose_views(
+            (scene,),
+            views,
+            images,
+            max_views,
+            fit=lambda found: fitted(found, scene, source, force=force_views),
+            allow_outside=allow_outside,
+        )
         cameras = chosen.cameras
         measured = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
         result = RdResult(

@@ -17,7 +17,7 @@ from gscodec.errors import InputError, SceneError, UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
@@ -34,6 +34,7 @@ class Views:
     """Cameras and their photographs.
 
     Attributes:
+        root: The folder of the data set.
         source: The camera file, or the folder of the COLMAP model.
         cameras: In the order of the file, COLMAP's by name; each has the size of its
             photograph.
@@ -41,6 +42,7 @@ class Views:
         notes: One line for each thing that was changed, left out or not found.
     """
 
+    root: Path
     source: Path
     cameras: tuple[Camera, ...]
     photographs: Mapping[str, Path]
@@ -107,7 +109,7 @@ def read_views(path: str, images: str | None = None, *, allow_outside: bool = Fa
             f"{printable(cameras[0].image) or 'one without a name'})"
         )
     cameras, resized = _resized(cameras, found)
-    views = Views(data.source, cameras, found, (*data.notes(), *notes, *resized))
+    views = Views(data.root, data.source, cameras, found, (*data.notes(), *notes, *resized))
     missed = not views.has_photographs and any(camera.image for camera in cameras)
     return replace(views, notes=(*views.notes, views.missing)) if missed else views
 
@@ -146,6 +148,7 @@ def choose_views(
     images: str | None,
     most: int | None,
     *,
+    fit: Callable[[Views], Views],
     allow_outside: bool = False,
 ) -> ChosenViews:
     """At most ``most`` cameras of a data set, or as many virtual ones.
@@ -156,16 +159,17 @@ def choose_views(
         path: As for `read_views`, None for virtual cameras.
         images: As for `read_views`; if given, only cameras with photographs are chosen.
         most: None for all, or 24 virtual ones.
+        fit: Brings the views of a data set into the space of the scenes, or refuses them.
         allow_outside: As for `read_views`.
 
     Raises:
-        The errors of `read_views`.
+        The errors of `read_views` and of ``fit``.
     """
     if path is None:
         return _virtual_views(scenes, most or _VIRTUAL_VIEWS)
     from gscodec.camera import spread
 
-    found = read_views(path, images, allow_outside=allow_outside)
+    found = fit(read_views(path, images, allow_outside=allow_outside))
     cameras: Sequence[Camera] = found.cameras
     if images is not None:
         cameras = [c for c in cameras if c.image in found.photographs]
