@@ -17,7 +17,7 @@ import numpy as np
 
 from gscodec.checkpointio.pickles import STORAGE_ITEM_BYTES, Value, parse_pickle
 from gscodec.errors import SceneError
-from gscodec.sceneio.foreign import Kind, kind_of, refuse_other_formats
+from gscodec.sceneio.foreign import ZIP_DAMAGE, Kind, kind_of, refuse_other_formats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,15 +34,6 @@ _FLOATS = {
     "torch.DoubleStorage": "<f8",
 }
 _BFLOAT16 = "torch.BFloat16Storage"
-# What zipfile raises on damaged archives.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    OverflowError,
-)
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def is_archive(data: bytes) -> bool:
     """Whether a zip archive is one of torch, damaged or not."""
     try:
         names = zipfile.ZipFile(BytesIO(data)).namelist()
-    except _DAMAGE:
+    except ZIP_DAMAGE:
         return b"/data.pkl" in data
     return any(map(_PICKLE.fullmatch, names))
 
@@ -118,7 +109,7 @@ def open_archive(data: bytes, name: str) -> Archive:
         raise SceneError(f"{name}: found {found}, expected a zip archive as torch writes it")
     try:
         zipped = zipfile.ZipFile(BytesIO(data))
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise SceneError(f"{name}: damaged or truncated archive: {_line(error)}") from error
     _check_members(zipped, len(data), name)
     pickles = [n for n in zipped.namelist() if _PICKLE.fullmatch(n)]
@@ -165,7 +156,7 @@ def _read_member(zipped: zipfile.ZipFile, member: str, name: str) -> bytes:
         raise SceneError(f"{name}: member {member[:80]!a} is compressed, expected it stored")
     try:
         return zipped.read(info)
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise SceneError(f"{name}: damaged or truncated archive: {_line(error)}") from error
 
 

@@ -18,6 +18,7 @@ from gscodec.errors import SceneError
 from gscodec.interchange.forge import read_forged, write_forged
 from gscodec.interchange.formats import SOG
 from gscodec.scene import sh_rest_count
+from gscodec.sceneio.foreign import ZIP_DAMAGE
 
 if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
@@ -27,18 +28,8 @@ _FILES = {"means": 2, "scales": 1, "quats": 1, "sh0": 1}
 _CODEBOOK = 256
 _PER_ROW = 64  # rows of the palette in a row of its picture
 _META = "meta.json"
-# What zipfile and json raise on damaged files, and what looking at odd values does.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    OverflowError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
+# What looking at odd values raises too.
+_DAMAGE = (*ZIP_DAMAGE, LookupError, TypeError, AttributeError)
 
 
 def decode_sog(data: bytes, name: str) -> GaussianScene:

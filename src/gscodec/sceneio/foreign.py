@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 
 _CONVERT = "convert it to an uncompressed 3DGS .ply first, or encode the original scene"
 _TRAIN = "train a 3DGS scene from it first"
+# What zipfile raises on damaged archives.
+ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OverflowError,
+)
 _LEVELS = {"level", "extra_level"}
 _HEADER_BYTES = 1 << 16  # of a .ply, in which what it holds is looked for
 
