@@ -472,7 +472,7 @@ def test_networks_with_other_layers_are_refused() -> None:
     """A trace says its layers; another activation would render something else."""
     torch = pytest.importorskip("torch")
     assert torch
-    from gscodec.fit.traces import trace_network
+    from gscodec.checkpointio.traces import trace_network
 
     odd = trace_network(SCENE.networks.opacity, "Sigmoid")
     message = refusal_of(odd)

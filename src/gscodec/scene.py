@@ -25,6 +25,11 @@ def sh_rest_count(degree: int) -> int:
     return (degree + 1) ** 2 - 1
 
 
+def sh_band(degree: int) -> slice:
+    """Which of these coefficients are of ``degree``, 1 to 3."""
+    return slice(sh_rest_count(degree - 1), sh_rest_count(degree))
+
+
 def is_value(attribute: str, array: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which numbers of an array of a scene, given with its name, mean something.
 

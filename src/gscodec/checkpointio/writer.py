@@ -106,7 +106,7 @@ def _weights(network: Perceptron) -> dict[str, NDArray[np.float32]]:
 
 
 def _traces(networks: RenderingNetworks) -> dict[str, bytes]:
-    from gscodec.fit.traces import trace_embedding, trace_network
+    from gscodec.checkpointio.traces import trace_embedding, trace_network
 
     files = {
         network_file(name): trace_network(network, ACTIVATIONS[name])

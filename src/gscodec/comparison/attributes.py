@@ -9,7 +9,7 @@ import numpy as np
 from gscodec.comparison.matching import match
 from gscodec.comparison.shapes import covariance_errors, opacities
 from gscodec.report.compare_result import AttributeErrors, Deviation, MatchedBy
-from gscodec.scene import sh_rest_count
+from gscodec.scene import sh_band
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,5 +62,5 @@ def _coefficients(scene: GaussianScene, degree: int) -> Floats:
     """(N, 2 degree + 1, 3): those of one degree, zero where the scene has no such degree."""
     if scene.sh_degree < degree:
         return np.zeros((len(scene), 2 * degree + 1, 3))
-    band = slice(sh_rest_count(degree - 1), sh_rest_count(degree))
+    band = sh_band(degree)
     return scene.sh_rest[:, band].astype(np.float64)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from gscodec.colours import YUV_TO_RGB
 from gscodec.render.neural import in_picture
 from gscodec.render.neural_torch import neural, tensors_of
 from gscodec.render.rasterization import GSPLAT_MAX_ALPHA, rasterization
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from gscodec.camera import Camera
     from gscodec.render.splat import Conventions
 
-# Y, U, V to R, G, B.
-_TO_RGB = torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 2.0], [1.0, -1.0, -1.0]]).T
+_TO_RGB = torch.tensor(YUV_TO_RGB).T
 
 
 class Drawn(NamedTuple):

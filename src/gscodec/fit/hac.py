@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gscodec.coding import Family
+from gscodec.colours import to_rgb, to_yuv
 from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
 from gscodec.fit.recent import Recent, key_of
 from gscodec.fit.sensitivity import (
@@ -27,6 +28,7 @@ from gscodec.geometry.rotation import (
     to_twist_swing,
 )
 from gscodec.intnet.hashgrid import Box, Level
+from gscodec.scene import sh_band
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,8 +97,8 @@ class Source:
             scales.astype(np.float64), scene.quats.astype(np.float64)
         )
         disc = is_disc(sorted_scales)
-        colours = _to_yuv(scene.sh_dc.astype(np.float64))
-        rest = _to_yuv(scene.sh_rest.astype(np.float64))
+        colours = to_yuv(scene.sh_dc.astype(np.float64))
+        rest = to_yuv(scene.sh_rest.astype(np.float64))
         columns = [
             opacity.astype(np.float64)[:, None],
             sorted_scales,
@@ -104,7 +106,7 @@ class Source:
             colours,
         ]
         for degree in range(1, scene.sh_degree + 1):
-            band = rest[:, degree**2 - 1 : (degree + 1) ** 2 - 1]
+            band = rest[:, sh_band(degree)]
             columns += [band[..., 0], np.concatenate([band[..., 1], band[..., 2]], axis=1)]
         means = scene.means.astype(np.float64)
         return cls(
@@ -172,12 +174,6 @@ def _changes(scene: GaussianScene) -> list[str]:
     return notes
 
 
-def _to_yuv(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(..., 3) R, G, B to Y, U, V; inverse of R = Y + U - V, G = Y + 2 V, B = Y - U - V."""
-    r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    return np.stack([(r + g + b) / 3, (r - b) / 2, (2 * g - r - b) / 6], axis=-1)
-
-
 def to_scene(
     columns: Sequence[NDArray[np.float64]], scene: GaussianScene, disc: NDArray[np.bool_]
 ) -> GaussianScene:
@@ -190,20 +186,15 @@ def to_scene(
         luma, chroma = columns[2 + 2 * degree], columns[3 + 2 * degree]
         n = luma.shape[1]
         yuv = np.stack([luma, chroma[:, :n], chroma[:, n:]], axis=2)
-        rest[:, degree**2 - 1 : (degree + 1) ** 2 - 1] = _to_rgb(yuv)
+        rest[:, sh_band(degree)] = to_rgb(yuv)
     return replace(
         scene,
         opacity_logits=columns[0][:, 0].astype(np.float32),
         log_scales=columns[1].astype(np.float32),
         quats=from_twist_swing(columns[2], disc),
-        sh_dc=_to_rgb(columns[3]).astype(np.float32),
+        sh_dc=to_rgb(columns[3]),
         sh_rest=rest,
     )
-
-
-def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float64]:
-    y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
-    return np.stack([y + u - v, y + 2 * v, y - u - v], axis=-1)
 
 
 def seen_before(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from gscodec.colours import to_rgb
 from gscodec.geometry.rotation import from_twist_swing, is_disc
 from gscodec.intnet.context import DecisionModel, Group, GroupModel
 from gscodec.payload import Attribute
@@ -137,13 +138,13 @@ def arrays(
         luma, chroma = real[2 + 2 * degree], real[3 + 2 * degree]
         width = luma.shape[1]
         yuv = np.stack([luma, chroma[:, :width], chroma[:, width:]], axis=2)
-        rest[:, start : start + width] = _to_rgb(yuv)
+        rest[:, start : start + width] = to_rgb(yuv)
         start += width
     return {
         "opacity_logits": real[0][:, 0].astype(np.float32),
         "log_scales": real[1].astype(np.float32),
         "quats": from_twist_swing(real[2], is_disc(values[1])),
-        "sh_dc": _to_rgb(real[3]),
+        "sh_dc": to_rgb(real[3]),
         "sh_rest": rest,
     }
 
@@ -180,16 +181,6 @@ def gaussian_scene(
 def floats(values: NDArray[np.signedinteger], model: GroupModel) -> NDArray[np.float64]:
     """Quanta as float64: exact, values are below 2**53."""
     return np.ldexp(values.astype(np.float64), -model.fraction_bits)
-
-
-def _to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(..., 3) Y, U, V to R, G, B."""
-    y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
-    rgb: NDArray[np.float32] = np.empty(yuv.shape, dtype=np.float32)
-    rgb[..., 0] = (y + u) - v
-    rgb[..., 1] = y + 2 * v
-    rgb[..., 2] = (y - u) - v
-    return rgb
 
 
 def blocks(count: int, size: int) -> list[slice]:
