@@ -61,8 +61,8 @@ bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchm
 	$(BIN)/python tests/benchmarks/high.py
 	$(BIN)/python tests/benchmarks/scaffold.py
 
-fuzz: $(READY) ## Throw damaged files at the decoder
-	$(BIN)/python tests/fuzz.py --count 10000 --seed 0
+fuzz: $(READY) ## Throw damaged and hostile files at the decoder
+	$(BIN)/python tests/fuzz.py --count 20000 --seed 0
 
 portability: $(READY) ## Decode the vectors under other releases of numpy and without constriction
 	$(BIN)/python tests/portability.py

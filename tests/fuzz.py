@@ -1,10 +1,12 @@
 """Seeded fuzzer of the decoder: any bytes give a clean error or a scene that was encoded.
 
-    python tests/fuzz.py --count 10000 --seed 0 [FILE.gsz ...]
+    python tests/fuzz.py --count 20000 --seed 0 [FILE.gsz ...]
 
-Mutation ``i`` of a run depends on seed + i only: ``--seed NUMBER --count 1`` repeats one.
-Without files it takes small scenes in method raw, and the coarse vectors of method hac. Exit code 1 if any mutation breaks the promise,
-takes longer than 10 s, or brings the process above 1 GB.
+Mutation ``i`` of a run depends on seed + i only: ``--seed NUMBER --count 1`` repeats one. Even
+ones change bytes and chunks (`fuzzing`), odd ones symbols and fields (`grammar`). Without files
+it takes small scenes of every kind in every method. Exit code 1 if any mutation breaks the
+promise, takes longer than 10 s, brings the process above 1 GB, or makes the decoder run a
+program, open a file for writing or go to the network.
 """
 
 from __future__ import annotations
@@ -12,16 +14,21 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 
 import fuzzing
+import grammar
 import scenes
-from anchors import make_anchor_scene
+from anchors import make_anchor_scene, small_views
 from gscodec import codec
 
 if TYPE_CHECKING:
@@ -30,11 +37,20 @@ if TYPE_CHECKING:
 MAX_SECONDS = 10.0
 MAX_BYTES = 10**9
 _MAX_LISTED = 20
+_FORBIDDEN = {
+    *("compile", "exec", "ctypes.dlopen", "pickle.find_class", "os.system", "os.exec"),
+    *("os.fork", "os.posix_spawn", "subprocess.Popen", "os.remove", "os.rename", "os.mkdir"),
+}
 LEARNED = Path(__file__).resolve().parent / "vectors" / "hac"
 
 
 def default_samples() -> list[fuzzing.Sample]:
-    """Small files of every shape: empty, with extras, with fill, of several SH degrees, anchors."""
+    """Small files of every kind in every method."""
+    return exact_samples() + [fuzzing.Sample.of(data) for data in learned_samples()]
+
+
+def exact_samples() -> list[fuzzing.Sample]:
+    """Small files of method raw of every shape: empty, with extras, with fill, of several SH degrees, anchors."""
     hard = scenes.hard_scenes()
     one = hard["all zero"]
     chosen: list[Scene] = [
@@ -47,8 +63,59 @@ def default_samples() -> list[fuzzing.Sample]:
     ]
     chosen.append(make_anchor_scene(10, masked=True, bank=True, appearance=2))
     files = [codec.encode(scene, "raw") for scene in chosen]
-    files += [path.read_bytes() for path in sorted(LEARNED.glob("*coarse.gsz"))]
     return [fuzzing.Sample.of(data) for data in files]
+
+
+def learned_samples() -> list[bytes]:
+    """Small files of method hac; the smallest vectors where torch is missing."""
+    if find_spec("torch") is None:
+        return [(LEARNED / f"{name}.gsz").read_bytes() for name in ("anchors_one", "anchors")]
+    gaussians = [scenes.make_scene(60, degree) for degree in range(4)]
+    some = scenes.make_scene(60, 1)
+    gaussians += [some.take(np.arange(60) // 20), some.take(np.arange(2))]
+    anchors = [
+        make_anchor_scene(30, masked=True, bank=True, appearance=2),
+        make_anchor_scene(20, 12, 2, distance=True),
+    ]
+    with ExitStack() as patched:
+        patched.enter_context(patch("gscodec.fit.hac.ITERATIONS", 10))
+        patched.enter_context(patch("gscodec.codec._SMALL", 0))
+        for module in ("encoder", "anchor_encoder", "assembly"):
+            where = f"gscodec.methods.hac.{module}.BLOCK_SIZE"
+            patched.enter_context(patch(where, 24))  # two or three blocks
+        views: dict[str, Any] = {"views": small_views()}
+        return [codec.encode(s) for s in gaussians] + [
+            codec.encode(s, **views) for s in anchors
+        ]
+
+
+def mutate(samples: list[fuzzing.Sample], number: int) -> fuzzing.Mutation:
+    """The mutation ``number`` of ``samples``; the same arguments give the same bytes."""
+    if number % 2 == 0:
+        return fuzzing.mutate(samples, number)
+    rng = Random(number)
+    data, kind = grammar.mutate(rng, rng.choice(samples).data)
+    return fuzzing.Mutation(number, f"grammar: {kind}", True, data, anew=True)
+
+
+class Watch:
+    """Sees what a decoder must not do, by the audit events of Python."""
+
+    def __init__(self) -> None:
+        self.on, self.seen = False, set[str]()
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self.on:
+            return
+        writes = event == "open" and set(str(arguments[1])) & set("wax+")
+        if writes or event in _FORBIDDEN or event.startswith(("socket.", "shutil.")):
+            self.seen.add(event)
+
+    def problem(self) -> str | None:
+        """What was seen since the last call."""
+        seen, self.seen = self.seen, set()
+        return f"does {', '.join(sorted(seen))}" if seen else None
 
 
 def peak_bytes() -> int:
@@ -59,9 +126,12 @@ def peak_bytes() -> int:
 def run(samples: list[fuzzing.Sample], seed: int, count: int) -> list[str]:
     """Tries ``count`` mutations; prints a summary, returns the violations."""
     violations, slowest, start = [], (0.0, seed), perf_counter()
+    watch = Watch()
     for number in range(seed, seed + count):
-        mutation, before = fuzzing.mutate(samples, number), perf_counter()
-        problem = fuzzing.problem_with(mutation, samples)
+        mutation, before = mutate(samples, number), perf_counter()
+        watch.on = True
+        problem = fuzzing.problem_with(mutation, samples) or watch.problem()
+        watch.on = False
         seconds = perf_counter() - before
         slowest = max(slowest, (seconds, number))
         if problem is None and seconds > MAX_SECONDS:
@@ -85,7 +155,7 @@ def main() -> int:
     """Parses the arguments and runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, help="valid .gsz files to start from")
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     samples = [fuzzing.Sample.of(path.read_bytes()) for path in arguments.files]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import tracemalloc
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import fuzz
@@ -12,6 +15,7 @@ import fuzzing
 from gscodec import codec
 from gscodec.container import inspect, unpack
 from gscodec.errors import FormatError, GscodecError, UnsupportedError
+from gscodec.scene import ExtraProperty
 from scenes import make_scene
 
 GOOD = codec.encode(make_scene(4, 0), "raw", meta={"source": "test"})
@@ -43,13 +47,34 @@ def test_every_changed_byte_is_refused() -> None:
 
 def test_mutations_are_refused_or_harmless() -> None:
     """A small sample of what tests/fuzz.py does, sealed mutations included."""
-    samples = fuzz.default_samples()
+    samples = fuzz.exact_samples()
+    samples += [fuzzing.Sample.of(p.read_bytes()) for p in fuzz.LEARNED.glob("anchors_one.gsz")]
     kinds = set()
     for number in range(1000):
         mutation = fuzzing.mutate(samples, number)
         kinds.add((mutation.kind, mutation.sealed))
         assert fuzzing.problem_with(mutation, samples) is None, mutation
     assert len(kinds) > 50
+
+
+def test_hostile_symbols_are_refused_or_harmless() -> None:
+    """A small sample of what tests/fuzz.py does with the grammar; streams and digest are sound."""
+    scene = replace(make_scene(30, 1), extras=(ExtraProperty("a", np.arange(30, dtype="i2")),))
+    files = [codec.encode(scene, "raw")]
+    files += [path.read_bytes() for path in fuzz.LEARNED.glob("anchors_one.gsz")]
+    samples = [fuzzing.Sample.of(data) for data in files]
+    outcomes = set()
+    for number in range(1, 200, 2):
+        mutation = fuzz.mutate(samples, number)
+        assert fuzzing.problem_with(mutation, samples) is None, mutation
+        try:
+            digest = codec.decode(mutation.data).digest()
+        except GscodecError as error:
+            outcomes.add(re.sub(r"[0-9]+", "", str(error)))
+        else:
+            outcomes.add("another scene" if digest != samples[0].digest else "the same")
+    assert "another scene" in outcomes
+    assert len(outcomes) > 10
 
 
 MAGIC_CASES = [
