@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 Point = tuple[int, ...]
 GRID, NETWORKS, POSITION, MASK, FEATURE, SCALING, OFFSET = 2, 1, 3, 11, 12, 13, 14
+OUTLIER = 17
+Shapes = dict[str, tuple[int, ...]]
 
 
 def clamp(x: int, low: int, high: int) -> int:
@@ -97,6 +99,28 @@ def anchor_groups(f: int, k: int) -> list[Group]:
     scaling = Group(SCALING, tuple(range(6)), (0,) * 6, fine=False)
     per_offset = tuple(n for n in range(k) for _ in range(3))
     return [*features, scaling, Group(OFFSET, per_offset, (0,) * (3 * k), fine=False)]
+
+
+# --- Outlier stream --------------------------------------------------------------------------
+
+
+def outliers(file: File, shapes: Shapes) -> Arrays:
+    """Rows of each array, of the row ``shapes``; empty arrays without the stream."""
+    data = file.streams.get((OUTLIER, 0), b"")
+    sizes = {name: (1 if name == "masks" else 4) * math.prod(s) for name, s in shapes.items()}
+    rows = len(data) // sum(sizes.values())
+    need(len(data) == rows * sum(sizes.values()), "whole rows of outliers")
+    if (OUTLIER, 0) in file.streams:
+        need(0 < rows < file.head["count"], "some outliers, but not all")
+    found: Arrays = {}
+    start = 0
+    for name, shape in shapes.items():
+        part = data[start : start + rows * sizes[name]]
+        found[name] = np.frombuffer(part, "u1" if name == "masks" else "<f4")
+        found[name] = found[name].reshape(rows, *shape)
+        start += rows * sizes[name]
+    need(np.all(found.get("masks", np.zeros(0)) <= 1), "masks of 0 and 1")
+    return found
 
 
 # --- Grid stream, position and grid features -------------------------------------------------
@@ -470,10 +494,10 @@ class OctreeCoder(RangeDecoder):
         return self.symbols(count, [0, *accumulate(frequencies)])
 
 
-def decode_positions(data: bytes, head: dict[str, Any]) -> list[Point]:
+def decode_positions(data: bytes, count: int, bits: int) -> list[Point]:
     """Cells of all primitives."""
-    coder, bits = OctreeCoder(data), head["position_bits"]
-    codes = decode_octree(coder, head["count"], bits)
+    coder = OctreeCoder(data)
+    codes = decode_octree(coder, count, bits)
     coder.finish()
     return [
         tuple(sum((code >> (3 * b + axis) & 1) << b for b in range(bits)) for axis in range(3))
@@ -492,11 +516,15 @@ class Blocks:
 
 
 def decode_blocks(
-    file: File, layout: list[Group], decisions: int, others: set[tuple[int, int]]
+    file: File,
+    layout: list[Group],
+    decisions: int,
+    others: set[tuple[int, int]],
+    apart: int,
 ) -> Blocks:
-    """All of a file but what ``others`` hold."""
+    """All of a file but what ``others`` hold, and the outliers, of which there are ``apart``."""
     head, streams = file.head, file.streams
-    count = head["count"]
+    count = head["count"] - apart
     need(1 <= head["position_bits"] <= 21 and count > 0, "HEAD of hac")
     need(head["block_size"] <= 65536, "HEAD of hac")
     attributes = {group.attribute for group in layout} | ({MASK} if decisions else set())
@@ -504,10 +532,11 @@ def decode_blocks(
         range(s, count)[: head["block_size"]] for s in range(0, count, head["block_size"])
     ]
     expected = {(attribute, 0) for attribute in (GRID, NETWORKS, POSITION)} | others
+    expected |= {(OUTLIER, 0)} if apart else set()
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of hac")
     grid = decode_grid(streams[GRID, 0], head["position_bits"])
-    cells = decode_positions(streams[POSITION, 0], head)
+    cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])
     width = 3 + 4 * len(grid.tables)
     network, models = decode_models(streams[NETWORKS, 0], layout, width, decisions)
     found = Blocks(cells, [], [[] for _ in layout], models)
@@ -534,19 +563,23 @@ def decode_hac(file: File) -> Arrays:
 
 def hac_gaussians(file: File) -> Arrays:
     """The six arrays."""
-    count, degree = file.head["count"], file.head["sh_degree"]
-    found = decode_blocks(file, groups(degree), 0, set())
-    shapes: dict[str, tuple[int, ...]] = {
-        "means": (count, 3),
-        "opacity_logits": (count,),
-        "log_scales": (count, 3),
-        "quats": (count, 4),
-        "sh_dc": (count, 3),
-        "sh_rest": (count, (degree + 1) ** 2 - 1, 3),
+    degree = file.head["sh_degree"]
+    shapes: Shapes = {
+        "means": (3,),
+        "opacity_logits": (),
+        "log_scales": (3,),
+        "quats": (4,),
+        "sh_dc": (3,),
+        "sh_rest": ((degree + 1) ** 2 - 1, 3),
     }
+    apart = outliers(file, shapes)
+    found = decode_blocks(file, groups(degree), 0, set(), len(apart["means"]))
     means = positions(found.cells, file.head)
     flat = {"means": means, **to_floats(found.values, found.models, degree)}
-    return {name: float32(flat[name], shape) for name, shape in shapes.items()}
+    return {
+        name: np.concatenate([float32(flat[name], (len(found.cells), *shape)), apart[name]])
+        for name, shape in shapes.items()
+    }
 
 
 def hac_anchors(file: File) -> Arrays:
@@ -554,7 +587,10 @@ def hac_anchors(file: File) -> Arrays:
     checkpoint = read_checkpoint(file)
     layout = anchor_groups(checkpoint.features, checkpoint.offsets)
     own = {(RENDERING, 0), (CHECKPOINT, 0)}
-    found = decode_blocks(file, layout, checkpoint.offsets, own)
+    shapes = {name: shape for name, (_, shape) in anchor_shapes(checkpoint).items()}
+    masks = {"masks": (checkpoint.offsets,)} if checkpoint.has_masks else {}
+    apart = outliers(file, {**shapes, **masks})
+    found = decode_blocks(file, layout, checkpoint.offsets, own, len(apart["anchors"]))
     flat: dict[int, list[float]] = {3: positions(found.cells, file.head)}
     for attribute in (FEATURE, SCALING, OFFSET):
         flat[attribute] = [
@@ -565,12 +601,14 @@ def hac_anchors(file: File) -> Arrays:
             for q in values[row]
         ]
     arrays: Arrays = {
-        name: float32(flat[attribute], (len(found.cells), *shape))
+        name: np.concatenate(
+            [float32(flat[attribute], (len(found.cells), *shape)), apart[name]]
+        )
         for name, (attribute, shape) in anchor_shapes(checkpoint).items()
     }
     arrays |= decode_rendering(file.streams[RENDERING, 0], checkpoint)
     if checkpoint.has_masks:
-        arrays["masks"] = np.array(found.decisions, np.uint8)
+        arrays["masks"] = np.concatenate([np.array(found.decisions, np.uint8), apart["masks"]])
     return arrays
 
 

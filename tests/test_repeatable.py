@@ -37,9 +37,11 @@ def _digest(arrays: Iterable[NDArray[np.float64]]) -> str:
 def measured() -> str:
     """Of the weights of all values, which the rounding of a file may hide."""
     from gscodec.methods.hac import Options
+    from gscodec.methods.hac.aside import Aside
     from gscodec.methods.hac.encoder import Encoding
 
-    encoding = Encoding(make_scene(_MANY, 1), Options(views=small_views()), silent)
+    aside = Aside(make_scene(_MANY, 1), "Gaussians")
+    encoding = Encoding(aside, Options(views=small_views()), silent)
     weights = encoding.original[0].weights
     return _digest([weights.dc, weights.rest, weights.opacity, weights.scale, weights.rotation])
 

@@ -49,6 +49,7 @@ class Attribute(IntEnum):
     OFFSET = 14
     RENDERING = 15
     CHECKPOINT = 16
+    OUTLIER = 17
     EXTRA = 32
 
 

@@ -72,6 +72,10 @@ class Sensitivity:
         """The rows ``order``."""
         return Sensitivity(*(getattr(self, f.name)[order] for f in fields(self)))
 
+    def largest(self) -> float:
+        """Of all numbers; NaN if there is one."""
+        return float(np.max([getattr(self, f.name).max() for f in fields(self)]))
+
 
 def pixel_sizes(
     means: NDArray[np.float64], log_scales: NDArray[np.float64]

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TOLERANCE = 0.02  # of a cell: floats of positions are exact to far less
+# Positions are on the lattice, not just within its tolerance, unless most share a cell: beside a
+# far outlier everything else is near to one point.
+_SHARED = 4
 _SAME = 1e-7  # of the extent: nearer coordinates are the same one, rounded
 
 
@@ -59,4 +62,12 @@ def _fitted(
     bits = max(1, int(cells.max()).bit_length())
     if bits > MAX_BITS:
         return None
+    if _SHARED * _occupied(cells) < len(x):
+        return None
     return Lattice((float(origin[0]), float(origin[1]), float(origin[2])), edge, bits)
+
+
+def _occupied(cells: NDArray[np.float64]) -> int:
+    """How many different ones there are among ``cells`` (N, 3), each below 2**MAX_BITS."""
+    x, y, z = cells.astype(np.int64).T
+    return len(np.unique((x << 2 * MAX_BITS) | (y << MAX_BITS) | z))

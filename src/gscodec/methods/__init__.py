@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
+
 from gscodec.errors import FormatError, UnsupportedError, UsageError
 from gscodec.payload import Attribute, Method, Payload
 
@@ -45,12 +47,22 @@ class Coded:
         notes: One line for each thing that was changed, merged, clamped or reordered.
         look: Renders both scenes: PSNR in dB of the reconstruction in each view that shows
             something of the source. None: nothing that a renderer sees was changed.
+        exact: How many primitives at the end of ``reconstruction`` are those of the source. They
+            are not looked at: one of them may hide all others.
     """
 
     payload: Payload
     reconstruction: Scene
     notes: tuple[str, ...] = field(default=())
     look: Callable[[], Sequence[float]] | None = None
+    exact: int = 0
+
+    @property
+    def lossy(self) -> Scene:
+        """``reconstruction`` without those that are exact."""
+        if not self.exact:
+            return self.reconstruction
+        return self.reconstruction.take(np.arange(len(self.reconstruction) - self.exact))
 
 
 class MethodModule(Protocol):

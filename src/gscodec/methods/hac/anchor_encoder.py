@@ -22,9 +22,11 @@ from gscodec.intnet.context import MAX_MEAN
 from gscodec.methods import Coded, Progress
 from gscodec.methods.hac import assembly
 from gscodec.methods.hac.anchors import anchor_arrays, anchor_groups, chunks, joined_anchors
+from gscodec.methods.hac.aside import FAR, OutlyingError, anchor_rules, apart, far_rows
 from gscodec.methods.hac.blocks import BlockEncoder
 from gscodec.methods.hac.finite import check_finite
 from gscodec.methods.hac.layout import BLOCK_SIZE, Model, blocks, in_parallel, position_features
+from gscodec.methods.hac.outliers import fields_of, with_outliers
 from gscodec.methods.hac.search import as_good_as, likely, shifted
 from gscodec.payload import Attribute, Payload, SceneKind, Stream
 from gscodec.scene import ExtraProperty
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import AnchorScene, RenderingNetworks
     from gscodec.fit.anchor_pixels import AnchorSensitivity
     from gscodec.fit.anchors import AnchorSource
+    from gscodec.methods.hac.aside import Aside
     from gscodec.methods.hac.options import Options
 
     Columns = list[NDArray[np.float64]]
@@ -109,11 +112,15 @@ def encode_anchors(scene: AnchorScene, options: Options, progress: Progress) -> 
     check_finite(scene, "anchors")
     if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
         raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
-    for name, array in scene.attributes().items():
-        if float(np.abs(array).max()) > _LARGEST:
-            raise CannotCodeError(f"{name} reach beyond {_LARGEST:g}")
     check_weights(scene.networks)
-    return AnchorEncoding(scene, options, progress).at(options.lam)
+
+    def encode(aside: Aside[AnchorScene]) -> Coded:
+        for name, array in aside.coded.attributes().items():
+            if float(np.abs(array).max()) > _LARGEST:
+                raise CannotCodeError(f"{name} reach beyond {_LARGEST:g}")
+        return AnchorEncoding(aside, options, progress).at(options.lam)
+
+    return apart(scene, "anchors", anchor_rules, encode)
 
 
 def decoded(done: Sequence[BlockEncoder]) -> NDArray[np.float64]:
@@ -122,12 +129,26 @@ def decoded(done: Sequence[BlockEncoder]) -> NDArray[np.float64]:
 
 
 class AnchorEncoding:
-    """One run of the encoder: what the steps share."""
+    """One run of the encoder: what the steps share.
 
-    def __init__(self, scene: AnchorScene, options: Options, progress: Progress) -> None:
+    Attributes:
+        aside: The scene, and what of it is kept exactly.
+        scene: What is coded of it.
+        options: What is wanted.
+        progress: Hears how far the work is.
+        blueprint: Of the checkpoint.
+        chunks: Columns of each group of features.
+        layout: The groups in coding order.
+        lattice: Of the positions.
+        views: What the encoder looks at.
+    """
+
+    def __init__(self, aside: Aside[AnchorScene], options: Options, progress: Progress) -> None:
         from gscodec.fit.views import choose_views
 
-        self.scene, self.options, self.progress = scene, options, progress
+        scene = aside.coded
+        self.aside, self.scene = aside, scene
+        self.options, self.progress = options, progress
         self.blueprint = Blueprint.of(scene)
         self.chunks = chunks(scene.feature_width)
         self.layout = anchor_groups(scene.feature_width, scene.offset_count)
@@ -156,7 +177,7 @@ class AnchorEncoding:
             return self.coded(priced, moved, tried, settle.columns, settle.networks)
 
         def fast() -> Coded:
-            return AnchorEncoding(self.scene, self.options.of_fast(), self.progress).at(lam)
+            return AnchorEncoding(self.aside, self.options.of_fast(), self.progress).at(lam)
 
         return as_good_as(fast, finished, start, self.views, self.options)
 
@@ -175,18 +196,30 @@ class AnchorEncoding:
             edge = float(declared[1]) if declared else None
         except ValueError:
             edge = None
-        wanted = self.options.position_bits
+        wanted, bits = self.options.position_bits, self._fine_bits()
+        if bits > MAX_BITS:
+            far = self._too_far(bits)
+            if self.aside.more(self.aside.kept[far.rows], FAR) is not None:
+                raise far
         found = find_voxels(self.scene.anchors, edge) if wanted is None else None
-        return found or Lattice.covering(self.scene.anchors, wanted or self._fine_bits())
+        if found is None and wanted is None and bits > MAX_BITS:
+            raise self._too_far(bits)
+        return found or Lattice.covering(self.scene.anchors, wanted or bits)
+
+    def _too_far(self, bits: int) -> OutlyingError:
+        """Names the anchors without which a lattice as deep as can be would do."""
+        edge = math.ldexp(self._extent(), MAX_BITS - bits)
+        message = f"positions need {bits} bits, the lattice has at most {MAX_BITS}"
+        return OutlyingError(far_rows(self.scene.anchors, edge), FAR, message)
+
+    def _extent(self) -> float:
+        return float(np.ptp(self.scene.anchors.astype(np.float64), axis=0).max())
 
     def _fine_bits(self) -> int:
         """Of positions on no lattice: those of HAC, or more where the scene has far outliers."""
-        extent = float(np.ptp(self.scene.anchors.astype(np.float64), axis=0).max())
         scaling = float(np.median(self.scene.log_scalings.astype(np.float64))) / math.log(2)
-        bits = math.ceil(math.log2(max(_CELLS_PER_SCALING * extent, 1e-300)) - scaling)
-        if bits > MAX_BITS:
-            raise CannotCodeError(f"positions need {bits} bits, the lattice has {MAX_BITS}")
-        return max(bits, _QUANTISED_BITS)
+        cells = max(_CELLS_PER_SCALING * self._extent(), 1e-300)
+        return max(math.ceil(math.log2(cells) - scaling), _QUANTISED_BITS)
 
     def measured(self, scene: AnchorScene) -> AnchorSensitivity:
         """What each value of ``scene`` does to pixels."""
@@ -258,7 +291,7 @@ class AnchorEncoding:
         """One for each block, with its rows."""
         u = model.box.normalise(work.ijk)
         return [
-            (r, BlockEncoder(model, self.layout, u[r], work.source.present[r]))
+            (r, BlockEncoder(model, self.layout, u[r], work.index[r], work.source.present[r]))
             for r in blocks(len(u), BLOCK_SIZE)
         ]
 
@@ -323,10 +356,15 @@ class AnchorEncoding:
             self.blueprint,
             self.blueprint.networks(rounded.floats()),
         )
-        extras = tuple(ExtraProperty(e.name, e.values[work.index]) for e in self.scene.extras)
-        decoded = replace(decoded, extras=extras)
+        error = self._position_error(work, decoded)
+        look = partial(self.views.psnr_by_view, decoded)
+        aside, rows = self.aside, self.aside.source_rows(work.index)
+        outliers = fields_of(aside.outliers)
+        extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
+        decoded = replace(with_outliers(decoded, outliers), extras=extras)
         streams = (
             *assembly.streams(model, work.codes, work.lattice.bits, done),
+            *assembly.outlier_stream(aside),
             Stream(Attribute.RENDERING, 0, rounded.encode()),
             Stream(Attribute.CHECKPOINT, 0, self.blueprint.encode()),
         )
@@ -346,10 +384,11 @@ class AnchorEncoding:
                 "offsets": self.scene.offset_count,
                 "offsets_coded": int(work.source.present.sum()),
             },
-            "position_error": self._position_error(work, decoded),
+            "position_error": error,
+            **aside.meta(),
         }
-        look = partial(self.views.psnr_by_view, decoded)
-        return Coded(Payload(header, streams, meta), decoded, self._notes(work), look)
+        payload = Payload(header, streams, meta)
+        return Coded(payload, decoded, self._notes(work), look, len(aside.rows))
 
     def _position_error(self, work: AnchorWork, decoded: AnchorScene) -> dict[str, float]:
         """Largest and RMS distance, in scene units."""
@@ -364,6 +403,7 @@ class AnchorEncoding:
         lost = int((there & ~work.source.present).sum())
         what = "set to zero the offsets" if before.masks is None else "masked"
         return (
+            *self.aside.notes(),
             *self.views.notes,
             *([f"pruned {pruned} of {len(self.scene)} anchors"] if pruned else ()),
             *([f"{what} of {lost} Gaussians that are not drawn"] if lost else ()),

@@ -10,6 +10,7 @@ from gscodec.intnet.context import encode_group_model
 from gscodec.intnet.hashgrid import encode_grid
 from gscodec.intnet.network import encode_network
 from gscodec.methods.hac.layout import BLOCK_SIZE
+from gscodec.methods.hac.outliers import S, encode_outliers
 from gscodec.payload import Attribute, Header, Method, SceneKind, Stream
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.geometry import Lattice
+    from gscodec.methods.hac.aside import Aside
     from gscodec.methods.hac.blocks import BlockEncoder
     from gscodec.methods.hac.layout import Model
 
@@ -44,6 +46,13 @@ def streams(
             for attribute, data in block.finish()
         ),
     )
+
+
+def outlier_stream(aside: Aside[S]) -> tuple[Stream, ...]:
+    """Of what is set aside; no stream if nothing is."""
+    if not len(aside.rows):
+        return ()
+    return (Stream(Attribute.OUTLIER, 0, encode_outliers(aside.outliers)),)
 
 
 def header(

@@ -11,6 +11,7 @@ from gscodec.bitmap import BitMap
 from gscodec.coding import decision_bits, residual_bits
 from gscodec.methods.hac.decoder import open_payload
 from gscodec.methods.hac.layout import in_parallel
+from gscodec.methods.hac.outliers import outlier_count
 from gscodec.payload import Attribute
 from gscodec.threads import one_blas_thread
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.methods import Progress
-    from gscodec.methods.hac.decoder import DecodedGroup
+    from gscodec.methods.hac.decoder import DecodedGroup, Opened
     from gscodec.payload import Payload
 
 
@@ -44,15 +45,27 @@ def spent(payload: Payload, progress: Progress, threads: int | None = None) -> B
     numbers = range(len(opened.slices))
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
-    count = len(opened.positions)
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
+    count = len(opened.positions)
     each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
-    return BitMap(
-        kind=payload.header.kind,
-        positions=opened.positions,
-        bits={Attribute.POSITION: each, **bits},
-        shared=whole,
-    )
+    bits = {Attribute.POSITION: each, **bits}
+    positions = opened.positions
+    if opened.outliers:
+        positions, bits = _with_outliers(opened, bits, whole.pop(Attribute.OUTLIER))
+    return BitMap(payload.header.kind, positions, bits, shared=whole)
+
+
+def _with_outliers(
+    opened: Opened, bits: dict[Attribute, NDArray[np.float32]], size: float
+) -> tuple[NDArray[np.float32], dict[Attribute, NDArray[np.float32]]]:
+    """Positions and ``bits`` with the outliers, whose rows are alike and of ``size`` bits in all."""
+    count, rows = len(opened.positions), outlier_count(opened.outliers)
+    exact = np.zeros(count + rows, dtype=np.float32)
+    exact[count:] = size / rows
+    longer = {a: np.pad(each, (0, rows)) for a, each in bits.items()}
+    theirs = next(iter(opened.outliers.values())).astype(np.float32)
+    positions = np.concatenate([opened.positions, theirs])
+    return positions, {**longer, Attribute.OUTLIER: exact}
 
 
 def _bits(group: DecodedGroup) -> NDArray[np.float32]:

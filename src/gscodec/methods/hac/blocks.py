@@ -14,9 +14,9 @@ from gscodec.coding import (
     encode_bits,
     encode_residuals,
 )
-from gscodec.errors import CannotCodeError
 from gscodec.geometry.rotation import is_disc, to_twist_swing
 from gscodec.methods.hac.anchors import offset_columns
+from gscodec.methods.hac.aside import OutlyingError
 from gscodec.methods.hac.layout import context, floats
 from gscodec.payload import Attribute
 
@@ -45,15 +45,17 @@ class BlockEncoder:
         model: Model,
         layout: Sequence[tuple[Attribute, Group]],
         u: NDArray[np.int64],
+        index: NDArray[np.int64],
         masks: NDArray[np.bool_] | None = None,
     ) -> None:
         """``u`` (rows, 3) are the positions as the grid sees them.
 
+        ``index`` (rows,) says which primitives they are of those that were to be coded.
         ``masks`` (rows, K) say which offsets of anchors are coded; they are coded right away.
         """
         self._model, self._layout = model, layout
         self._context = context(model, self._layout, u)
-        self._masks = masks
+        self._index, self._masks = index, masks
         self._encoders: dict[Attribute, Encoder] = {}
         self.values: list[NDArray[np.int64]] = []
         self.laws: list[Law] = []
@@ -84,6 +86,9 @@ class BlockEncoder:
 
         ``log2_ideal`` (rows, steps) are the steps at which a bit is worth its error. With
         ``laws``, how each value is coded is kept.
+
+        Raises:
+            OutlyingError: Some primitives have values that integers do not hold.
         """
         from gscodec.fit.sensitivity import BIT_PRICE
 
@@ -91,8 +96,11 @@ class BlockEncoder:
         (attribute, group), model = self._layout[number], self._model.groups[number]
         centre, step, level = self._predicted()
         residual = (np.ldexp(wanted, model.fraction_bits) - centre) / step
-        if np.abs(residual).max(initial=0) >= 2**30:
-            raise CannotCodeError(f"{attribute.name.lower()} has values too far apart")
+        held = (np.abs(residual) < 2**30).all(axis=1)
+        if not held.all():
+            name = attribute.name.lower()
+            reason, message = f"with {name} beyond integers", f"{name} has values too far apart"
+            raise OutlyingError(self._index[~held], reason, message)
         ideal = np.exp2(log2_ideal[:, group.step_of] + np.array(group.step_offset) / 8)
         price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / step) ** 2
         whole = _cheapest(residual, level, model.family, price)

@@ -39,6 +39,7 @@ from gscodec.methods.hac.layout import (
     groups,
     in_parallel,
 )
+from gscodec.methods.hac.outliers import Fields, decode_outliers, outlier_count, with_outliers
 from gscodec.payload import Attribute, Header, Payload
 from gscodec.slices import in_slices
 from gscodec.threads import one_blas_thread
@@ -75,18 +76,19 @@ def decode(
         opened = open_payload(payload, progress)
         numbers, report = range(len(opened.slices)), partial(progress, "decode")
         if opened.blueprint is None:
-            fields = empty_arrays(payload.header.count, payload.header.sh_degree)
+            fields = empty_arrays(len(opened.positions), payload.header.sh_degree)
             work = partial(_gaussians_of_block, opened, fields)
         else:
-            fields = empty_anchor_arrays(payload.header.count, opened.blueprint)
+            fields = empty_anchor_arrays(len(opened.positions), opened.blueprint)
             work = partial(_anchors_of_block, opened, fields)
         in_parallel(work, numbers, opened.threads(threads), report)
     if opened.blueprint is None:
-        scene = gaussian_scene(opened.positions, fields)
+        scene = with_outliers(gaussian_scene(opened.positions, fields), opened.outliers)
         return replace(scene, has_normals=payload.header.has_normals)
     rendering = opened.streams[Attribute.RENDERING, 0]
     networks = decode_integer_networks(rendering, opened.blueprint)
-    return anchor_scene(opened.positions, fields, opened.blueprint, networks)
+    anchors = anchor_scene(opened.positions, fields, opened.blueprint, networks)
+    return with_outliers(anchors, opened.outliers)
 
 
 def _gaussians_of_block(
@@ -146,8 +148,9 @@ class Opened:
         model: Grid and networks.
         layout: The groups in coding order.
         streams: By attribute and block.
-        positions: (N, 3) float32, scene units.
-        u: (N, 3) uint16, the positions as the grid sees them.
+        positions: (C, 3) float32, scene units, of the primitives that are not outliers.
+        u: (C, 3) uint16, the positions as the grid sees them.
+        outliers: Arrays of the others, which come last; nothing if there are none.
         slices: The rows of each block.
         blueprint: Of anchors, None for Gaussians.
     """
@@ -157,6 +160,7 @@ class Opened:
     streams: dict[tuple[Attribute, int], bytes]
     positions: NDArray[np.float32]
     u: NDArray[np.uint16]
+    outliers: Fields
     slices: list[slice]
     blueprint: Blueprint | None
 
@@ -225,11 +229,14 @@ def open_payload(payload: Payload, progress: Progress) -> Opened:
         FormatError: Streams are missing or inconsistent.
     """
     header = payload.header
-    _check_header(header, len(payload.streams))
     blueprint = blueprint_of(payload)
+    outliers = decode_outliers(payload, blueprint)
+    count = header.count - outlier_count(outliers)
+    _check_header(header, count, len(payload.streams))
     layout = _layout(header, blueprint)
-    slices = blocks(header.count, header.block_size)
-    whole = ((a, 0) for a in (*_SHARED, *(_ANCHORS_SHARED if blueprint else ())))
+    slices = blocks(count, header.block_size)
+    shared = (*_SHARED, *(_ANCHORS_SHARED if blueprint else ()))
+    whole = ((a, 0) for a in (*shared, *([Attribute.OUTLIER] if outliers else [])))
     by_block = ((a, b) for b in range(len(slices)) for a in _by_block(layout, blueprint))
     streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)
@@ -237,12 +244,14 @@ def open_payload(payload: Payload, progress: Progress) -> Opened:
     model = _decode_model(streams, layout, decisions, header.position_bits)
     progress("positions", 0.0)
     positions = Decoder(streams[Attribute.POSITION, 0])
-    codes = octree.decode(positions, header.count, header.position_bits)
+    codes = octree.decode(positions, count, header.position_bits)
     positions.finish()
     ijk = morton.decode(codes)
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     u = model.box.normalise(ijk).astype(np.uint16)
-    return Opened(model, layout, streams, lattice.positions(ijk), u, slices, blueprint)
+    return Opened(
+        model, layout, streams, lattice.positions(ijk), u, outliers, slices, blueprint
+    )
 
 
 def _layout(header: Header, blueprint: Blueprint | None) -> tuple[tuple[Attribute, Group], ...]:
@@ -259,8 +268,8 @@ def _by_block(
     return (*masks, *dict.fromkeys(a for a, _ in layout))
 
 
-def _check_header(header: Header, streams: int) -> None:
-    """Refuses what the container allows and this method does not."""
+def _check_header(header: Header, count: int, streams: int) -> None:
+    """Refuses what the container allows and this method does not, of ``count`` in blocks."""
     if not header.count or not header.position_bits:
         raise FormatError(
             f"method hac: found {header.count} primitives and {header.position_bits} position "
@@ -270,9 +279,9 @@ def _check_header(header: Header, streams: int) -> None:
         raise FormatError(
             f"method hac: found blocks of {header.block_size}, expected at most {BLOCK_SIZE}"
         )
-    if -(-header.count // header.block_size) > streams:
+    if -(-count // header.block_size) > streams:
         raise FormatError(
-            f"method hac: {streams} streams cannot hold {header.count} primitives "
+            f"method hac: {streams} streams cannot hold {count} primitives "
             f"in blocks of {header.block_size}"
         )
 

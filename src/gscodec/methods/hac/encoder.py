@@ -7,19 +7,30 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec import extras
 from gscodec.errors import CannotCodeError
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.intnet.context import MAX_MEAN
 from gscodec.methods import Coded, Progress
 from gscodec.methods.hac import assembly
+from gscodec.methods.hac.aside import (
+    FAR,
+    MAX_COORDINATE,
+    OutlyingError,
+    apart,
+    far_rows,
+    gaussian_rules,
+)
 from gscodec.methods.hac.blocks import BlockEncoder
-from gscodec.methods.hac.finite import check_finite
+from gscodec.methods.hac.finite import check_finite, without_infinity
 from gscodec.methods.hac.layout import (
     BLOCK_SIZE,
     Model,
@@ -30,6 +41,7 @@ from gscodec.methods.hac.layout import (
     joined,
     position_features,
 )
+from gscodec.methods.hac.outliers import fields_of, with_outliers
 from gscodec.methods.hac.search import as_good_as, likely, require_psnr, search, shifted
 from gscodec.payload import Payload, SceneKind
 from gscodec.scene import ExtraProperty, GaussianScene
@@ -41,12 +53,15 @@ if TYPE_CHECKING:
 
     from gscodec.fit.hac import Source
     from gscodec.fit.pixels import PixelSensitivity
+    from gscodec.methods.hac.aside import Aside
     from gscodec.methods.hac.options import Options
 
-_MAX_COORDINATE = 1e18  # squares of distances must stay finite
+_TOLERABLE = 2  # levels that an octree may have too few
+_LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
 # Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
 _LEFT_TOGETHER = 0.1
 _OVERHEAD = 800  # bytes of header, notes and envelopes, about
+_ENVELOPE = 40  # of each stream more, about
 
 
 @dataclass(frozen=True)
@@ -92,34 +107,53 @@ def encode_gaussians(scene: GaussianScene, options: Options, progress: Progress)
 
     Raises:
         CannotCodeError: The lattice or the integers cannot hold some value; method raw can.
-        SceneError: The scene holds NaN or infinity.
+        SceneError: The scene holds NaN, or infinity where it means nothing.
         UsageError: A wanted size or PSNR is out of reach.
     """
     if not len(scene):
         raise CannotCodeError("the scene is empty")
     check_finite(scene, "Gaussians")
-    if float(np.abs(scene.means).max()) > _MAX_COORDINATE:
-        raise CannotCodeError(f"positions reach beyond {_MAX_COORDINATE:g}")
-    encoding = Encoding(scene, options, progress)
-    if options.target_bytes is None and options.target_psnr is None:
-        return encoding.at(options.lam)
-    return encoding.at_target()
+
+    def encode(aside: Aside[GaussianScene]) -> Coded:
+        encoding = Encoding(aside, options, progress)
+        if options.target_bytes is None and options.target_psnr is None:
+            return encoding.at(options.lam)
+        return encoding.at_target()
+
+    return apart(scene, "Gaussians", gaussian_rules, encode)
 
 
 class Encoding:
-    """One run of the encoder: what the steps share."""
+    """One run of the encoder: what the steps share.
 
-    def __init__(self, scene: GaussianScene, options: Options, progress: Progress) -> None:
+    Attributes:
+        aside: The scene, and what of it is kept exactly.
+        scene: What is coded of it.
+        options: What is wanted.
+        progress: Hears how far the work is.
+        views: What the encoder looks at.
+    """
+
+    def __init__(
+        self, aside: Aside[GaussianScene], options: Options, progress: Progress
+    ) -> None:
+        from gscodec.fit.hac import MAX_LOG_SCALE, MAX_OPACITY_LOGIT
         from gscodec.fit.views import choose_views
 
-        self.scene, self.options, self.progress = scene, options, progress
+        if float(np.abs(aside.coded.means).max()) > MAX_COORDINATE:
+            raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
+        self.aside, self.options, self.progress = aside, options, progress
+        self.scene, self._clamped = without_infinity(
+            aside.coded, MAX_OPACITY_LOGIT, MAX_LOG_SCALE
+        )
         progress("views", 0.0)
-        self.views = choose_views(scene, options.views, options.effort)
+        self.views = choose_views(self.scene, options.views, options.effort)
 
     def at(self, lam: float) -> Coded:
         """The file at ``lam``."""
         if self._descends:
             return self._as_good_as_fast(lam)
+        self._check_depth(lam)
         work = self.work(lam)
         return self.coded(work, self.fit(work, lam), lam)
 
@@ -133,13 +167,14 @@ class Encoding:
             return self._finished(work, shifted(model, tried / start), tried)
 
         def fast() -> Coded:
-            return Encoding(self.scene, self.options.of_fast(), self.progress).at(lam)
+            return Encoding(self.aside, self.options.of_fast(), self.progress).at(lam)
 
         return as_good_as(fast, finished, start, self.views, self.options)
 
     def at_target(self) -> Coded:
         """The file that has the wanted size or PSNR: the fit is reused while searching."""
         options = self.options
+        self._check_depth(options.lam)
         work = self.work(options.lam)
         coded = partial(self.coded, work)
         lam, *_ = self._search(coded, self.fit(work, options.lam), options.lam)
@@ -156,18 +191,26 @@ class Encoding:
     ) -> tuple[float, Coded, float]:
         """Lambda, file, and its bytes or PSNR; ``model`` is learned at ``fitted``."""
         tried: dict[float, tuple[Coded, float]] = {}
+        overhead = self._overhead()
 
         def result(lam: float) -> float:
             coded = code(shifted(model, lam / fitted), lam)
             if self.options.target_psnr is not None:
-                found = self.views.psnr(coded.reconstruction)
+                found = self.views.psnr(coded.lossy)
             else:
-                found = float(sum(len(s.data) for s in coded.payload.streams) + _OVERHEAD)
+                found = float(sum(len(s.data) for s in coded.payload.streams) + overhead)
             tried[lam] = coded, found
             return found
 
         best = search(result, fitted, self.options.target_bytes, self.options.target_psnr)
         return best, *tried[best]
+
+    def _overhead(self) -> int:
+        """Bytes of a file besides the streams of this method, about."""
+        others = extras.encode(self.aside.whole.extras)
+        told = self.aside.meta()
+        size = sum(_ENVELOPE + len(stream.data) for stream in others)
+        return _OVERHEAD + size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
 
     @property
     def _descends(self) -> bool:
@@ -175,6 +218,7 @@ class Encoding:
         return self.options.effort == "high" and bool(self.views.cameras)
 
     def _chosen(self, lam: float) -> Work:
+        self._check_depth(lam)
         if not self._descends:
             return self.work(lam)
         from gscodec.methods.hac.effort import optimised
@@ -212,11 +256,32 @@ class Encoding:
 
         source, report = Source.of(scene), partial(self.progress, "measure")
         look = seen_before if scene is self.scene else Source.seen
-        seen = look(
-            source, scene, self.views.measuring, self.views.how, self.options.seed, report
-        )
         together = _LEFT_TOGETHER if self._descends else 1.0
-        return source.weighed(seen, together), seen.pixels
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            cameras, how = self.views.measuring, self.views.how
+            seen = look(source, scene, cameras, how, self.options.seed, report)
+            weighed = source.weighed(seen, together)
+        if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
+            raise CannotCodeError("values are so large that pictures of them mean nothing")
+        return weighed, seen.pixels
+
+    def _check_depth(self, lam: float) -> None:
+        """Whether an octree can be deep enough; two levels too few are tolerable, more are not.
+
+        Raises:
+            OutlyingError: Not as long as some Gaussians are so far away.
+        """
+        from gscodec.fit import hac as fit
+
+        source, _ = self.original
+        bits = fit.position_bits(source, self.price(lam))
+        if bits <= MAX_BITS + _TOLERABLE:
+            return
+        rows = far_rows(self.scene.means, math.ldexp(source.extent, MAX_BITS - bits))
+        few = self.aside.more(self.aside.kept[rows], FAR) is not None
+        if few or self.options.position_bits is None:
+            message = f"positions need {bits} bits, the lattice has at most {MAX_BITS}"
+            raise OutlyingError(rows, FAR, message)
 
     def prepared(
         self, scene: GaussianScene, index: NDArray[np.int64], source: Source, lam: float
@@ -226,7 +291,7 @@ class Encoding:
 
         bits = self.options.position_bits
         if bits is None:
-            bits = _affordable(fit.position_bits(source, self.price(lam)))
+            bits = min(fit.position_bits(source, self.price(lam)), MAX_BITS)
         return Work.of(scene, index, source, bits)
 
     def fit(self, work: Work, lam: float, share: float = 1.0) -> Model:
@@ -265,7 +330,7 @@ class Encoding:
         u = model.box.normalise(work.ijk)
         rows = blocks(len(u), BLOCK_SIZE)
         layout = groups(work.scene.sh_degree)
-        return [(r, BlockEncoder(model, layout, u[r])) for r in rows]
+        return [(r, BlockEncoder(model, layout, u[r], work.index[r])) for r in rows]
 
     def coded(
         self,
@@ -292,7 +357,7 @@ class Encoding:
             block.code(wanted, ideal[number][rows], laws=False)
 
         def whole(rows: slice) -> BlockEncoder:
-            block = BlockEncoder(model, layout, u[rows])
+            block = BlockEncoder(model, layout, u[rows], work.index[rows])
             for number in range(len(layout)):
                 step((rows, block), number)
             block.forget()
@@ -314,16 +379,21 @@ class Encoding:
         self, work: Work, model: Model, lam: float, done: Sequence[BlockEncoder]
     ) -> Coded:
         """Header, streams and the scene that they decode to."""
-        scene, options = self.scene, self.options
+        scene, aside, options = self.scene, self.aside, self.options
         parts = [arrays(block.values, model, scene.sh_degree) for block in done]
+        coded = replace(joined(work.means, parts), antialiased=scene.antialiased)
+        outliers = fields_of(aside.outliers)
+        rows = aside.source_rows(work.index)
         decoded = replace(
-            joined(work.means, parts),
+            with_outliers(coded, outliers),
             has_normals=scene.has_normals,
-            antialiased=scene.antialiased,
             origin=scene.origin,
-            extras=tuple(ExtraProperty(e.name, e.values[work.index]) for e in scene.extras),
+            extras=tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras),
         )
-        streams = assembly.streams(model, work.codes, work.lattice.bits, done)
+        streams = (
+            *assembly.streams(model, work.codes, work.lattice.bits, done),
+            *assembly.outlier_stream(aside),
+        )
         header = assembly.header(
             SceneKind.GAUSSIANS,
             decoded.means,
@@ -340,27 +410,24 @@ class Encoding:
                 "seed": options.seed,
             },
             "views": self.views.note,
-            "position_error": _position_error(scene.means[work.index], decoded, scene),
+            "position_error": _position_error(scene.means[work.index], coded, scene),
+            **aside.meta(),
         }
-        look = partial(self.views.psnr_by_view, decoded)
-        return Coded(Payload(header, streams, meta), decoded, self._notes(work), look)
+        look = partial(self.views.psnr_by_view, coded)
+        payload = Payload(header, streams, meta)
+        return Coded(payload, decoded, self._notes(work), look, len(aside.rows))
 
     def _notes(self, work: Work) -> tuple[str, ...]:
         pruned = len(self.scene) - len(work.scene)
         return (
+            *self.aside.notes(),
+            *self._clamped,
             *([f"pruned {pruned} of {len(self.scene)} Gaussians"] if pruned else ()),
             f"reordered {len(work.scene)} Gaussians along the Morton curve",
             *self.views.notes,
             *work.source.notes,
             *_duplicates(work.codes),
         )
-
-
-def _affordable(bits: int) -> int:
-    """The octree depth for a wish of ``bits``; two levels too few are tolerable, more are not."""
-    if bits > MAX_BITS + 2:
-        raise CannotCodeError(f"positions need {bits} bits, the lattice has at most {MAX_BITS}")
-    return min(bits, MAX_BITS)
 
 
 def _position_error(

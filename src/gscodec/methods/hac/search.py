@@ -60,11 +60,11 @@ def as_good_as(
     """
     if views.photographs is not None:
         return finished(start)
-    wanted = views.psnr(fast().reconstruction)
+    wanted = views.psnr(fast().lossy)
 
     def result(lam: float) -> tuple[Coded, float]:
         coded = finished(lam)
-        return coded, views.psnr(coded.reconstruction)
+        return coded, views.psnr(coded.lossy)
 
     trials = _FEW_TRIALS if options.time_limit is None else 1
     found = as_good(result, start, wanted, trials)[0]

@@ -1,0 +1,227 @@
+"""Which primitives are set aside: left out of lattice, networks and measurement, kept exactly.
+
+One Gaussian a thousand kilometres away, or as large as that, would rule the lattice, the means
+that steps follow from, and the pictures that are measured. Rules look at each primitive alone,
+against sizes of the scene that a few outliers do not change, and stay far from what training
+leaves. What they let pass may still not fit into integers: then whoever notices says which
+primitives are to blame (`OutlyingError`), and encoding starts again without them (`apart`).
+
+Invariant: outliers are few, one in `_ONE_IN` at most. Where more are unlike the others, they
+are what the scene is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from gscodec.anchors import AnchorScene
+from gscodec.errors import CannotCodeError
+from gscodec.scene import GaussianScene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gscodec.methods import Coded
+
+    Rules = dict[str, NDArray[np.bool_]]
+
+S = TypeVar("S", GaussianScene, AnchorScene)
+
+FAR = "far away"
+_ONE_IN = 16
+MAX_COORDINATE = 1e18  # squares of distances must stay finite
+# Trained scenes have a third of this; a sky that is one Gaussian has a few.
+_LARGEST = 16.0  # sizes, of the scene's core or the distance from it
+# Trained scenes have 10. A colour 72 times as bright as white, in a scene where 1 is white.
+_BRIGHTEST = 256.0  # magnitude of an SH coefficient
+_UNLIKE = 1000.0  # times the middle 96 % of what anchors have
+_NAMED = 16  # rows that the notes of a file name
+
+
+class OutlyingError(CannotCodeError):
+    """A few primitives keep all others from being coded.
+
+    Attributes:
+        rows: (M,) int64, which ones, of those that were to be coded.
+        reason: What is wrong with them, as notes say it.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], reason: str, message: str) -> None:
+        super().__init__(message)
+        self.rows, self.reason = rows, reason
+
+
+@dataclass(frozen=True)
+class Aside(Generic[S]):
+    """A scene, and what of it is set aside.
+
+    Attributes:
+        whole: The scene.
+        noun: What its primitives are called.
+        reasons: By row of the scene, why it is set aside.
+    """
+
+    whole: S
+    noun: str
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """(M,) rows of the scene that are set aside, rising."""
+        return np.array(sorted(self.reasons), dtype=np.int64)
+
+    @cached_property
+    def kept(self) -> NDArray[np.int64]:
+        """(N - M,) rows of the scene that are coded, rising."""
+        return np.setdiff1d(np.arange(len(self.whole)), self.rows)
+
+    @cached_property
+    def coded(self) -> S:
+        """What is coded, in the order of the scene."""
+        return self.whole.take(self.kept) if len(self.rows) else self.whole
+
+    @cached_property
+    def outliers(self) -> S:
+        """What is set aside."""
+        return self.whole.take(self.rows)
+
+    def source_rows(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) rows of the scene in the order of a file that codes ``index`` of `coded`."""
+        return np.concatenate([self.kept[index], self.rows])
+
+    def more(self, rows: NDArray[np.int64], reason: str) -> Aside[S] | None:
+        """With further ``rows`` of the scene; None if these are too many."""
+        reasons = {**dict.fromkeys(rows.tolist(), reason), **self.reasons}
+        few = len(reasons) <= len(self.whole) // _ONE_IN
+        return replace(self, reasons=reasons) if few else None
+
+    def crowd(self, count: int, reason: str) -> str:
+        """Why ``count`` are not set aside."""
+        return f"{count} of {len(self.whole)} {self.noun} {reason}, too many to keep apart"
+
+    def notes(self) -> tuple[str, ...]:
+        """One line, or none."""
+        if not self.reasons:
+            return ()
+        kept = f"kept {len(self.rows)} of {len(self.whole)} {self.noun} exactly"
+        why = ", ".join(f"{count} {reason}" for reason, count in self._counts().items())
+        return (f"{kept}, after the others: {why}",)
+
+    def meta(self) -> dict[str, object]:
+        """For the notes of a file; nothing if nothing is set aside."""
+        if not self.reasons:
+            return {}
+        first = self.rows[:_NAMED].tolist()
+        found = {"count": len(self.rows), "reasons": self._counts(), "source_rows": first}
+        return {"outliers": found}
+
+    def _counts(self) -> dict[str, int]:
+        return dict(sorted(Counter(self.reasons.values()).items()))
+
+
+def apart(
+    whole: S, noun: str, rules: Callable[[S], Rules], encode: Callable[[Aside[S]], Coded]
+) -> Coded:
+    """What ``encode`` gives, with as much set aside as it needs.
+
+    Args:
+        whole: The scene.
+        noun: What its primitives are called.
+        rules: Gives by reason which primitives it applies to, (N,) bool each.
+        encode: Codes `Aside.coded`.
+
+    Raises:
+        CannotCodeError: Too many primitives are unlike the others.
+    """
+    crowds: list[str] = []
+    aside = Aside(whole, noun)
+    for reason, found in rules(whole).items():
+        more = aside.more(np.flatnonzero(found), reason)
+        if more is None:
+            crowds.append(aside.crowd(int(found.sum()), reason))
+        aside = more or aside
+    while True:
+        try:
+            return encode(aside)
+        except CannotCodeError as error:
+            more = None
+            if isinstance(error, OutlyingError):
+                more = aside.more(aside.kept[error.rows], error.reason)
+                if more is None:
+                    crowds.append(aside.crowd(len(error.rows), error.reason))
+            if more is None:
+                raise CannotCodeError("; ".join([str(error), *crowds])) from error
+            aside = more
+
+
+def gaussian_rules(scene: GaussianScene) -> Rules:
+    """What is wrong with which Gaussians."""
+    means, sizes = scene.means.astype(np.float64), _largest(scene.log_scales)
+    colours = np.abs(scene.sh_dc).max(axis=1)
+    if scene.sh_rest.size:
+        colours = np.maximum(colours, np.abs(scene.sh_rest).max(axis=(1, 2)))
+    far = np.abs(means).max(axis=1) > MAX_COORDINATE
+    return {
+        FAR: far,
+        "very large": ~far & (sizes > _LARGEST * _reach(means, sizes)),
+        "very bright": colours > _BRIGHTEST,
+    }
+
+
+def anchor_rules(scene: AnchorScene) -> Rules:
+    """What is wrong with which anchors."""
+    positions, sizes = scene.anchors.astype(np.float64), _largest(scene.log_scalings)
+    far = np.abs(positions).max(axis=1) > MAX_COORDINATE
+    return {
+        FAR: far,
+        "very large": ~far & (sizes > _LARGEST * _reach(positions, sizes)),
+        "with features unlike all others": _unlike(scene.features),
+        "with scalings unlike all others": _unlike(scene.log_scalings),
+        "with offsets unlike all others": _unlike(scene.offsets.reshape(len(scene), -1)),
+    }
+
+
+def far_rows(positions: NDArray[np.float32], edge: float) -> NDArray[np.int64]:
+    """Rows of ``positions`` (N, 3) outside of the cube of this ``edge`` around the middle."""
+    offset = positions.astype(np.float64) - np.median(positions.astype(np.float64), axis=0)
+    return np.flatnonzero(np.abs(offset).max(axis=1) > edge / 2)
+
+
+def _largest(log_scales: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) size along the longest axis, scene units; not so large that squares overflow."""
+    longest = log_scales.max(axis=1).astype(np.float64)
+    result: NDArray[np.float64] = np.exp(np.minimum(longest, math.log(MAX_COORDINATE)))
+    return result
+
+
+def _reach(positions: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) how far away somebody stands who sees the core of the scene, and each primitive."""
+    inside = np.clip(positions, -MAX_COORDINATE, MAX_COORDINATE)
+    low, middle, high = np.percentile(inside, [10, 50, 90], axis=0)
+    # A scene without extent is as large as its primitives.
+    core = max(float(np.linalg.norm(high - low)), float(np.median(sizes)), 1e-12)
+    result: NDArray[np.float64] = np.sqrt(core**2 + ((inside - middle) ** 2).sum(axis=1))
+    return result
+
+
+def _unlike(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(N,) rows of ``values`` (N, columns) that hold one far from what its column holds.
+
+    The widest column is the measure of all: features that a scene hardly uses are zero nearly
+    everywhere.
+    """
+    wide = values.astype(np.float64)
+    low, middle, high = np.percentile(wide, [2, 50, 98], axis=0)
+    width = float((high - low).max())
+    if not width > 0:
+        return np.zeros(len(wide), dtype=np.bool_)
+    result: NDArray[np.bool_] = (np.abs(wide - middle) > _UNLIKE * width).any(axis=1)
+    return result
