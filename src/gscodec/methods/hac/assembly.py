@@ -29,16 +29,12 @@ def streams(
     model: Model, codes: NDArray[np.uint64], bits: int, done: Sequence[BlockEncoder]
 ) -> tuple[Stream, ...]:
     """Of the context model, of positions with Morton ``codes``, and of all blocks."""
-    positions, networks, grid = Encoder(), Encoder(), Encoder()
+    positions = Encoder()
     octree.encode(codes, bits, positions)
-    if model.decisions is not None:
-        encode_network(networks, model.decisions.network)
-    for group in model.groups:
-        encode_group_model(networks, group)
-    encode_grid(grid, model.grid, model.box)
+    networks, grid = model_streams(model)
     return (
-        Stream(Attribute.NETWORKS, 0, networks.finish()),
-        Stream(Attribute.GRID, 0, grid.finish()),
+        Stream(Attribute.NETWORKS, 0, networks),
+        Stream(Attribute.GRID, 0, grid),
         Stream(Attribute.POSITION, 0, positions.finish()),
         *(
             Stream(attribute, number, data)
@@ -46,6 +42,17 @@ def streams(
             for attribute, data in block.finish()
         ),
     )
+
+
+def model_streams(model: Model) -> tuple[bytes, bytes]:
+    """Networks and grid."""
+    networks, grid = Encoder(), Encoder()
+    if model.decisions is not None:
+        encode_network(networks, model.decisions.network)
+    for group in model.groups:
+        encode_group_model(networks, group)
+    encode_grid(grid, model.grid, model.box)
+    return networks.finish(), grid.finish()
 
 
 def outlier_stream(aside: Aside[S]) -> tuple[Stream, ...]:

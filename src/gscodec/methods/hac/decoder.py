@@ -241,7 +241,7 @@ def open_payload(payload: Payload, progress: Progress) -> Opened:
     streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)
     decisions = blueprint.offsets if blueprint else 0
-    model = _decode_model(streams, layout, decisions, header.position_bits)
+    model = decode_model(streams, layout, decisions, header.position_bits)
     progress("positions", 0.0)
     positions = Decoder(streams[Attribute.POSITION, 0])
     codes = octree.decode(positions, count, header.position_bits)
@@ -286,7 +286,7 @@ def _check_header(header: Header, count: int, streams: int) -> None:
         )
 
 
-def _decode_model(
+def decode_model(
     streams: dict[tuple[Attribute, int], bytes],
     layout: Sequence[tuple[Attribute, Group]],
     decisions: int,

@@ -7,22 +7,19 @@ groups are coded one after the other, and those not yet coded make up for what h
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
-from gscodec.errors import SceneError
 from gscodec.geometry.rotation import from_twist_swing, is_disc, to_twist_swing
 from gscodec.methods.hac.blocks import ROTATION, BlockEncoder
 from gscodec.methods.hac.layout import groups
 from gscodec.methods.hac.options import ITERATIONS
+from gscodec.methods.hac.state import State, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,12 +48,17 @@ LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 class Clock:
     """The share of an optimisation that is done, by iterations or by time."""
 
-    def __init__(self, encoding: Encoding | AnchorEncoding, settle_share: float) -> None:
-        """``settle_share`` of all iterations, or of the time, is kept for settling."""
+    def __init__(
+        self, encoding: Encoding | AnchorEncoding, settle_share: float, spent: float = 0.0
+    ) -> None:
+        """``settle_share`` of all iterations, or of the time, is kept for settling.
+
+        ``spent`` are the seconds before an interruption.
+        """
         options = encoding.options
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
-        self.started = time.monotonic()
+        self.started = time.monotonic() - spent
         self.known = options.iterations or (0 if options.time_limit else ITERATIONS)
         self._rounds = 1 - settle_share  # share of them in all
         self.round = max(ROUND, round(self._rounds * self.known / _MOST_ROUNDS))
@@ -66,98 +68,63 @@ class Clock:
         share = self.share(done)
         return self.known or (round(done / share) if done and share else self.round)
 
+    def spent(self) -> float:
+        """Seconds."""
+        return time.monotonic() - self.started
+
     def share(self, done: int) -> float:
         """0 to 1 for the rounds; settling comes after."""
-        spent = (time.monotonic() - self.started) / self.seconds
-        return max(done / self.total, spent) / self._rounds
+        return max(done / self.total, self.spent() / self.seconds) / self._rounds
 
 
-@dataclass(frozen=True)
-class State:
-    """An optimisation between two rounds.
+def optimised(encoding: Encoding, lam: float) -> tuple[Work, Model]:
+    """The scene after descending through the renderer, and what codes it.
 
-    Attributes:
-        scene: The Gaussians that are left, with their values so far.
-        index: (N,) int64, which Gaussian of the original scene each one is.
-        done: Iterations so far.
-        share: Of the rounds, so far.
+    It has fewer Gaussians, with other values. The state is told after every descent and after
+    every training: a round follows from its state alone, so a run that goes on from there gives
+    the bytes of one without pause.
     """
-
-    scene: GaussianScene
-    index: NDArray[np.int64]
-    done: int
-    share: float
-
-    def save(self, key: bytes) -> bytes:
-        """As bytes; ``key`` says what it is the state of."""
-        file = io.BytesIO()
-        progress = np.array([self.done, self.share])
-        fields: dict[str, NDArray[np.generic]] = {**self.scene.attributes()}
-        fields |= {"index": self.index, "progress": progress}
-        fields["key"] = np.frombuffer(key, np.uint8)
-        np.savez(file, allow_pickle=False, **fields)
-        return file.getvalue()
-
-    @classmethod
-    def load(cls, data: bytes, key: bytes, source: GaussianScene) -> State:
-        """Inverse of `save`; everything that is not coded comes from ``source``.
-
-        Raises:
-            SceneError: Not a state, or the state of something else.
-        """
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                fields = {name: file[name] for name in file.files}
-            index, (done, share) = fields.pop("index"), fields.pop("progress").tolist()
-            if fields.pop("key").tobytes() != key:
-                raise SceneError(
-                    "resume: found the state of another scene or of other settings; start anew"
-                )
-            scene = replace(source.take(index), **fields)
-        except (ValueError, KeyError, OSError, EOFError, IndexError, BadZipFile) as error:
-            raise SceneError(f"resume: found no state of an optimisation ({error})") from error
-        return cls(scene, index, int(done), float(share))
-
-
-def _key(encoding: Encoding, lam: float) -> bytes:
-    """What a state belongs to."""
-    options = encoding.options
-    settings = (lam, options.seed, options.position_bits, len(encoding.views.cameras))
-    return hashlib.sha256(encoding.scene.digest() + repr(settings).encode()).digest()
-
-
-def optimised(encoding: Encoding, lam: float) -> Work:
-    """The scene after descending through the renderer: fewer Gaussians, other values."""
     from gscodec.fit.joint import Schedule
 
-    options = encoding.options
-    everything = np.arange(len(encoding.scene))
     # Photographs are another target than the source, and the way there is longer.
     to_photographs = encoding.views.photographs is not None
     rate = _RATE_TO_PHOTOGRAPHS if to_photographs else _ROUND_RATE
-    state, key = State(encoding.scene, everything, 0, 0.0), _key(encoding, lam)
-    if options.resume is not None:
-        state = State.load(options.resume, key, encoding.scene)
-    clock = Clock(encoding, _SETTLE_SHARE)
-    resumed = state.share
+    key = key_of(encoding, lam)
+    state = State.start(encoding.scene)
+    if encoding.options.resume is not None:
+        state = State.load(encoding.options.resume, key, encoding.scene)
+    clock = Clock(encoding, _SETTLE_SHARE, state.seconds)
+    tell = partial(_tell, encoding, key, clock)
     while state.share < 1:
         work = _pruned(encoding, state, lam, prune=state.share < LATE)
-        model = encoding.fit(work, lam, MODEL_SHARE)
+        model = state.model
+        if model is None:
+            model = encoding.fit(work, lam, MODEL_SHARE)
+            tell(replace(state, model=model))
         laws = _laws(encoding, work, model, lam)
         before = state.done
 
         def pace(done: int, before: int = before) -> float:
-            return resumed + (1 - resumed) * clock.share(before + done)
+            return clock.share(before + done)
 
         schedule = Schedule(
             clock.round, pace, coding="noisy", planned=clock.planned(before), gentle=rate
         )
         scene = _descend(encoding, work, laws, schedule, lam)
         done = before + clock.round
-        state = State(scene, work.index, done, pace(clock.round))
-        if options.checkpoint is not None:
-            options.checkpoint(state.save(key))
-    return _pruned(encoding, state, lam, prune=False)
+        state = State(scene, work.index, done, pace(clock.round), clock.spent())
+        tell(state)
+    work, model = _pruned(encoding, state, lam, prune=False), state.model
+    if model is None:
+        model = encoding.fit(work, lam)
+        tell(replace(state, model=model))
+    return work, model
+
+
+def _tell(encoding: Encoding, key: bytes, clock: Clock, state: State) -> None:
+    """Gives the state to whoever asked for it."""
+    if encoding.options.checkpoint is not None:
+        encoding.options.checkpoint(replace(state, seconds=clock.spent()).save(key))
 
 
 def _pruned(encoding: Encoding, state: State, lam: float, *, prune: bool) -> Work:

@@ -153,15 +153,12 @@ class Encoding:
         """The file at ``lam``."""
         if self._descends:
             return self._as_good_as_fast(lam)
-        self._check_depth(lam)
-        work = self.work(lam)
-        return self.coded(work, self.fit(work, lam), lam)
+        return self.coded(*self._chosen(lam), lam)
 
     def _as_good_as_fast(self, lam: float) -> Coded:
         """Effort high at ``lam``; see `search.likely`."""
         start = likely(lam, self.views)
-        work = self._chosen(start)
-        model = self.fit(work, start)
+        work, model = self._chosen(start)
 
         def finished(tried: float) -> Coded:
             return self._finished(work, shifted(model, tried / start), tried)
@@ -180,8 +177,8 @@ class Encoding:
         lam, *_ = self._search(coded, self.fit(work, options.lam), options.lam)
         if self._descends:
             lam = likely(lam, self.views)
-        work = self._chosen(lam)
-        _, found, value = self._search(partial(self._finished, work), self.fit(work, lam), lam)
+        work, model = self._chosen(lam)
+        _, found, value = self._search(partial(self._finished, work), model, lam)
         if options.target_psnr is not None:
             require_psnr(value, options.target_psnr)
         return found
@@ -217,10 +214,12 @@ class Encoding:
         """Whether values are found through the renderer."""
         return self.options.effort == "high" and bool(self.views.cameras)
 
-    def _chosen(self, lam: float) -> Work:
+    def _chosen(self, lam: float) -> tuple[Work, Model]:
+        """What is coded at ``lam``, and what codes it."""
         self._check_depth(lam)
         if not self._descends:
-            return self.work(lam)
+            work = self.work(lam)
+            return work, self.fit(work, lam)
         from gscodec.methods.hac.effort import optimised
 
         return optimised(self, lam)
