@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on(scene: GaussianScene) -> None:
     whole: list[bytes] = []
     gscodec.encode(scene, "hac", **options, checkpoint=whole.append)
     assert len(resumed) < len(whole)
-    with pytest.raises(SceneError, match="another scene or of other settings"):
+    with pytest.raises(SceneError, match="another scene, of other views or of other"):
         gscodec.encode(scene, "hac", **{**options, "lam": 2e-3}, resume=states[0])
     for damaged in (b"", b"nonsense", states[0][:200], states[0][:-30]):
         with pytest.raises(SceneError, match="resume"):
