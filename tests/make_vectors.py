@@ -52,6 +52,22 @@ def _anchors(**kind: Any) -> Callable[[], AnchorScene]:
     return lambda: make_anchor_scene(**kind)
 
 
+def _with_outliers() -> GaussianScene:
+    """Far, huge and bright Gaussians among others."""
+    scene = make_scene(400, 1, 3)
+    means, scales, dc = scene.means.copy(), scene.log_scales.copy(), scene.sh_dc.copy()
+    means[5:8], scales[30, 1], dc[77, 2] = 1e6, 20, 1e12
+    return replace(scene, means=means, log_scales=scales, sh_dc=dc)
+
+
+def _with_far_anchors() -> AnchorScene:
+    """Two anchors far from the others."""
+    scene = make_anchor_scene(300, masked=True)
+    positions = scene.anchors.copy()
+    positions[7:9] = -1e7
+    return replace(scene, anchors=positions)
+
+
 _VIEWS = {"views": small_views()}
 # Name -> (method, options, scene). Names say what is special.
 CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
@@ -87,6 +103,8 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         {"lam": 8e-3, "position_bits": 9, **_VIEWS},
         _anchors(n=800, bank=True, appearance=4, storage=Storage.STATE_DICTS),
     ),
+    "hac/outliers": ("hac", _VIEWS, _with_outliers),
+    "hac/anchors_outliers": ("hac", _VIEWS, _with_far_anchors),
     "hac/anchors_one": ("hac", _VIEWS, _anchors(n=1)),
 }
 
