@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec import extras
+from gscodec.coding import encode_planes
 from gscodec.errors import CannotCodeError
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.intnet.context import MAX_MEAN
@@ -204,9 +204,8 @@ class Encoding:
 
     def _overhead(self) -> int:
         """Bytes of a file besides the streams of this method, about."""
-        others = extras.encode(self.aside.whole.extras)
-        told = self.aside.meta()
-        size = sum(_ENVELOPE + len(stream.data) for stream in others)
+        told, extras = self.aside.meta(), self.aside.whole.extras
+        size = sum(_ENVELOPE + len(encode_planes(extra.values)) for extra in extras)
         return _OVERHEAD + size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
 
     @property
