@@ -39,6 +39,7 @@ _ONE_LARGE_IN = 3
 # By effort: effort high is judged by the views of effort fast.
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
+_FEW_TRIED = 8  # virtual views, to tell cameras that look elsewhere from scenes of nothing
 _GLANCE = 256  # pixels along an edge, to see whether there is anything at all
 
 
@@ -143,7 +144,7 @@ def choose_views(
     Those that see nothing are left out.
 
     Raises:
-        SceneError: None of the given ones sees anything.
+        SceneError: None of the given ones sees anything, though there is something.
     """
     how = conventions_of(scene)
     if given is not None:
@@ -179,7 +180,9 @@ def _given(
     what = "cameras" if photographs is None else "photographs"
     seen = _showing(scene, given.cameras, how)
     if not any(seen):
-        raise blind(count)
+        if _virtual(scene, how, _FEW_TRIED, _GLANCE, _GLANCE).cameras:
+            raise blind(count)
+        return EncoderViews(scene, how, (), None, "there is nothing to see in the scene", ())
     blank = seen.count(False)
     cameras = tuple(compress(given.cameras, seen))
     return EncoderViews(
