@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -77,16 +75,12 @@ def learned_samples() -> list[bytes]:
         make_anchor_scene(30, masked=True, bank=True, appearance=2),
         make_anchor_scene(20, 12, 2, distance=True),
     ]
-    with ExitStack() as patched:
-        patched.enter_context(patch("gscodec.fit.hac.ITERATIONS", 10))
-        patched.enter_context(patch("gscodec.codec._SMALL", 0))
-        for module in ("encoder", "anchor_encoder", "assembly"):
-            where = f"gscodec.methods.hac.{module}.BLOCK_SIZE"
-            patched.enter_context(patch(where, 24))  # two or three blocks
-        views: dict[str, Any] = {"views": small_views()}
-        return [codec.encode(s) for s in gaussians] + [
-            codec.encode(s, **views) for s in anchors
-        ]
+    quick: dict[str, Any] = {"training": 10, "raw_below": 0}
+    quick["block_size"] = 24  # two or three blocks
+    views: dict[str, Any] = {"views": small_views()}
+    return [codec.encode(s, **quick) for s in gaussians] + [
+        codec.encode(s, **quick, **views) for s in anchors
+    ]
 
 
 def mutate(samples: list[fuzzing.Sample], number: int) -> fuzzing.Mutation:

@@ -13,6 +13,7 @@ from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.errors import UsageError
+from quick import set_defaults
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
@@ -26,9 +27,7 @@ LAM = 2e-2
 @pytest.fixture(autouse=True)
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, and tiny scenes stay with hac."""
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 30)
-    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 30)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=30, round_length=30, raw_below=0)
 
 
 def error(a: AnchorScene, b: AnchorScene, views: TargetViews) -> float:

@@ -23,6 +23,7 @@ from gscodec.container import pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, SceneError
 from gscodec.payload import Attribute, SceneKind, Stream
 from gscodec.scene import ExtraProperty
+from quick import set_defaults
 from scenes import make_scene, silent
 from test_vectors import DECODE
 
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Contracts hold for a badly trained model too; tiny scenes stay with hac."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 12)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=12, raw_below=0)
 
 
 @pytest.fixture(params=methods.names())
@@ -189,11 +189,8 @@ def files() -> dict[str, bytes]:
     """A file of anchors by each method."""
     scene = make_anchor_scene(40, masked=True, bank=True, appearance=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gscodec.fit.hac.ITERATIONS", 12)
-        patch.setattr("gscodec.codec._SMALL", 0)
-        patch.setattr("gscodec.methods.raw.BLOCK_SIZE", 16)
-        for module in ("anchor_encoder", "assembly"):
-            patch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 16)
+        set_defaults(patch, training=12, raw_below=0, block_size=16)
+        set_defaults(patch, "raw", block_size=16)
         return {n: codec.encode(scene, n, **options(n)) for n in methods.names()}
 
 

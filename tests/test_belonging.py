@@ -20,6 +20,7 @@ from gscodec.errors import SceneError
 from gscodec.render import render
 from gscodec.render.belonging import Pictures, disagreement
 from gscodec.scene import GaussianScene
+from quick import set_defaults
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
 
@@ -218,7 +219,7 @@ def test_every_command_refuses_other_spaces(
 ) -> None:
     """Exit code 3, one line with the numbers and what to do, and nothing written."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 5)  # if it should get that far
+    set_defaults(monkeypatch, training=5)  # if it should get that far
     anchors = tmp_path / "anchors.gsz"
     anchors.write_bytes(gscodec.encode(make_anchor_scene(50), "raw"))
     write_folder(

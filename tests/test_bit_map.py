@@ -38,6 +38,7 @@ from gscodec.report.balls import draw_balls
 from gscodec.report.bit_page import bit_map_html
 from gscodec.report.bit_plot import bit_map_png
 from gscodec.report.bit_voxels import CELLS, headline, value_range, voxels
+from quick import set_defaults
 from scenes import gaussians, hard_scenes, make_scene, silent
 from test_rd import Page
 from test_vectors import VECTORS
@@ -97,14 +98,12 @@ def test_bits_of_the_primitives_add_up_to_the_streams(path: Path) -> None:
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A badly trained model spends bits too."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 10)
+    set_defaults(monkeypatch, training=10)
 
 
 @pytest.mark.usefixtures("quick_fit")
-def test_each_block_has_its_own_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("encoder", "assembly"):
-        monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 100)
-    data = pack(hac.encode(make_scene(550, 1), hac.Options(), silent).payload)
+def test_each_block_has_its_own_bits() -> None:
+    data = pack(hac.encode(make_scene(550, 1), hac.Options(block_size=100), silent).payload)
     assert max(s.block for s in unpack(data).streams) == 5
     require_sums(bit_map(data, threads=2), data)
 

@@ -22,6 +22,7 @@ from gscodec.cli.checkpoints import read_folder
 from gscodec.errors import UsageError
 from gscodec.methods import hac
 from gscodec.scene import ExtraProperty
+from quick import set_defaults
 from scenes import make_scene
 
 if TYPE_CHECKING:
@@ -215,8 +216,7 @@ def test_hac_codes_a_checkpoint(
 ) -> None:
     """From folder to folder with the learned method, views given."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 5)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=5, raw_below=0)
     write(tmp_path / "model", anchors())
     (tmp_path / "cameras.json").write_text(json.dumps([camera(k) for k in range(4)]))
     args = ("--views", "cameras.json", "--lambda", "1e-3", "--json", "-q")
@@ -234,8 +234,7 @@ def test_effort_high_leaves_no_state(
 ) -> None:
     """Anchors have none to go on from."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 5)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=5, raw_below=0)
     write(tmp_path / "model", anchors())
     (tmp_path / "cameras.json").write_text(json.dumps([camera(k) for k in range(4)]))
     args = ("--views", "cameras.json", "--effort", "high", "--iterations", "2", "--json", "-q")

@@ -13,6 +13,7 @@ from gscodec.camera import Camera, TargetViews
 from gscodec.errors import SceneError, UsageError
 from gscodec.methods.hac import Options
 from gscodec.methods.hac.search import as_good, search
+from quick import set_defaults
 from scenes import gaussians, make_scene
 
 pytest.importorskip("torch")
@@ -39,9 +40,7 @@ VIEWS = TargetViews(tuple(look_at(a) for a in np.linspace(0, 6.28, 6, endpoint=F
 @pytest.fixture(autouse=True)
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, and tiny scenes stay with hac."""
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 30)
-    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 20)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=30, round_length=20, raw_below=0)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from gscodec.codec import encode_with_report
 from gscodec.errors import VerifyError
 from gscodec.methods.hac.options import QUALITIES, Options
 from gscodec.report.quality import quality_in_words
+from quick import set_defaults
 from scenes import make_scene
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def source() -> GaussianScene:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 4)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=4, raw_below=0)
 
 
 @pytest.fixture

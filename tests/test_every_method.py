@@ -12,6 +12,7 @@ import gscodec
 from gscodec import methods
 from gscodec.errors import CannotCodeError, FormatError, SceneError, UsageError
 from gscodec.payload import Attribute, Header
+from quick import set_defaults
 from scenes import gaussians, silent
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Contracts hold for a badly trained model too."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 12)
+    set_defaults(monkeypatch, training=12)
 
 
 @pytest.fixture(params=methods.names())

@@ -13,6 +13,7 @@ from gscodec.container import pack, unpack
 from gscodec.errors import FormatError, VerifyError
 from gscodec.methods import hac
 from gscodec.payload import Attribute, SceneKind
+from quick import set_defaults
 from scenes import gaussians, make_scene, silent
 from test_vectors import VECTORS
 
@@ -63,13 +64,11 @@ def test_threads_do_not_change_a_decoded_scene(payload: Payload) -> None:
 
 def test_block_size_does_not_change_a_decoded_value(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 10)
+    set_defaults(monkeypatch, training=10)
     scene = make_scene(500, 2)
     digests, blocks = set(), []
     for size in (65_536, 128, 33):
-        for module in ("encoder", "assembly"):
-            monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", size)
-        coded = hac.encode(scene, hac.Options(), silent)
+        coded = hac.encode(scene, hac.Options(block_size=size), silent)
         digests.add(coded.reconstruction.digest())
         blocks.append(1 + max(s.block for s in coded.payload.streams))
     assert len(digests) == 1
@@ -81,7 +80,7 @@ def test_a_tiny_scene_is_never_larger_than_raw(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 10)
+    set_defaults(monkeypatch, training=10)
     scene = make_scene(count, 0)
     sizes = {method: len(gscodec.encode(scene, method)) for method in ("hac", "raw")}
     assert sizes["hac"] <= sizes["raw"] + 64  # of settings in the meta chunk

@@ -19,6 +19,7 @@ from gscodec.errors import FormatError, SceneError, UsageError
 from gscodec.methods import hac
 from gscodec.payload import Attribute, Method, Stream
 from gscodec.scene import ExtraProperty
+from quick import set_defaults
 from scenes import gaussians, make_scene, silent
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ ANCHORS = make_anchor_scene(200, masked=True)
 @pytest.fixture(autouse=True)
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, and tiny scenes stay with hac."""
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 10)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=10, raw_below=0)
 
 
 def changed(scene: Any, field: str, rows: Any, values: Any) -> Any:
@@ -151,7 +151,7 @@ def test_values_beyond_integers_make_an_outlier(monkeypatch: pytest.MonkeyPatch)
 
 def test_effort_high_keeps_outliers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It changes and prunes the others only."""
-    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 5)
+    set_defaults(monkeypatch, round_length=5)
     scene = changed(BASE, "means", slice(3, 6), 1e6)
     encoded = encode(scene, effort="high", iterations=10)
     check_kept(scene, [3, 4, 5], encoded)
@@ -258,7 +258,7 @@ def test_a_far_anchor_does_not_make_a_lattice_of_its_own() -> None:
 def payload() -> Payload:
     """A file with one outlier, of 23 floats."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gscodec.fit.hac.ITERATIONS", 10)
+        set_defaults(patch, training=10)
         scene = changed(make_scene(40, 1), "means", [9], 1e7)
         options = hac.Options(views=small_views())
         return hac.encode(scene, options, silent).payload

@@ -21,6 +21,7 @@ from gscodec.coding import Family, Model, bits, coders, own_coder, residuals
 from gscodec.coding.own_coder import OwnCoder
 from gscodec.errors import FormatError
 from gscodec.methods import hac
+from quick import set_defaults
 from scenes import make_scene, silent
 from test_vectors import INDEX, VECTORS
 
@@ -242,7 +243,7 @@ def test_raw_encodes_alike() -> None:
 def test_hac_encodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("numba")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 5)
+    set_defaults(monkeypatch, training=5)
     coded = hac.encode(make_scene(300, 1), hac.Options(views=small_views()), silent)
     decoded_scene = hac.decode(coded.payload, silent)
     assert decoded_scene.digest() == coded.reconstruction.digest()

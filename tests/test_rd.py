@@ -25,6 +25,7 @@ from gscodec.report.curve import bjontegaard_rate, bytes_at
 from gscodec.report.rd_page import rd_html
 from gscodec.report.rd_plot import file_size, rd_png, rd_svg
 from gscodec.report.rd_result import SPZ, Point, RdResult, lambda_text
+from quick import set_defaults
 from scenes import make_scene, silent
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def scene(tmp_path: Path) -> Path:
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A badly trained model has a curve too."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 12)
+    set_defaults(monkeypatch, training=12)
 
 
 def cameras(count: int = 2) -> tuple[Camera, ...]:

@@ -9,12 +9,12 @@ import pytest
 
 import gscodec
 from anchors import small_views
+from quick import set_defaults
 from scenes import make_scene
 
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from gscodec import codec
 from gscodec.fit import hac, views
 from gscodec.fit.recent import Recent, key_of
 
@@ -31,8 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return call
 
-    monkeypatch.setattr(hac, "ITERATIONS", 20)
-    monkeypatch.setattr(codec, "_SMALL", 0)
+    set_defaults(monkeypatch, training=20, raw_below=0)
     monkeypatch.setattr(hac, "_SEEN", Recent())
     monkeypatch.setitem(views._FOUND, "fast", Recent())
     for module, name in ((hac, "measure"), (views, "virtual_cameras")):

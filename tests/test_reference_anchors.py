@@ -48,10 +48,10 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
 
 
-def encode(scene: AnchorScene) -> Payload:
+def encode(scene: AnchorScene, **options: Any) -> Payload:
     """``scene`` by method hac, even where raw would be smaller."""
-    options = hac.Options(threads=1, views=small_views())
-    return hac.encode(scene, options, silent).payload
+    chosen = hac.Options(threads=1, views=small_views(), **options)
+    return hac.encode(scene, chosen, silent).payload
 
 
 def arrays_of(scene: object) -> dict[str, NDArray[np.generic]]:
@@ -83,14 +83,10 @@ def check_same_scene(data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [0, 1, 30])
-def test_exact_scenes_decode_alike(
-    kind: str, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exact_scenes_decode_alike(kind: str, count: int) -> None:
     """Method raw, in blocks."""
-    monkeypatch.setattr("gscodec.methods.raw.BLOCK_SIZE", 16)
     scene = make_anchor_scene(count, **KINDS[kind])
-    data = codec.encode(scene, "raw")
-    monkeypatch.undo()
+    data = codec.encode(scene, "raw", block_size=16)
     assert flat(reference.decode(data)[0]) == flat(arrays_of(scene))
     check_same_scene(data)
 
@@ -105,12 +101,9 @@ def test_learned_scenes_decode_alike(kind: str) -> None:
 
 
 @pytest.mark.usefixtures("quick_fit")
-def test_learned_scene_of_several_blocks_decodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learned_scene_of_several_blocks_decodes_alike() -> None:
     """Blocks are cut at block_size, and the last one is shorter."""
-    for module in ("anchor_encoder", "assembly"):
-        monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 24)
-    data = pack(encode(make_anchor_scene(80, masked=True)))
-    monkeypatch.undo()
+    data = pack(encode(make_anchor_scene(80, masked=True), block_size=24))
     file = reference.read_file(data)
     assert file.head["block_size"] == 24
     assert max(block for _, block in file.streams) >= 2

@@ -16,7 +16,6 @@ import scenes
 from gscodec import codec
 from gscodec.coding import Decoder, Encoder, Model, decode_naturals, encode_naturals
 from gscodec.errors import FormatError
-from gscodec.methods import raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +57,10 @@ def test_conventions_decode_alike() -> None:
         assert (decoded.antialiased, decoded.origin) == (antialiased, origin)
 
 
-def test_scene_of_several_blocks_decodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scene_of_several_blocks_decodes_alike() -> None:
     """Blocks are cut at block_size and the last one is shorter."""
-    monkeypatch.setattr(raw, "BLOCK_SIZE", 16)
     scene = scenes.make_scene(40, 1)
-    data = codec.encode(scene, "raw")
-    monkeypatch.undo()
+    data = codec.encode(scene, "raw", block_size=16)
     assert reference.read_file(data).head["block_size"] == 16
     _check_same_scene(data, scene)
     assert codec.decode(data).digest() == scene.digest()

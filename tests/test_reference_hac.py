@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from gscodec.intnet.context import STEPS
 from gscodec.intnet.hashgrid import Level
 from gscodec.methods import hac
 from gscodec.payload import Attribute, Payload
+from quick import set_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ LEVELS = (Level(3, 8, 12), Level(2, 32, 8), Level(3, 40, 6))  # direct, hashed p
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """A badly trained model decodes alike too; grids of each kind are in it."""
-    patch.setattr("gscodec.fit.hac.ITERATIONS", 12)
+    set_defaults(patch, training=12)
     patch.setattr("gscodec.fit.hac._levels", lambda _: LEVELS)
     patch.setattr("gscodec.fit.context._ContextModel.drop_idle_levels", lambda *_: None)
 
@@ -45,9 +46,11 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
 
 
-def encode(scene: GaussianScene) -> Payload:
+def encode(scene: GaussianScene, **options: Any) -> Payload:
     """``scene`` by method hac, even where raw would be smaller."""
-    return hac.encode(scene, hac.Options(position_bits=10, threads=1), scenes.silent).payload
+    return hac.encode(
+        scene, hac.Options(position_bits=10, threads=1, **options), scenes.silent
+    ).payload
 
 
 def check_same_scene(data: bytes) -> None:
@@ -65,12 +68,9 @@ def test_scenes_decode_alike(count: int, degree: int) -> None:
 
 
 @pytest.mark.usefixtures("quick_fit")
-def test_scene_of_several_blocks_decodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scene_of_several_blocks_decodes_alike() -> None:
     """Blocks are cut at block_size, and the last one is shorter."""
-    for module in ("encoder", "assembly"):
-        monkeypatch.setattr(f"gscodec.methods.hac.{module}.BLOCK_SIZE", 64)
-    data = pack(encode(scenes.make_scene(150, 1)))
-    monkeypatch.undo()
+    data = pack(encode(scenes.make_scene(150, 1), block_size=64))
     file = reference.read_file(data)
     assert file.head["block_size"] == 64
     grid = reference_hac.decode_grid(file.streams[reference_hac.GRID, 0], 10)

@@ -49,12 +49,15 @@ def measured() -> str:
 def files() -> list[str]:
     """Of files of both kinds of scenes, after little training; effort high does all of fast."""
     import gscodec
-    from gscodec import codec
-    from gscodec.fit import hac
 
-    hac.ITERATIONS, codec._SMALL = 20, 0
     scenes = (make_scene(600, 1), make_anchor_scene(300))
-    options: dict[str, Any] = {"views": small_views(), "effort": "high", "iterations": 10}
+    options: dict[str, Any] = {
+        "views": small_views(),
+        "effort": "high",
+        "iterations": 10,
+        "training": 20,
+        "raw_below": 0,
+    }
     return [hashlib.sha256(gscodec.encode(scene, **options)).hexdigest() for scene in scenes]
 
 

@@ -17,6 +17,7 @@ from anchors import small_views
 from gscodec.camera import TargetViews
 from gscodec.errors import SceneError
 from gscodec.methods.hac import Options
+from quick import set_defaults
 from scenes import make_scene, silent
 
 torch = pytest.importorskip("torch")
@@ -34,9 +35,7 @@ ITERATIONS = 30
 @pytest.fixture(autouse=True)
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, rounds are short, tiny scenes stay with hac."""
-    monkeypatch.setattr("gscodec.fit.hac.ITERATIONS", 10)
-    monkeypatch.setattr("gscodec.methods.hac.effort.ROUND", 5)
-    monkeypatch.setattr("gscodec.codec._SMALL", 0)
+    set_defaults(monkeypatch, training=10, round_length=5, raw_below=0)
 
 
 def photographed() -> TargetViews:

@@ -62,7 +62,11 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
     empty = IntegerNetworks(tuple(np.zeros(s, np.int64) for s in shapes), (0,) * len(shapes))
     return Payload(
         assembly.header(
-            SceneKind.ANCHORS, lattice.positions(morton.decode(codes)), lattice, b"\1" * 32
+            SceneKind.ANCHORS,
+            lattice.positions(morton.decode(codes)),
+            lattice,
+            b"\1" * 32,
+            block_size=65_536,
         ),
         (
             *assembly.streams(model, codes, BITS, ()),

@@ -36,7 +36,6 @@ __all__ = [
 
 
 _PROMISED_SIZE = 0.03  # of a wanted size
-_SMALL = 5000  # Gaussians or anchors below which raw may be smaller
 
 
 def _silent(stage: str, share: float, detail: str = "", /) -> None:
@@ -173,7 +172,7 @@ def _encode_or_fall_back(
             ) from reason
         coded = raw.encode(scene, raw.Options(), progress)
         return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
-    if method == "raw" or len(scene) > _SMALL:
+    if len(scene) > getattr(options, "raw_below", -1):
         return coded
     # The networks of a learned method can outweigh a tiny scene.
     exact = raw.encode(scene, raw.Options(), progress)

@@ -52,7 +52,6 @@ _PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thr
 _PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
 _PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
 _SEEN: Recent[Seen] = Recent()
-ITERATIONS = 1000  # of the training: each looks at 4096 Gaussians
 # Fewer Gaussians than `_FEW` are learned in a share of them, as if there were `_FEWEST` at least:
 # each is still looked at many thousand times.
 _FEW, _FEWEST = 128, 8
@@ -296,15 +295,14 @@ def learn(
 
 
 def settings(
-    count: int, share: float, *, seed: int, device: str, threads: int | None
+    count: int, iterations: float, *, seed: int, device: str, threads: int | None
 ) -> Settings:
-    """How to train the model of ``count`` primitives, in ``share`` of the usual iterations."""
+    """How to train the model of ``count`` primitives, in about so many ``iterations``."""
     from gscodec.fit.context import Settings
 
-    share *= min(1.0, max(count, _FEWEST) / _FEW)
-    iterations = max(2, round(share * ITERATIONS))
+    enough = iterations * min(1.0, max(count, _FEWEST) / _FEW)
     return Settings(
-        iterations, _hidden(count), _levels(count), seed, on_device(device), threads
+        max(2, round(enough)), _hidden(count), _levels(count), seed, on_device(device), threads
     )
 
 

@@ -30,7 +30,6 @@ from gscodec.scene import GaussianScene, sh_rest_count
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLOCK_SIZE = 65_536
 _FLOAT32, _BYTE = np.dtype(np.float32), np.dtype(np.uint8)
 # The sh_rest array travels whole, as the stream of the first degree.
 _GAUSSIANS = {
@@ -52,14 +51,20 @@ _ANCHORS = {
 
 @dataclass(frozen=True)
 class Options:
-    """The encoder of `raw` has nothing to choose."""
+    """Settings of the encoder.
+
+    Attributes:
+        block_size: Primitives whose numbers are coded together.
+    """
+
+    block_size: int = 65_536
 
 
 def require(options: Options) -> None:
     """Nothing is needed but what decoding needs."""
 
 
-def encode(scene: Scene, options: Options, progress: Progress) -> Coded:  # noqa: ARG001
+def encode(scene: Scene, options: Options, progress: Progress) -> Coded:
     """Codes ``scene`` without loss."""
     arrays: dict[Attribute, NDArray[np.generic]] = {}
     shared: tuple[Stream, ...] = ()
@@ -75,19 +80,21 @@ def encode(scene: Scene, options: Options, progress: Progress) -> Coded:  # noqa
         )
     else:
         arrays.update({a: scene.attributes()[n] for a, n in _GAUSSIANS.items()})
-    starts = range(0, len(scene), BLOCK_SIZE)
+    starts = range(0, len(scene), options.block_size)
     streams = []
     for block, start in enumerate(starts):
         progress("code", block / len(starts))
         for attribute, array in arrays.items():
-            values = array[start : start + BLOCK_SIZE]
+            values = array[start : start + options.block_size]
             if values.size:
                 streams.append(Stream(attribute, block, encode_planes(values)))
-    header = _header(scene, np.asarray(arrays[Attribute.POSITION], np.float32))
+    header = _header(
+        scene, np.asarray(arrays[Attribute.POSITION], np.float32), options.block_size
+    )
     return Coded(Payload(header, (*streams, *shared)), scene)
 
 
-def _header(scene: Scene, positions: NDArray[np.float32]) -> Header:
+def _header(scene: Scene, positions: NDArray[np.float32], block_size: int) -> Header:
     finite = np.where(np.isfinite(positions), positions, 0)
     low = finite.min(axis=0, initial=np.inf) if len(scene) else np.zeros(3)
     high = finite.max(axis=0, initial=-np.inf) if len(scene) else np.zeros(3)
@@ -98,7 +105,7 @@ def _header(scene: Scene, positions: NDArray[np.float32]) -> Header:
         count=len(scene),
         sh_degree=scene.sh_degree if isinstance(scene, GaussianScene) else 0,
         has_normals=isinstance(scene, GaussianScene) and scene.has_normals,
-        block_size=BLOCK_SIZE,
+        block_size=block_size,
         position_bits=0,
         lattice_origin=(0.0, 0.0, 0.0),
         lattice_step=0.0,

@@ -25,7 +25,7 @@ from gscodec.methods.hac.anchors import anchor_arrays, anchor_groups, chunks, jo
 from gscodec.methods.hac.aside import FAR, OutlyingError, anchor_rules, apart, far_rows
 from gscodec.methods.hac.blocks import BlockEncoder
 from gscodec.methods.hac.finite import check_finite
-from gscodec.methods.hac.layout import BLOCK_SIZE, Model, blocks, in_parallel, position_features
+from gscodec.methods.hac.layout import Model, blocks, in_parallel, position_features
 from gscodec.methods.hac.outliers import fields_of, with_outliers
 from gscodec.methods.hac.search import as_good_as, likely, shifted
 from gscodec.payload import Attribute, Payload, SceneKind, Stream
@@ -274,7 +274,7 @@ class AnchorEncoding:
             tuple(group for _, group in self.layout),
             fit.settings(
                 len(u),
-                share,
+                share * self.options.training,
                 seed=self.options.seed,
                 device=self.options.device,
                 threads=self.options.threads,
@@ -292,7 +292,7 @@ class AnchorEncoding:
         u = model.box.normalise(work.ijk)
         return [
             (r, BlockEncoder(model, self.layout, u[r], work.index[r], work.source.present[r]))
-            for r in blocks(len(u), BLOCK_SIZE)
+            for r in blocks(len(u), self.options.block_size)
         ]
 
     def coded(
@@ -345,7 +345,9 @@ class AnchorEncoding:
         if networks.appearance is not None:
             exponents.append(_APPEARANCE_EXPONENT)  # nobody measures what it shows
         rounded = round_networks(networks, exponents)
-        present = [work.source.present[rows] for rows in blocks(len(work.ijk), BLOCK_SIZE)]
+        present = [
+            work.source.present[rows] for rows in blocks(len(work.ijk), self.options.block_size)
+        ]
         parts = [
             anchor_arrays([masks.astype(np.int64), *block.values], model)
             for masks, block in zip(present, done, strict=True)
@@ -369,7 +371,11 @@ class AnchorEncoding:
             Stream(Attribute.CHECKPOINT, 0, self.blueprint.encode()),
         )
         header = assembly.header(
-            SceneKind.ANCHORS, decoded.anchors, work.lattice, decoded.digest()
+            SceneKind.ANCHORS,
+            decoded.anchors,
+            work.lattice,
+            decoded.digest(),
+            block_size=self.options.block_size,
         )
         meta: dict[str, object] = {
             "settings": {

@@ -9,7 +9,6 @@ from gscodec.geometry import octree
 from gscodec.intnet.context import encode_group_model
 from gscodec.intnet.hashgrid import encode_grid
 from gscodec.intnet.network import encode_network
-from gscodec.methods.hac.layout import BLOCK_SIZE
 from gscodec.methods.hac.outliers import S, encode_outliers
 from gscodec.payload import Attribute, Header, Method, SceneKind, Stream
 
@@ -68,6 +67,7 @@ def header(
     lattice: Lattice,
     digest: bytes,
     *,
+    block_size: int,
     sh_degree: int = 0,
     has_normals: bool = False,
 ) -> Header:
@@ -79,7 +79,7 @@ def header(
         count=len(positions),
         sh_degree=sh_degree,
         has_normals=has_normals,
-        block_size=BLOCK_SIZE,
+        block_size=block_size,
         position_bits=lattice.bits,
         lattice_origin=lattice.origin,
         lattice_step=lattice.step,

@@ -26,7 +26,6 @@ from gscodec.methods.hac.anchors import (
     offset_columns,
 )
 from gscodec.methods.hac.layout import (
-    BLOCK_SIZE,
     POSITION_FEATURES,
     Model,
     arrays,
@@ -39,6 +38,7 @@ from gscodec.methods.hac.layout import (
     groups,
     in_parallel,
 )
+from gscodec.methods.hac.options import MAX_BLOCK_SIZE
 from gscodec.methods.hac.outliers import Fields, decode_outliers, outlier_count, with_outliers
 from gscodec.payload import Attribute, Header, Payload
 from gscodec.slices import in_slices
@@ -275,9 +275,9 @@ def _check_header(header: Header, count: int, streams: int) -> None:
             f"method hac: found {header.count} primitives and {header.position_bits} position "
             "bits, expected at least 1 of each"
         )
-    if header.block_size > BLOCK_SIZE:
+    if header.block_size > MAX_BLOCK_SIZE:
         raise FormatError(
-            f"method hac: found blocks of {header.block_size}, expected at most {BLOCK_SIZE}"
+            f"method hac: found blocks of {header.block_size}, expected at most {MAX_BLOCK_SIZE}"
         )
     if -(-count // header.block_size) > streams:
         raise FormatError(

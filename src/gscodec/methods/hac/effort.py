@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gscodec.methods.hac.layout import Model
     from gscodec.scene import GaussianScene
 
-ROUND = 300  # iterations under one model, at least
 _MOST_ROUNDS = 10  # where the number of iterations is known
 MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 _SETTLE_SHARE = 0.6  # of all iterations, or of the time: kept for settling
@@ -61,7 +60,7 @@ class Clock:
         self.started = time.monotonic() - spent
         self.known = options.iterations or (0 if options.time_limit else ITERATIONS)
         self._rounds = 1 - settle_share  # share of them in all
-        self.round = max(ROUND, round(self._rounds * self.known / _MOST_ROUNDS))
+        self.round = max(options.round_length, round(self._rounds * self.known / _MOST_ROUNDS))
 
     def planned(self, done: int) -> int:
         """Iterations of the whole optimisation; against the clock, as ``done`` of them tell."""

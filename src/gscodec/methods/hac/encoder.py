@@ -32,7 +32,6 @@ from gscodec.methods.hac.aside import (
 from gscodec.methods.hac.blocks import BlockEncoder
 from gscodec.methods.hac.finite import check_finite, without_infinity
 from gscodec.methods.hac.layout import (
-    BLOCK_SIZE,
     Model,
     arrays,
     blocks,
@@ -306,7 +305,7 @@ class Encoding:
             self.price(lam),
             fit.settings(
                 len(u),
-                share,
+                share * self.options.training,
                 seed=self.options.seed,
                 device=self.options.device,
                 threads=self.options.threads,
@@ -326,7 +325,7 @@ class Encoding:
     def block_encoders(self, work: Work, model: Model) -> list[tuple[slice, BlockEncoder]]:
         """One for each block, with its rows."""
         u = model.box.normalise(work.ijk)
-        rows = blocks(len(u), BLOCK_SIZE)
+        rows = blocks(len(u), self.options.block_size)
         layout = groups(work.scene.sh_degree)
         return [(r, BlockEncoder(model, layout, u[r], work.index[r])) for r in rows]
 
@@ -346,7 +345,7 @@ class Encoding:
         ideal = self.ideal(work, lam)
         columns, quats = list(work.source.columns), work.source.quats
         u = model.box.normalise(work.ijk)
-        slices = blocks(len(u), BLOCK_SIZE)
+        slices = blocks(len(u), self.options.block_size)
 
         def step(item: tuple[slice, BlockEncoder], number: int) -> None:
             rows, block = item
@@ -397,6 +396,7 @@ class Encoding:
             decoded.means,
             work.lattice,
             decoded.digest(),
+            block_size=options.block_size,
             sh_degree=scene.sh_degree,
             has_normals=scene.has_normals,
         )

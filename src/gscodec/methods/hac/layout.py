@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from gscodec.intnet.hashgrid import Box, HashGrid
 
-BLOCK_SIZE = 65_536
 S = TypeVar("S")
 T = TypeVar("T")
 

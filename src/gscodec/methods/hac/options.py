@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gscodec.camera import TargetViews
 
 LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
+MAX_BLOCK_SIZE = 65_536  # of a file; of an encoder unless said otherwise
+MAX_ITERATIONS = 10**8
 ITERATIONS = 1500  # of effort high, unless said otherwise
 # Names for lambdas; what they give on real scenes is in docs/quality.md.
 QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
@@ -40,6 +42,10 @@ class Options:
         seed: Of the training. Same input, seed, machine and version give the same file.
         device: Where to train: "auto", "cpu" or "cuda".
         threads: CPU threads; None takes all.
+        training: Iterations of the training of the context model; few primitives take fewer.
+        round_length: Iterations of effort high under one model, at least.
+        block_size: Primitives of a block, at most 65,536; a block is decoded on its own.
+        raw_below: Primitives up to which method raw is tried too, and taken if it is smaller.
     """
 
     lam: float = QUALITIES["high"]
@@ -55,6 +61,10 @@ class Options:
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    training: int = 1000
+    round_length: int = 300
+    block_size: int = MAX_BLOCK_SIZE
+    raw_below: int = 5000
 
     def of_fast(self) -> Options:
         """The same settings at effort fast."""
@@ -89,3 +99,13 @@ class Options:
             raise UsageError(f"device: found {self.device!r}, expected auto, cpu or cuda")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads: found {self.threads}, expected at least 1")
+        for name, least, most in (
+            ("training", 1, MAX_ITERATIONS),
+            ("round_length", 1, MAX_ITERATIONS),
+            ("block_size", 1, MAX_BLOCK_SIZE),
+        ):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise UsageError(
+                    f"{name.replace('_', ' ')}: found {value}, expected {least} to {most}"
+                )

@@ -137,7 +137,8 @@ def key_of(encoding: Encoding, lam: float) -> bytes:
     options, views, scene = encoding.options, encoding.views, encoding.scene
     device = on_device(options.device)
     settings = (lam, options.iterations, options.time_limit, options.position_bits, device)
-    key = hashlib.sha256(repr((__version__, settings, options.seed)).encode())
+    training = (options.training, options.round_length)
+    key = hashlib.sha256(repr((__version__, settings, training, options.seed)).encode())
     key.update(scene.digest())
     key.update(repr(scene.antialiased).encode())
     for camera in views.cameras:

@@ -1,0 +1,25 @@
+"""Encodes that must not change by a byte while the encoder is rebuilt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+
+import frozen
+
+KNOWN = json.loads(frozen.FILE.read_text())
+
+
+@pytest.mark.parametrize("case", frozen.CASES)
+def test_the_bytes_are_those_of_before(case: str) -> None:
+    found = hashlib.sha256(frozen.CASES[case]()).hexdigest()
+    if frozen.environment() not in KNOWN:
+        pytest.skip(
+            f"encoded and verified, but frozen.json does not know: {frozen.environment()}"
+        )
+    assert found == KNOWN[frozen.environment()][case]
