@@ -2,8 +2,8 @@
 
     python tests/portability.py [NUMPY_VERSION ...]
 
-Needs a package index. Each release of numpy gets an environment of its own: with numpy alone
-our own range coder does the work, then constriction is installed too. In the end the coder that
+Needs a package index. Each release of numpy gets an environment of its own: without
+constriction our own range coder does the work, then that is installed too. In the end the coder that
 numba compiles works in the environment of this script.
 """
 
@@ -64,8 +64,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             venv.create(folder, with_pip=True)
             python = str(Path(folder) / "bin" / "python")
-            for package in (f"numpy=={release}", "constriction>=0.5,<0.6"):
-                subprocess.run([python, "-m", "pip", "install", "-q", package], check=True)
+            needed = [f"numpy=={release}", "threadpoolctl>=3.1"]
+            for packages in (needed, ["constriction>=0.5,<0.6"]):
+                subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
                 right.append(report(python, "", wanted, numpy=release))
     right.append(report(sys.executable, "constriction", wanted))
     return 0 if all(right) else 1

@@ -16,6 +16,7 @@ from gscodec.camera import Camera
 from gscodec.cameraio import after_applied, read_dataparser, write_cameras
 from gscodec.checkpointio import write_checkpoint
 from gscodec.cli.checkpoints import write_folder
+from gscodec.codec import Encoded, encode_with_report
 from gscodec.errors import SceneError
 from gscodec.render import render
 from gscodec.render.belonging import Pictures, disagreement
@@ -266,6 +267,24 @@ def test_somebody_may_insist(cli: Cli) -> None:
     args = ("--views", "data/cameras.json", "--json", "-q", "--force-views")
     ended = cli("compare", "a/a.ply", "a/b.gsz", *args)
     assert ended.code == 0
+    notes = json.loads(ended.out)["notes"]
+    assert any(n.startswith("the cameras do not fit the scene: 9 of 12") for n in notes)
+
+
+@pytest.mark.usefixtures("data")
+def test_notes_on_views_are_in_the_report_of_an_encode(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a quiet run too, which says nothing before the work."""
+
+    def raw(scene: GaussianScene, _: str, **options: Any) -> Encoded:
+        assert len(options["views"].cameras) == len(CAMERAS)
+        return encode_with_report(scene, "raw", meta=options["meta"])
+
+    monkeypatch.setattr("gscodec.codec.encode_with_report", raw)
+    args = ("--views", "data/cameras.json", "--json", "-q", "--force-views")
+    ended = cli("encode", "a/a.ply", "-o", "x.gsz", *args)
+    assert ended.code == 0, ended.err
     notes = json.loads(ended.out)["notes"]
     assert any(n.startswith("the cameras do not fit the scene: 9 of 12") for n in notes)
 

@@ -360,6 +360,7 @@ def test_version_and_module(tmp_path: Path) -> None:
         (("--device", "tpu"), "device: found 'tpu', expected auto, cpu or cuda"),
         (("--method", "zip"), "method: found 'zip', expected one of raw, hac"),
         (("--method", "raw", "--lambda", "1e-3"), "--lambda: method raw has no such option"),
+        (("--method", "raw", "--quality", "low"), "--quality: method raw has no such option"),
         (("--seed", "-1"), "greater than or equal to 0"),
         (("--threads", "0"), "greater than or equal to 1"),
         (("--frobnicate",), "No such option"),

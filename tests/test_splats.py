@@ -260,3 +260,22 @@ def test_a_link_out_of_the_folder_is_refused(cli: Cli, model: Path, tmp_path: Pa
     result = cli("encode", model, "--quiet")
     assert result.code == 6
     assert "is a link that leads out of the folder" in result.err
+
+
+@pytest.mark.parametrize("command", ["cameras", "rd"])
+def test_a_link_is_followed_if_asked_for(
+    cli: Cli, model: Path, tmp_path: Path, command: str
+) -> None:
+    """By every command that reads a folder: the error says so."""
+    pytest.importorskip("matplotlib")
+    ply = model / "point_cloud/iteration_30000/point_cloud.ply"
+    ply.rename(tmp_path / "elsewhere.ply")
+    ply.symlink_to(tmp_path / "elsewhere.ply")
+    few = {
+        "cameras": ("--count", "2"),
+        "rd": ("--method", "raw", "--max-views", "1", "--no-spz"),
+    }
+    args = (command, model, "-o", tmp_path / "out", *few[command])
+    result = cli(*args)
+    assert (result.code, "with --allow-outside" in result.err) == (6, True), result.err
+    assert cli(*args, "--allow-outside").code == 0

@@ -320,6 +320,7 @@ def test_long_names(cli: Cli, folder: Path, length: int) -> None:
         ("encode", "scene.ply", "--threads", "9" * 30),
         ("encode", "scene.ply", "--effort", "high", "--iterations", "9" * 30),
         ("rd", "scene.ply", "--max-views", "9" * 30),
+        ("encode", "scene.ply", "-o", "x.gsz", "--method", "raw", "--min-psnr", "nan"),
         ("compare", "scene.ply", "coded.gsz", "--min-psnr", "nan"),
         ("compare", "scene.ply", "coded.gsz", "--max-views", "9" * 30),
     ],

@@ -43,7 +43,7 @@ def require(quality: Quality, least: float) -> None:
         VerifyError: It is lower, or not measured.
     """
     match quality:
-        case {"mean_psnr": float(found), "views": views} if found < least:
+        case {"mean_psnr": float(found), "views": views} if not found >= least:
             raise VerifyError(
                 f"mean PSNR of {found:.2f} dB over {views} views, expected at least {least:g} dB; "
                 "nothing was written"

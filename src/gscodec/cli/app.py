@@ -45,6 +45,7 @@ from gscodec.cli.options import (
     Quiet,
     Threads,
     TimeLimit,
+    check_psnr,
 )
 from gscodec.cli.outcome import Run, Sizes, json_bytes
 from gscodec.cli.rd import rd
@@ -256,6 +257,7 @@ def encode(
     space = checked_scaling(scaling, anchors=anchors)
     if anchors:
         _check_checkpoint_options(resume=resume, drop_invalid=drop_invalid)
+    check_psnr(min_psnr)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
     lam = _chosen_lambda(lam, quality, target_size, target_psnr)
@@ -271,7 +273,8 @@ def encode(
         "seed": seed,
         "threads": threads,
     }
-    given = _checked_options(method, options)
+    flags = _FLAGS if quality is None else {**_FLAGS, "lam": "--quality"}
+    given = _checked_options(method, options, flags)
     check_output(source, target, overwrite=overwrite)
     check_coded_name(target)
     if resume and effort != "high":
@@ -316,7 +319,7 @@ def encode(
     Run("encode", source, target, session, quiet=quiet, as_json=as_json).finish(
         inspect_bytes(encoded.data).header,
         Sizes(read=read.bytes, written=size, coded=size),
-        read.notes + encoded.notes,
+        (*read.notes, *(found.notes if found else ()), *encoded.notes),
         encoded.report,
     )
 
@@ -405,8 +408,10 @@ def _check_checkpoint_options(*, resume: bool, drop_invalid: bool) -> None:
         raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
 
 
-def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, object]:
-    """The options that were given; refuses bad ones before any work is done."""
+def _checked_options(
+    method: str, options: Mapping[str, object], flags: Mapping[str, str]
+) -> dict[str, object]:
+    """The options that were given, by ``flags``; refuses bad ones before any work is done."""
     from gscodec import methods
 
     module = methods.by_name(method)
@@ -416,6 +421,6 @@ def _checked_options(method: str, options: Mapping[str, object]) -> dict[str, ob
         given.pop("threads", None)
     for name in given:
         if name not in known:
-            raise UsageError(f"{_FLAGS[name]}: method {method} has no such option")
+            raise UsageError(f"{flags[name]}: method {method} has no such option")
     module.require(module.Options(**given))
     return given

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.files import STDIO, check_output, output_path, write_output
-from gscodec.cli.options import Overwrite, Quiet
-from gscodec.cli.scenes import load_scene, suffix_of
+from gscodec.cli.options import AllowOutside, Overwrite, Quiet
+from gscodec.cli.scenes import Reading, load_scene, suffix_of
 from gscodec.cli.session import Session
 from gscodec.errors import SceneError, UsageError
 
@@ -55,6 +55,7 @@ def cameras(
     size: Annotated[
         str, typer.Option("--size", metavar="WxH", help="Of the pictures, in pixels.")
     ] = "640x480",
+    allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -69,7 +70,7 @@ def cameras(
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         session.progress("read")
-        scene = load_scene(source).scene
+        scene = load_scene(source, Reading(allow_outside=allow_outside)).scene
         session.progress("cameras")
         views = virtual_cameras(scene, count, width, height)
         if not views.cameras:

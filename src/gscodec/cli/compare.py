@@ -15,7 +15,14 @@ import typer
 
 from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
 from gscodec.cli.fitting import fitted
-from gscodec.cli.options import MOST_VIEWS, AllowOutside, ForceViews, Overwrite, Quiet
+from gscodec.cli.options import (
+    MOST_VIEWS,
+    AllowOutside,
+    ForceViews,
+    Overwrite,
+    Quiet,
+    check_psnr,
+)
 from gscodec.cli.scenes import LoadedScene, Reading, load_scene
 from gscodec.cli.session import Session
 from gscodec.cli.views import ChosenViews, choose_views
@@ -109,8 +116,7 @@ def compare(
 ) -> None:
     """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
     colour = _background(background)
-    if min_psnr is not None and math.isnan(min_psnr):
-        raise UsageError("--min-psnr: found nan, expected a number")
+    check_psnr(min_psnr)
     _check(a, b, views, images, lpips=lpips, sheet=sheet, overwrite=overwrite)
 
     from gscodec.comparison import compare_pictures, errors_between, require_finite

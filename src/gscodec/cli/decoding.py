@@ -148,7 +148,9 @@ def decode(
         run.finish(header, sizes, notes)
     else:
         told, report = _told(baked)
-        run.finish(header, sizes, (*told, *notes), report, gaussians=len(baked.scene))
+        views_notes = found.notes if found else ()
+        notes = (*views_notes, *told, *notes)
+        run.finish(header, sizes, notes, report, gaussians=len(baked.scene))
 
 
 def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str, ...]]:
@@ -162,8 +164,7 @@ def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str
         renamed_extras(scene),
     )
     if inspection.meta_problem is not None:
-        problem = f"left out all comments: meta is damaged, {inspection.meta_problem}"
-        return data, (*notes, problem)
+        return data, (*notes, _damaged_comments(inspection.meta_problem))
     if not told.left_out:
         return data, notes
     count = told.left_out + len(told.comments) + len(told.infos)
@@ -173,10 +174,16 @@ def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str
     )
 
 
+def _damaged_comments(problem: str) -> str:
+    return f"left out all comments: meta is damaged, {problem}"
+
+
 def _no_comments(inspection: Inspection, suffix: str) -> tuple[str, ...]:
     """A note where the source had comments."""
     from gscodec.sceneio.comments import remembered_comments
 
+    if inspection.meta_problem is not None:
+        return (_damaged_comments(inspection.meta_problem),)
     told = remembered_comments(inspection.meta)
     count = told.left_out + len(told.comments) + len(told.infos)
     return (f"left out {count} comments; {suffix} holds none",) if count else ()

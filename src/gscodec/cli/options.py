@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, TypeAlias
 
 import typer
+
+from gscodec.errors import UsageError
 
 Output: TypeAlias = Annotated[
     str | None,
@@ -72,3 +75,13 @@ TimeLimit: TypeAlias = Annotated[
     str | None,
     typer.Option("--time-limit", metavar="TIME", help="For effort high, about: 90s, 10m, 1h."),
 ]
+
+
+def check_psnr(least: float | None) -> None:
+    """Refuses a --min-psnr that no PSNR is below.
+
+    Raises:
+        UsageError: It is no number.
+    """
+    if least is not None and math.isnan(least):
+        raise UsageError("--min-psnr: found nan, expected a number")

@@ -33,7 +33,7 @@ from gscodec.cli.options import (
     Quiet,
     TimeLimit,
 )
-from gscodec.cli.scenes import load_gaussians, suffix_of
+from gscodec.cli.scenes import Reading, load_gaussians, suffix_of
 from gscodec.cli.session import Session
 from gscodec.cli.views import choose_views
 from gscodec.errors import UsageError
@@ -127,7 +127,7 @@ def rd(
         job.require()
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         session.progress("read")
-        loaded = load_gaussians(source)
+        loaded = load_gaussians(source, Reading(allow_outside=allow_outside))
         scene = loaded.scene
         session.progress("cameras")
         chosen = choose_views(

@@ -173,7 +173,7 @@ def _may_be_scene(path: str) -> Callable[[bytes], bool]:
     return may_be
 
 
-def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
+def load_gaussians(path: str, reading: Reading | None = None) -> LoadedScene[GaussianScene]:
     """As `load_scene`, for what works on Gaussians only.
 
     Raises:
@@ -181,7 +181,7 @@ def load_gaussians(path: str) -> LoadedScene[GaussianScene]:
     """
     from gscodec.scene import GaussianScene
 
-    loaded = load_scene(path)
+    loaded = load_scene(path, reading)
     if not isinstance(loaded.scene, GaussianScene):
         raise SceneError(
             f"{printable(path)}: found anchors of Scaffold-GS, expected 3D Gaussians"
