@@ -322,10 +322,11 @@ def test_streams_that_no_file_can_hold_are_refused() -> None:
         {"a": "x" * 2**20},
         {"a": [0] * 2**16},
         json.loads('{"a":' * 33 + "1" + "}" * 33),
+        {"a": 10**64},
     ],
 )
 def test_notes_that_are_not_json_are_refused(meta: dict[str, object]) -> None:
-    """NaN, objects, broken text, too much and too deep do not get into a file."""
+    """NaN, objects, broken text, too much, too deep and too long do not get into a file."""
     with pytest.raises(UsageError, match="meta: "):
         pack(Payload(HEADER, (), meta))
 

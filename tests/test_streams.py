@@ -16,7 +16,7 @@ import pytest
 import gscodec
 from gscodec.cli import atomic, files
 from gscodec.cli.effort import StateFile
-from gscodec.cli.files import read_input
+from gscodec.cli.files import HEAD_BYTES, read_input
 from gscodec.errors import InputError, OutputError
 from scenes import make_scene
 
@@ -390,6 +390,18 @@ def test_endless_pipes(folder: Path, start: str) -> None:
     )
     assert result.returncode == 3
     assert b"error: -: " in result.stderr
+
+
+def test_large_inputs_with_a_byte_order_mark(cli: Cli, folder: Path) -> None:
+    """Larger than what tells whether the rest is worth reading."""
+    many = make_scene(5000)
+    data = b"\xef\xbb\xbf" + gscodec.write_ply(many)
+    assert len(data) > HEAD_BYTES
+    (folder / "marked.ply").write_bytes(data)
+    result = cli("encode", "marked.ply", "--method", "raw")
+    assert result.code == 0, result.err
+    found = gscodec.decode((folder / "marked.gsz").read_bytes())
+    assert found.digest() == many.digest()
 
 
 def test_huge_inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def read_data_set(
 
 
 def _may_be_text(head: bytes) -> bool:
-    return b"\0\0" not in head
+    return bytes(4) not in head  # two zeros may be next to each other in UTF-16
 
 
 def _read_model(folder: Path) -> tuple[Camera, ...]:

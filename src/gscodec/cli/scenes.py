@@ -163,8 +163,10 @@ def _may_be_scene(path: str) -> Callable[[bytes], bool]:
     from gscodec.interchange import format_of
     from gscodec.sceneio.foreign import Kind, kind_of
     from gscodec.sceneio.header import may_be_ply
+    from gscodec.sceneio.rows import BYTE_ORDER_MARK
 
     def may_be(head: bytes) -> bool:
+        head = head.removeprefix(BYTE_ORDER_MARK)
         kind = kind_of(head)
         if kind is Kind.PLY:
             return may_be_ply(head)

@@ -32,7 +32,7 @@ def write_meta(meta: dict[str, object]) -> bytes:
     """
     try:
         payload = _canonical(meta)
-        _check(payload)
+        _parsed(payload)  # so that whoever reads the file can
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"meta: cannot be written as JSON: {error}") from error
     return payload
