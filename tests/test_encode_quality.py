@@ -10,7 +10,7 @@ import pytest
 
 import gscodec
 from gscodec.codec import encode_with_report
-from gscodec.errors import VerifyError
+from gscodec.errors import UsageError, VerifyError
 from gscodec.methods.hac.options import QUALITIES, Options
 from gscodec.report.quality import quality_in_words
 from quick import set_defaults
@@ -74,6 +74,14 @@ def test_what_was_not_looked_at_is_not_measured(source: GaussianScene) -> None:
     unseen = encode_with_report(source, "hac", verify=False)
     assert unseen.report["quality"] == {"not_measured": "verification is off"}
     assert encode_with_report(source, "raw").report["quality"] == {"exact": True}
+
+
+def test_notes_that_are_no_json_are_refused_before_the_work(source: GaussianScene) -> None:
+    def work(*_: object) -> None:
+        pytest.fail("there was work")
+
+    with pytest.raises(UsageError, match="meta: cannot be written as JSON"):
+        encode_with_report(source, "raw", meta={"a": object()}, progress=work)
 
 
 def test_without_a_renderer_nothing_is_measured(

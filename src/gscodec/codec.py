@@ -101,6 +101,7 @@ def encode_with_report(
         options: As for `encode`.
 
     Raises:
+        UsageError: As `encode`; or ``meta`` is no JSON.
         VerifyError: As `encode`; or the mean PSNR is below ``min_psnr``, or not measured.
     """
     module = methods.by_name(method)
@@ -112,6 +113,7 @@ def encode_with_report(
             )
     settings = module.Options(**options)
     module.require(settings)
+    fitted_meta(meta or {})  # what is no JSON is refused before the work
     coded = _encode_or_fall_back(scene, method, settings, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:

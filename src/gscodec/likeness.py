@@ -49,6 +49,8 @@ def require(quality: Quality, least: float) -> None:
                 "nothing was written"
             )
         case {"not_measured": why}:
-            raise VerifyError(f"PSNR: not measured, {why}; expected at least {least:g} dB")
+            raise VerifyError(
+                f"PSNR: not measured, {why}; expected at least {least:g} dB; nothing was written"
+            )
         case _:
             pass
