@@ -420,6 +420,25 @@ def test_older_compressed_plys_are_refused_by_name() -> None:
         read_foreign(data, BY_NAME["compressed.ply"])
 
 
+@needing("compressed.ply")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"element chunk", b"element lump", "found 0 bounds for each chunk, expected 18"),
+        (b"float min_x\n", b"float mun_x\n", "found 17 bounds for each chunk, expected 18"),
+        (b"uint packed_scale", b"uint packed_scala", "the vertices have no packed_scale"),
+        (b"uchar f_rest_8\n", b"uchar f_rest_9\n", "of 9 SH, expected 300 of 9, 24 or 45"),
+    ],
+)
+def test_compressed_plys_without_a_part_are_refused(
+    old: bytes, new: bytes, message: str
+) -> None:
+    data = foreign_files.write_compressed_ply(rows_of(scene_within("compressed.ply", 1)))
+    assert data.count(old) == 1
+    with pytest.raises(SceneError, match=message):
+        read_foreign(data.replace(old, new), BY_NAME["compressed.ply"])
+
+
 @needing("spz")
 def test_gzip_is_not_always_spz() -> None:
     with pytest.raises(SceneError, match="compressed with gzip, and no SPZ file"):

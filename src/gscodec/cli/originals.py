@@ -44,7 +44,7 @@ def _is_source(target: Path, meta: Mapping[str, object]) -> bool:
     wanted = recorded.get("sha256") if isinstance(recorded, dict) else None
     try:
         return wanted is not None and target.exists() and _sha256(target) == wanted
-    except (OSError, InputError):  # not to be read, so not known; it may not be replaced either
+    except (OSError, InputError):  # not to be read, so nobody knows
         return False
 
 

@@ -15,31 +15,54 @@ import numpy as np
 from gscodec.errors import SceneError
 from gscodec.interchange.forge import read_forged, write_forged
 from gscodec.interchange.formats import COMPRESSED_PLY
+from gscodec.scene import SH_DEGREES, sh_rest_count
 from gscodec.sceneio.header import check_size, parse_header
 
 if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 _END = b"end_header\n"
-_BOUNDS = 18  # of positions, scales and colours; older files have none of colours
+_VERTEX = {f"packed_{what}" for what in ("position", "rotation", "scale", "color")}
+# Of positions, scales and colours; older files have none of colours.
+_BOUNDS = {f"{end}_{axis}" for end in ("min", "max") for axis in (*"xyz", *"rgb")} | {
+    f"{end}_scale_{axis}" for end in ("min", "max") for axis in "xyz"
+}
 
 
 def decode_compressed_ply(data: bytes, name: str) -> GaussianScene:
     """Reads a .compressed.ply.
 
     Raises:
-        SceneError: It is damaged, or without bounds of colours.
+        SceneError: It is damaged, without bounds of colours, or lacks some other property:
+            gaussforge makes something up for that.
         ModuleNotFoundError: gaussforge is not installed.
     """
     header = parse_header(data, name)
     check_size(header, len(data), name)
-    bounds = len(header.ply["chunk"].properties)
+    found = {element.name: {p.name for p in element.properties} for element in header.ply}
+    bounds = found.get("chunk", set())
     if bounds != _BOUNDS:
         raise SceneError(
-            f"{name}: found {bounds} bounds for each chunk, expected {_BOUNDS}; open it in "
-            "SuperSplat and save it again"
+            f"{name}: found {len(bounds & _BOUNDS)} bounds for each chunk, expected "
+            f"{len(_BOUNDS)}; open it in SuperSplat and save it again"
         )
+    if missing := _VERTEX - found.get("vertex", set()):
+        raise SceneError(f"{name}: the vertices have no {', '.join(sorted(missing))}")
+    _check_sh(found.get("sh"), header.counts, name)
     return read_forged(data, COMPRESSED_PLY.name, name)
+
+
+def _check_sh(names: set[str] | None, counts: dict[str, int], name: str) -> None:
+    if names is None:
+        return
+    whole = any(
+        names == {f"f_rest_{i}" for i in range(3 * sh_rest_count(d))} for d in SH_DEGREES[1:]
+    )
+    if not whole or counts["sh"] != counts["vertex"]:
+        raise SceneError(
+            f"{name}: found {counts['sh']} rows of {len(names)} SH, expected "
+            f"{counts['vertex']} of 9, 24 or 45"
+        )
 
 
 def encode_compressed_ply(scene: GaussianScene) -> bytes:
