@@ -77,6 +77,7 @@ def test_combinations_that_make_no_sense(
     source.write_bytes(gscodec.write_ply(make_scene(5, 0)))
     for args, message in (
         (("--images", "x"), "--images: needs --views"),
+        (("--force-views",), "--force-views: needs --views"),
         (("--resume",), "--resume: only effort high has it"),
         (
             ("--lambda", "1e-3", "--target-psnr", "40"),

@@ -20,6 +20,7 @@ import gscodec
 from foreign_files import C0, Row
 from gscodec.errors import CannotCodeError, SceneError
 from gscodec.interchange import FORMATS, read_foreign, write_foreign
+from gscodec.interchange.spz import decode_spz
 from gscodec.scene import ExtraProperty, GaussianScene
 from scenes import make_scene
 
@@ -547,3 +548,14 @@ def test_the_first_bytes_tell_what_stdin_is(cli: Cli, coded: Path, tmp_path: Pat
         assert result.code == 0, result.err
     (tmp_path / "there.sog").rename(tmp_path / "there.zip")  # whatever the suffix
     assert cli("encode", "there.zip", "--method", "raw").code == 0
+
+
+@pytest.mark.parametrize("zeros", [0, 1 << 26])
+def test_spz_that_unpacks_to_something_else_is_refused(zeros: int) -> None:
+    """Counted before anybody unpacks it whole: a few kilobytes can become gigabytes."""
+    header = b"NGSP" + (2).to_bytes(4, "little") + (1000).to_bytes(4, "little") + bytes(4)
+    data = gzip.compress(header + bytes(zeros), mtime=0)
+    with pytest.raises(
+        SceneError, match=r"unpacked, expected 19016 to 92016 for 1000 Gaussians"
+    ):
+        decode_spz(data, "x.spz")

@@ -70,7 +70,7 @@ def test_a_rotation_of_zeros_is_told_and_dropped_where_wanted() -> None:
     zeros = dict.fromkeys(("rot_0", "rot_1", "rot_2", "rot_3"), 0.0)
     found = "1 of 5 Gaussians with the rotation 0, 0, 0, 0 (first: index 1)"
     data = ply_of(changed(**zeros))
-    assert read_ply(data).notes == (f"found {found}; drop them with --drop-invalid",)
+    assert read_ply(data).notes == (f"found {found}; drop them with encode --drop-invalid",)
     result = read_ply(data, drop_invalid=True)
     assert result.notes == (f"dropped {found}",)
     assert_same(result.scene, SCENE.take(np.array([0, 2, 3, 4])))

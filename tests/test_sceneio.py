@@ -339,7 +339,7 @@ def test_values_that_are_not_finite_are_refused_or_dropped(prop: str, value: flo
         table[prop][[2, 4]] = value
     found = f"2 of 5 Gaussians with NaN or infinity (first: index 2, {prop} is {value})"
     data = ply_of(table)
-    assert refusal(data) == f"scene.ply: found {found}; drop them with --drop-invalid"
+    assert refusal(data) == f"scene.ply: found {found}; drop them with encode --drop-invalid"
     result = read_ply(data, drop_invalid=True)
     assert result.notes == (f"dropped {found}",)
     assert_same(result.scene, SCENE.take(np.array([0, 1, 3])))

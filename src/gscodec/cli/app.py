@@ -45,6 +45,7 @@ from gscodec.cli.options import (
     Quiet,
     Threads,
     TimeLimit,
+    check_of_views,
     check_psnr,
 )
 from gscodec.cli.outcome import Run, Sizes, json_bytes
@@ -282,11 +283,10 @@ def encode(
     # Anchors have no state to go on from.
     state = StateFile(target, resume=resume) if effort == "high" and not anchors else None
     found = None
+    check_of_views(views, images=images, force_views=force_views)
     if views is not None:
         check_method_looks(method)
         found = read_views(views, images, allow_outside=allow_outside)
-    elif images is not None:
-        raise UsageError("--images: needs --views")
     if state is not None:
         given |= state.options(quiet=quiet)
 

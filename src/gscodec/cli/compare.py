@@ -21,6 +21,7 @@ from gscodec.cli.options import (
     ForceViews,
     Overwrite,
     Quiet,
+    check_of_views,
     check_psnr,
 )
 from gscodec.cli.scenes import LoadedScene, Reading, load_scene
@@ -117,7 +118,8 @@ def compare(
     """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
     colour = _background(background)
     check_psnr(min_psnr)
-    _check(a, b, views, images, lpips=lpips, sheet=sheet, overwrite=overwrite)
+    check_of_views(views, images=images, force_views=force_views)
+    _check(a, b, lpips=lpips, sheet=sheet, overwrite=overwrite)
 
     from gscodec.comparison import compare_pictures, errors_between, require_finite
     from gscodec.report.compare_result import CompareResult
@@ -190,8 +192,6 @@ def _background(text: str) -> tuple[float, float, float]:
 def _check(
     a: str,
     b: str,
-    views: str | None,
-    images: str | None,
     *,
     lpips: bool,
     sheet: str | None,
@@ -200,8 +200,6 @@ def _check(
     """Refuses before the work what could not be done after it."""
     if a == b == STDIO:
         raise UsageError("both scenes cannot come from stdin; name a file for one of them")
-    if images is not None and views is None:
-        raise UsageError("--images: say with --views which camera took which photograph")
     if sheet == STDIO:
         raise UsageError("--sheet: stdout is for the report; name a file")
     for name in ("numba", "scipy", *(("PIL",) if sheet else ())):

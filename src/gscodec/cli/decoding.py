@@ -24,7 +24,15 @@ from gscodec.cli.files import (
     write_output,
 )
 from gscodec.cli.fitting import fitted, tell
-from gscodec.cli.options import AllowOutside, ForceViews, Json, Overwrite, Quiet, Threads
+from gscodec.cli.options import (
+    AllowOutside,
+    ForceViews,
+    Json,
+    Overwrite,
+    Quiet,
+    Threads,
+    check_of_views,
+)
 from gscodec.cli.originals import may_overwrite
 from gscodec.cli.outcome import Run, Sizes
 from gscodec.cli.session import Session, limit_threads
@@ -97,7 +105,7 @@ def decode(
 ) -> None:
     """Give a scene back: IN.gsz -> OUT.ply, or OUT, a checkpoint folder."""
     limit_threads(threads)
-    _check_options(bake=bake, views=views, images=images)
+    _check_options(bake=bake, views=views, images=images, force_views=force_views)
     if (output or source) == STDIO:  # before stdin is waited for
         check_output(source, STDIO, overwrite=overwrite)
 
@@ -202,12 +210,13 @@ def _left_out(scene: AnchorScene) -> tuple[str, ...]:
     )
 
 
-def _check_options(*, bake: bool, views: str | None, images: str | None) -> None:
+def _check_options(
+    *, bake: bool, views: str | None, images: str | None, force_views: bool
+) -> None:
     """Refuses what makes no sense whatever the file holds."""
     if views is not None and not bake:
         raise UsageError("--views: needs --bake")
-    if images is not None and views is None:
-        raise UsageError("--images: needs --views")
+    check_of_views(views, images=images, force_views=force_views)
     for name in ("numba", "torch"):
         if bake and find_spec(name) is None:
             raise UsageError(f"--bake: needs {name}; pip install 'gscodec[encode]'")

@@ -77,6 +77,17 @@ TimeLimit: TypeAlias = Annotated[
 ]
 
 
+def check_of_views(views: str | None, *, images: str | None, force_views: bool) -> None:
+    """Refuses what says something of views where none are given.
+
+    Raises:
+        UsageError: Naming the option.
+    """
+    for flag, given in (("--images", images is not None), ("--force-views", force_views)):
+        if given and views is None:
+            raise UsageError(f"{flag}: needs --views")
+
+
 def check_psnr(least: float | None) -> None:
     """Refuses a --min-psnr that no PSNR is below.
 

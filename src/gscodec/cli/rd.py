@@ -32,6 +32,7 @@ from gscodec.cli.options import (
     Overwrite,
     Quiet,
     TimeLimit,
+    check_of_views,
 )
 from gscodec.cli.scenes import Reading, load_gaussians, suffix_of
 from gscodec.cli.session import Session
@@ -112,8 +113,7 @@ def rd(
     """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
     page = output_path(source, output, suffix_of(source), ".html")
     targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
-    if images is not None and views is None:
-        raise UsageError("--images: needs --views")
+    check_of_views(views, images=images, force_views=force_views)
     _require_libraries()
     seconds = None if time_limit is None else parse_seconds(time_limit)
     options = {"effort": effort, "iterations": iterations, "time_limit": seconds}

@@ -29,6 +29,9 @@ _GZIP = b"\x1f\x8b"
 _VERSIONS = (1, 2, 3, 4)
 _FLAGS, _ANTIALIASED = 14, 1
 _HEADER_BYTES = 16
+# Of a Gaussian: position, opacity, colour, scale, rotation, and SH of degree 0 to 3 or more.
+_LEAST_BYTES, _MOST_BYTES = 19, 20 + 72
+_PIECE = 1 << 20
 # What half a turn around x does to y and z, to x, y, z of a quaternion, and to each SH
 # function: the sign of the polynomial that it is.
 _AXES = np.array([1, -1, -1], np.float32)
@@ -43,6 +46,8 @@ def decode_spz(data: bytes, name: str = "decoded SPZ") -> GaussianScene:
         ModuleNotFoundError: gaussforge is not installed.
     """
     header = _header(data, name)
+    if data.startswith(_GZIP):
+        _check_unpacked(data, int.from_bytes(header[8:12], "little"), name)
     scene = _turned(read_forged(data, SPZ.name, name))
     return replace(scene, antialiased=bool(header[_FLAGS] & _ANTIALIASED))
 
@@ -103,6 +108,27 @@ def _header(data: bytes, name: str) -> bytes:
     if version not in _VERSIONS:
         raise SceneError(f"{name}: found SPZ version {version}, expected 1 to 4")
     return header
+
+
+def _check_unpacked(data: bytes, count: int, name: str) -> None:
+    """Whether ``data`` unpacks to ``count`` Gaussians, about: gaussforge unpacks without a limit.
+
+    Raises:
+        SceneError: To more or less, or it is damaged.
+    """
+    least, most = (_HEADER_BYTES + count * each for each in (_LEAST_BYTES, _MOST_BYTES))
+    unpacker, size, rest = zlib.decompressobj(31), 0, data
+    try:
+        while rest and not unpacker.eof and size <= most:
+            size += len(unpacker.decompress(rest, _PIECE))
+            rest = unpacker.unconsumed_tail
+    except zlib.error as error:
+        raise SceneError(f"{name}: damaged gzip data: {error}") from error
+    if not (unpacker.eof and least <= size <= most):
+        found = f"{size} bytes" if unpacker.eof else f"{size} bytes and no end"
+        raise SceneError(
+            f"{name}: found {found} unpacked, expected {least} to {most} for {count} Gaussians"
+        )
 
 
 def _flagged(data: bytes) -> bytes:

@@ -39,11 +39,13 @@ def without_invalid(
             f"(first: index {first}, {_first_invalid_value(scene, first)})"
         )
     if found and not drop_invalid:
-        raise SceneError(f"{name}: found {found[0]}; drop them with --drop-invalid")
+        raise SceneError(f"{name}: found {found[0]}; drop them with encode --drop-invalid")
     if without_rotation.any():
         found.append(_told_of_zeros(scene, without_rotation))
     if not drop_invalid:
-        return scene, tuple(f"found {what}; drop them with --drop-invalid" for what in found)
+        return scene, tuple(
+            f"found {what}; drop them with encode --drop-invalid" for what in found
+        )
     if not found:
         return scene, ()
     kept = scene.take(~damaged & ~without_rotation)
