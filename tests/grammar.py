@@ -19,11 +19,11 @@ import numpy as np
 
 import fuzzing
 from gscodec import extras, methods
-from gscodec.blueprint import FIELDS
 from gscodec.coding import Decoder, Encoder, naturals
 from gscodec.container import layout, unpack
 from gscodec.container.header import read_header
 from gscodec.errors import GscodecError
+from gscodec.kinds.blueprint import FIELDS
 from gscodec.payload import Attribute, Payload, Stream
 
 if TYPE_CHECKING:

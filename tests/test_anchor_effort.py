@@ -12,7 +12,7 @@ import gscodec
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
-from gscodec.errors import UsageError
+from gscodec.errors import SceneError
 from quick import set_defaults
 
 if TYPE_CHECKING:
@@ -114,8 +114,39 @@ def test_a_spent_time_limit_ends_the_work() -> None:
     assert gscodec.decode(made.data).digest() == made.reconstruction.digest()
 
 
-@pytest.mark.parametrize("name", ["target_bytes", "target_psnr"])
-def test_targets_are_refused(name: str) -> None:
-    wanted: dict[str, Any] = {name: 50}
-    with pytest.raises(UsageError):
-        codec.encode(make_anchor_scene(5), "hac", views=small_views(), **wanted)
+@pytest.mark.parametrize("effort", ["fast", "high"])
+def test_a_wanted_size_is_met(effort: str) -> None:
+    """As of Gaussians; in effort high after settling."""
+    scene = make_anchor_scene(400, 12, 4)
+    more: dict[str, Any] = {"iterations": 20} if effort == "high" else {}
+    wanted = 15_000
+    made = gscodec.encode(
+        scene, lam=LAM, views=small_views(), target_bytes=wanted, effort=effort, **more
+    )
+    assert abs(len(made) - wanted) <= 0.03 * wanted
+
+
+def test_a_wanted_psnr_is_met() -> None:
+    scene, views = make_anchor_scene(300, 12, 4), small_views()
+    usual = codec.encode_with_report(scene, lam=1e-2, views=views)
+    quality = usual.report["quality"]
+    assert isinstance(quality, dict)
+    wanted = quality["mean_psnr"]
+    made = codec.encode_with_report(scene, lam=LAM, views=views, target_psnr=wanted)
+    found = made.report["quality"]
+    assert isinstance(found, dict)
+    assert abs(found["mean_psnr"] - wanted) <= 0.11
+
+
+def test_a_resumed_run_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are in its state too."""
+    set_defaults(monkeypatch, round_length=6)
+    scene, states = make_anchor_scene(100, 8, 3, masked=True, appearance=2), list[bytes]()
+    high: dict[str, Any] = {"effort": "high", "iterations": 15, "views": small_views()}
+    whole = gscodec.encode(scene, lam=LAM, **high, checkpoint=states.append)
+    assert len(states) >= 4
+    for state in states[1:3]:
+        assert gscodec.encode(scene, lam=LAM, **high, resume=state) == whole
+    other = make_anchor_scene(100, 8, 3, masked=True, appearance=2, seed=1)
+    with pytest.raises(SceneError, match="the state of another scene"):
+        gscodec.encode(other, lam=LAM, **high, resume=states[1])

@@ -18,9 +18,9 @@ import gscodec
 from anchors import make_anchor_scene, small_views
 from gscodec import codec, methods
 from gscodec.anchors import AnchorScene, Perceptron, Storage
-from gscodec.blueprint import FIELDS, Blueprint
 from gscodec.container import pack, unpack
 from gscodec.errors import CannotCodeError, FormatError, SceneError
+from gscodec.kinds.blueprint import FIELDS, Blueprint
 from gscodec.payload import Attribute, SceneKind, Stream
 from gscodec.scene import ExtraProperty
 from quick import set_defaults
@@ -396,7 +396,7 @@ def test_masks_of_raw_are_zeros_and_ones() -> None:
 
 def test_steps_of_networks_are_bounded() -> None:
     """Exponents up to 40, integers below 2**24: all of it is exact in float32."""
-    from gscodec.blueprint import IntegerNetworks, round_networks
+    from gscodec.kinds.blueprint import IntegerNetworks, round_networks
 
     payload, scene = unpack(files()["hac"]), make_anchor_scene(2, bank=True, appearance=2)
     sound = round_networks(scene.networks, [20] * 17)
@@ -412,7 +412,7 @@ def test_steps_of_networks_are_bounded() -> None:
 
 @pytest.mark.parametrize("largest", [0.0, 1e-30, 0.7, 1.0, 2.0**20, 2.0**23 - 1])
 def test_networks_round_to_what_float32_holds(largest: float) -> None:
-    from gscodec.blueprint import round_networks
+    from gscodec.kinds.blueprint import round_networks
 
     weights = np.array([[largest, -largest / 3]], np.float32)
     one = np.ones(1, np.float32)

@@ -30,14 +30,14 @@ from gscodec.coding import (
 from gscodec.coding.naturals import natural_bits
 from gscodec.container import pack, unpack
 from gscodec.errors import FormatError, SceneError
+from gscodec.learned.coding import bits_of_unit
 from gscodec.methods import hac
-from gscodec.methods.hac.bits import _bits as bits_of_rows
-from gscodec.methods.hac.decoder import DecodedGroup
 from gscodec.payload import Attribute, SceneKind
 from gscodec.report.balls import draw_balls
 from gscodec.report.bit_page import bit_map_html
 from gscodec.report.bit_plot import bit_map_png
 from gscodec.report.bit_voxels import CELLS, headline, value_range, voxels
+from gscodec.units import Law
 from quick import set_defaults
 from scenes import gaussians, hard_scenes, make_scene, silent
 from test_rd import Page
@@ -126,14 +126,16 @@ def test_what_is_not_coded_takes_nothing() -> None:
     present = np.array([[True, False], [False, False], [True, True]])
     residuals = np.array([[9, 0], [0, 0], [-2, 1]])
     levels = np.full(present.shape, 40, dtype=np.uint8)
-    group = DecodedGroup(
-        Attribute.OFFSET, residuals, residuals, levels, Family.LAPLACE, present
-    )
+    law = Law(residuals, residuals.astype(np.int16), levels, Family.LAPLACE)
     each = residual_bits(np.array([9, -2, 1]), np.full(3, 40), Family.LAPLACE)
-    assert bits_of_rows(group) == pytest.approx([each[0], 0, each[1] + each[2]])
-    masks = DecodedGroup(Attribute.MASK, residuals, present.astype(int), levels, None)
+    assert bits_of_unit(law, residuals, present) == pytest.approx(
+        [each[0], 0, each[1] + each[2]]
+    )
+    masks = law._replace(family=None)
     one, zero = decision_bits(np.array([1, 0]), np.array([40, 40]))
-    assert bits_of_rows(masks) == pytest.approx([one + zero, 2 * zero, 2 * one])
+    assert bits_of_unit(masks, present.astype(int), None) == pytest.approx(
+        [one + zero, 2 * zero, 2 * one]
+    )
 
 
 def test_extra_properties_are_spread_evenly() -> None:

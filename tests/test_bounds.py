@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from gscodec.container import unpack
 from gscodec.methods import hac
-from gscodec.methods.hac import decoder
 from gscodec.threads import one_blas_thread
 from test_vectors import VECTORS
 from wide import wide_anchors
@@ -46,10 +45,10 @@ def test_memory_grows_with_the_scene_and_not_with_the_context() -> None:
 
 def test_threads_are_bounded_by_what_their_blocks_take() -> None:
     """A gigabyte for all blocks at work, and at least one of them."""
-    wide = decoder.open_payload(wide_anchors(50_000, 256, 64, ()), silent)
+    wide = hac.METHOD.opened(wide_anchors(50_000, 256, 64, ()), silent)
     assert wide.threads(64) == 2
     usual = (VECTORS / "hac" / "mic_6000_sh3.gsz").read_bytes()
-    opened = decoder.open_payload(unpack(usual), silent)
+    opened = hac.METHOD.opened(unpack(usual), silent)
     assert opened.threads(64) == 64
     assert opened.threads(None) >= 1
 

@@ -19,8 +19,6 @@ from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.checkpointio import read_checkpoint, write_checkpoint
 from gscodec.cli.checkpoints import read_folder
-from gscodec.errors import UsageError
-from gscodec.methods import hac
 from gscodec.scene import ExtraProperty
 from quick import set_defaults
 from scenes import make_scene
@@ -338,10 +336,7 @@ def test_baking_says_what_it_needs(
     ("args", "message"),
     [
         (("--scaling", "cubic"), "--scaling: found 'cubic', expected auto, log, linear"),
-        (("--resume", "--effort", "high"), "--resume: a checkpoint does not have it yet"),
         (("--drop-invalid",), "--drop-invalid: a checkpoint with NaN or infinity is refused"),
-        (("--target-size", "8kB"), "target size: a scene of anchors does not have it yet"),
-        (("--target-psnr", "30"), "target PSNR: a scene of anchors does not have it yet"),
         (("-o", "model", "--overwrite"), "model: is the input too"),
     ],
 )
@@ -361,15 +356,6 @@ def test_only_checkpoints_have_a_scaling(cli: Cli, tmp_path: Path) -> None:
     result = cli("encode", "x.ply", "--scaling", "log", "--quiet")
     assert result.code == 2
     assert "--scaling: only a checkpoint folder has it" in one_line(result.err)
-
-
-@pytest.mark.parametrize("option", ["resume", "checkpoint"])
-def test_a_state_is_refused_by_the_method(option: str) -> None:
-    """As wanted sizes are."""
-    value = b"" if option == "resume" else lambda _: None
-    options = hac.Options(effort="high", **{option: value})  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=f"^{option}: a scene of anchors"):
-        hac.encode(anchors(), options, lambda *_: None)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import fuzzing
 from anchors import make_anchor_scene
-from gscodec.blueprint import Blueprint
 from gscodec.container import fitted_meta, inspect, layout, pack, unpack
 from gscodec.errors import FormatError, GscodecError, UnsupportedError, UsageError
+from gscodec.kinds.blueprint import Blueprint
 from gscodec.payload import (
     Attribute,
     Conventions,

@@ -11,8 +11,8 @@ import pytest
 import gscodec
 from gscodec.camera import Camera, TargetViews
 from gscodec.errors import SceneError, UsageError
+from gscodec.learned.rates import as_good, search
 from gscodec.methods.hac import Options
-from gscodec.methods.hac.search import as_good, search
 from quick import set_defaults
 from scenes import gaussians, make_scene
 
@@ -184,4 +184,4 @@ def test_a_few_trials_reach_the_quality_of_fast(slope: float) -> None:
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     """Before any work is done."""
     with pytest.raises(UsageError, match=message):
-        Options(**options)  # type: ignore[arg-type]
+        Options(**options)

@@ -11,7 +11,7 @@ import pytest
 import gscodec
 from gscodec.codec import encode_with_report
 from gscodec.errors import UsageError, VerifyError
-from gscodec.methods.hac.options import QUALITIES, Options
+from gscodec.fit.options import QUALITIES, Options
 from gscodec.report.quality import quality_in_words
 from quick import set_defaults
 from scenes import make_scene

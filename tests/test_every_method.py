@@ -18,6 +18,7 @@ from scenes import gaussians, silent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gscodec.method import Coded
     from gscodec.scene import GaussianScene
 
 
@@ -34,10 +35,10 @@ def module(request: pytest.FixtureRequest) -> Any:
     return methods.by_name(request.param)
 
 
-def coded(module: Any, scene: GaussianScene) -> methods.Coded:
+def coded(module: Any, scene: GaussianScene) -> Coded:
     """``scene`` through ``module``, or a skip with the method's own reason."""
     try:
-        result: methods.Coded = module.encode(scene, module.Options(), silent)
+        result: Coded = module.encode(scene, module.Options(), silent)
     except CannotCodeError as reason:
         pytest.skip(str(reason))
     return result

@@ -16,11 +16,11 @@ import pytest
 
 from anchors import make_anchor_scene
 from gscodec.anchors import Storage
-from gscodec.blueprint import MAX_DESCRIPTION
 from gscodec.checkpointio import read_checkpoint, write_checkpoint
 from gscodec.checkpointio.pickles import MAX_PICKLE_BYTES
 from gscodec.checkpointio.state_dicts import write_state_dict
 from gscodec.errors import SceneError
+from gscodec.kinds.blueprint import MAX_DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,13 +17,14 @@ from gscodec.errors import FormatError
 from gscodec.intnet import context, hashgrid, network
 from gscodec.intnet.context import (
     STEPS,
-    Group,
-    GroupModel,
-    decode_group_model,
-    encode_group_model,
+    UnitModel,
+    decode_model,
+    encode_model,
 )
 from gscodec.intnet.hashgrid import Box, HashGrid, Level, decode_grid, encode_grid
 from gscodec.intnet.network import EXACT, Layer, Network, decode_network, encode_network
+from gscodec.payload import Attribute
+from gscodec.units import Unit
 from reference_decoder import RangeDecoder
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 seeds = st.integers(0, 2**32 - 1)
 garbage = st.binary(max_size=80).map(lambda data: data[: len(data) // 4 * 4])
 GROUPS = {
-    "scale": Group(3, (0, 1, 2), (0, 0, 0), fine=False),
-    "rotation": Group(3, (0, 1, 1), (0, 0, 0), fine=False),
-    "chroma": Group(6, (0,) * 6, (2, 2, 2, -4, -4, -4), fine=True),
+    "scale": Unit(Attribute.SCALE, 3, (0, 1, 2), (0, 0, 0)),
+    "rotation": Unit(Attribute.ROTATION, 3, (0, 1, 1), (0, 0, 0)),
+    "chroma": Unit(Attribute.SH_1, 6, (0,) * 6, (2, 2, 2, -4, -4, -4), fine=True),
 }
 
 
@@ -313,10 +314,10 @@ def test_steps_are_rounded_in_exact_arithmetic() -> None:
     assert STEPS[context.Q0_INDEX] == 1 << 13
 
 
-def make_model(rng: np.random.Generator, group: Group, inputs: int) -> GroupModel:
+def make_model(rng: np.random.Generator, group: Unit, inputs: int) -> UnitModel:
     """Constants anywhere in their ranges, at the limits too."""
     top = context.MAX_MEAN
-    return GroupModel(
+    return UnitModel(
         family=Family(int(rng.integers(2))),
         fraction_bits=int(rng.integers(61)),
         mean=int(rng.choice([-top, -1, 0, 77, top])),
@@ -326,7 +327,7 @@ def make_model(rng: np.random.Generator, group: Group, inputs: int) -> GroupMode
     )
 
 
-def plain_model(model: GroupModel) -> reference.Model:
+def plain_model(model: UnitModel) -> reference.Model:
     """The model as the reference decoder holds it."""
     return reference.Model(
         int(model.family),
@@ -338,7 +339,7 @@ def plain_model(model: GroupModel) -> reference.Model:
     )
 
 
-def plain_group(group: Group) -> reference.Group:
+def plain_group(group: Unit) -> reference.Group:
     """The group as the reference decoder holds it."""
     return reference.Group(0, group.step_of, group.step_offset, group.fine)
 
@@ -350,7 +351,7 @@ def test_predictions_are_those_of_plain_integers(seed: int, name: str) -> None:
     group = GROUPS[name]
     model = make_model(rng, group, 5)
     seen = rng.choice([-127, -3, 0, 127], (6, 5))
-    found = np.stack(model.predict(group, seen.astype(np.float32)), axis=2)
+    found = np.stack(model.law(group, seen.astype(np.int8))[:3], axis=2)
     other = plain_model(model)
     expected = [reference.predict(other, plain_group(group), row) for row in seen.tolist()]
     assert found.tolist() == [list(map(list, row)) for row in expected]
@@ -377,9 +378,9 @@ def test_group_models_come_back(seed: int, name: str) -> None:
     """Every field, in both decoders."""
     group = GROUPS[name]
     model = make_model(np.random.default_rng(seed), group, 9)
-    data = coded(encode_group_model, model)
+    data = coded(encode_model, model)
     decoder = Decoder(data)
-    found = decode_group_model(decoder, group, 9)
+    found = decode_model(decoder, group, 9)
     decoder.finish()
     for field in ("family", "fraction_bits", "mean", "log2_unit", "step_bias"):
         assert getattr(found, field) == getattr(model, field)
@@ -402,7 +403,7 @@ def test_bad_constants_are_refused(fields: tuple[int, ...], message: str) -> Non
     """Each field has its limit."""
     data = coded(encode_naturals, np.array(fields))
     with pytest.raises(FormatError, match=message):
-        decode_group_model(Decoder(data), GROUPS["scale"], 5)
+        decode_model(Decoder(data), GROUPS["scale"], 5)
 
 
 # --- any bytes -------------------------------------------------------------------------------
@@ -410,7 +411,7 @@ def test_bad_constants_are_refused(fields: tuple[int, ...], message: str) -> Non
 READERS: dict[str, Callable[[Decoder], object]] = {
     "network": lambda decoder: decode_network(decoder, 40, 9),
     "grid": lambda decoder: decode_grid(decoder, 21),
-    "group model": lambda decoder: decode_group_model(decoder, GROUPS["chroma"], 40),
+    "group model": lambda decoder: decode_model(decoder, GROUPS["chroma"], 40),
 }
 
 
@@ -443,7 +444,7 @@ def test_damaged_streams_decode_or_are_refused(
     data = {
         "network": lambda: coded(encode_network, make_network(rng, [40, 8, 9])),
         "grid": lambda: coded(encode_grid, make_grid(rng, LEVELS[1:3]), Box((1, 2, 3), 9)),
-        "group model": lambda: coded(encode_group_model, make_model(rng, GROUPS["chroma"], 40)),
+        "group model": lambda: coded(encode_model, make_model(rng, GROUPS["chroma"], 40)),
     }[name]()
     words = np.frombuffer(data, "<u4").copy()
     words[place % len(words)] ^= np.uint32(1 << bit)

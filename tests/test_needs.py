@@ -13,7 +13,7 @@ import pytest
 import gscodec
 from gscodec import codec, methods
 from gscodec.errors import CannotCodeError, UsageError
-from gscodec.methods.hac.search import require_psnr
+from gscodec.learned.rates import require_psnr
 from scenes import make_scene
 
 if TYPE_CHECKING:

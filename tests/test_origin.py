@@ -62,12 +62,12 @@ def test_what_doubles_lost_is_bounded() -> None:
 
 def test_the_encoder_counts_what_doubles_lost() -> None:
     pytest.importorskip("torch")
-    from gscodec.methods.hac.encoder import _position_error
+    from gscodec.fit.gaussian_subject import position_error
 
     scene = replace(LOCAL, origin=FAR)
-    error = _position_error(scene.means, scene, scene)
+    error = position_error(scene.means, scene, scene)
     assert error["max"] == pytest.approx(scene.most_rounding)
-    assert _position_error(LOCAL.means, LOCAL, LOCAL)["max"] == 0
+    assert position_error(LOCAL.means, LOCAL, LOCAL)["max"] == 0
 
 
 def test_the_encoder_takes_views_in_the_coordinates_of_the_source() -> None:

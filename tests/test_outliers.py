@@ -141,9 +141,9 @@ def test_a_crowd_is_no_outlier_and_the_reason_is_true() -> None:
 
 def test_values_beyond_integers_make_an_outlier(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no rule foresees is noticed where it does not fit."""
-    monkeypatch.setattr("gscodec.methods.hac.aside._BRIGHTEST", 1e30)
+    monkeypatch.setattr("gscodec.kinds.aside._BRIGHTEST", 1e30)
     scene = changed(BASE, "sh_dc", ([7], [0]), 1e12)
-    monkeypatch.setattr("gscodec.methods.hac.encoder.MAX_BITS", 60)
+    monkeypatch.setattr("gscodec.fit.gaussian_subject.MAX_BITS", 60)
     encoded = encode(scene, position_bits=10)
     check_kept(scene, [7], encoded)
     assert "1 with sh_dc beyond integers" in encoded.notes[0]

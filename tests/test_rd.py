@@ -16,9 +16,12 @@ import pytest
 import typer.main
 
 import gscodec
+from anchors import make_anchor_scene
 from gscodec.camera import Camera, spread
 from gscodec.cameraio import write_cameras
+from gscodec.checkpointio import write_checkpoint
 from gscodec.cli.app import app
+from gscodec.cli.checkpoints import write_folder
 from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.rd import LAMBDAS, jobs, measure
 from gscodec.report.curve import bjontegaard_rate, bytes_at
@@ -493,3 +496,14 @@ def test_missing_library_is_named(
     ended = cli("rd", scene.name)
     assert ended.code == 2
     assert ended.err == ("gscodec: error: rd needs matplotlib; pip install 'gscodec[report]'\n")
+
+
+def test_a_checkpoint_has_a_curve(cli: Cli, tmp_path: Path) -> None:
+    """Its anchors are counted; SPZ holds none, which a note says."""
+    write_folder(
+        str(tmp_path / "model"), write_checkpoint(make_anchor_scene(300)), overwrite=False
+    )
+    result = cli("rd", "model", "--lambda", "1e-2", "--max-views", "2", "--json")
+    assert result.code == 0, result.err
+    assert "it has no anchors" in result.out.decode()
+    assert "anchors" in (tmp_path / "model.html").read_text()

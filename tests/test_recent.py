@@ -15,7 +15,7 @@ from scenes import make_scene
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from gscodec.fit import hac, views
+from gscodec.fit import gaussians, views
 from gscodec.fit.recent import Recent, key_of
 
 
@@ -32,9 +32,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return call
 
     set_defaults(monkeypatch, training=20, raw_below=0)
-    monkeypatch.setattr(hac, "_SEEN", Recent())
+    monkeypatch.setattr(gaussians, "_SEEN", Recent())
     monkeypatch.setitem(views._FOUND, "fast", Recent())
-    for module, name in ((hac, "measure"), (views, "virtual_cameras")):
+    for module, name in ((gaussians, "measure"), (views, "virtual_cameras")):
         monkeypatch.setattr(module, name, spied(name, getattr(module, name)))
     return made
 
@@ -46,7 +46,7 @@ def test_one_measurement_serves_all_lambdas(
     scene = make_scene(200, 1)
     files = [gscodec.encode(scene, lam=lam) for lam in (1e-3, 4e-3)]
     assert calls == ["virtual_cameras", "measure"]
-    monkeypatch.setattr(hac, "_SEEN", Recent())
+    monkeypatch.setattr(gaussians, "_SEEN", Recent())
     monkeypatch.setitem(views._FOUND, "fast", Recent())
     assert gscodec.encode(scene, lam=4e-3) == files[1]
 

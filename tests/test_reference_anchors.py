@@ -15,11 +15,11 @@ import reference_hac
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
-from gscodec.blueprint import blueprint_of
 from gscodec.container import pack
 from gscodec.errors import FormatError
+from gscodec.kinds.anchors import anchor_units
+from gscodec.kinds.blueprint import blueprint_of
 from gscodec.methods import hac, raw
-from gscodec.methods.hac.anchors import anchor_groups
 from gscodec.payload import Attribute, Payload
 from scenes import silent
 from test_reference_hac import quicken
@@ -127,7 +127,7 @@ def test_escapes_decode_alike() -> None:
 @pytest.mark.parametrize("offsets", [1, 10])
 def test_groups_are_the_same(features: int, offsets: int) -> None:
     """Chunks of features, scalings, offsets: by the formula of the specification."""
-    ours = [(a, g.columns, g.step_of) for a, g in anchor_groups(features, offsets)]
+    ours = [(u.attribute, u.columns, u.step_of) for u in anchor_units(features, offsets)[1:]]
     other = [
         (g.attribute, g.columns, g.step_of)
         for g in reference_hac.anchor_groups(features, offsets)

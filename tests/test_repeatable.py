@@ -36,13 +36,15 @@ def _digest(arrays: Iterable[NDArray[np.float64]]) -> str:
 
 def measured() -> str:
     """Of the weights of all values, which the rounding of a file may hide."""
-    from gscodec.methods.hac import Options
-    from gscodec.methods.hac.aside import Aside
-    from gscodec.methods.hac.encoder import Encoding
+    from gscodec.fit.gaussian_subject import GaussianSubject
+    from gscodec.kinds.aside import Aside
+    from gscodec.learned.run import Run
+    from gscodec.methods.hac import METHOD, Options
 
-    aside = Aside(make_scene(_MANY, 1), "Gaussians")
-    encoding = Encoding(aside, Options(views=small_views()), silent)
-    weights = encoding.original[0].weights
+    scene = make_scene(_MANY, 1)
+    run = Run.of(METHOD, Aside(scene, "Gaussians"), Options(views=small_views()), silent)
+    assert isinstance(run.subject, GaussianSubject)
+    weights = run.subject.measured(run, scene)[0].weights
     return _digest([weights.dc, weights.rest, weights.opacity, weights.scale, weights.rotation])
 
 

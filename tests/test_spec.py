@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gscodec import blueprint, extras
+from gscodec import extras
 from gscodec.anchors import Storage
 from gscodec.container import layout
+from gscodec.kinds import blueprint
 from gscodec.payload import Attribute, Method, SceneKind
 
 SPEC = (Path(__file__).parent.parent / "format-spec.md").read_text(encoding="utf-8")

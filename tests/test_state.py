@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import gscodec
 from anchors import small_views
 from gscodec.camera import TargetViews
 from gscodec.errors import SceneError
-from gscodec.methods.hac import Options
+from gscodec.methods.hac import METHOD, Options
 from quick import set_defaults
 from scenes import make_scene, silent
 
@@ -26,7 +27,8 @@ pytest.importorskip("numba")
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gscodec.methods.hac.state import State
+    from gscodec.learned.run import Run
+    from gscodec.learned.state import State
 
 SCENE = replace(make_scene(150, 1), log_scales=make_scene(150, 1).log_scales + 2)
 ITERATIONS = 30
@@ -53,15 +55,15 @@ def options(**changed: Any) -> dict[str, Any]:
 
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Grows by the share of iterations of every model that is trained from now on."""
-    from gscodec.methods.hac.encoder import Encoding
+    from gscodec.learned.run import Run
 
-    trained, fit = [], Encoding.fit
+    trained, fit = [], Run.fit
 
     def counted(self: Any, work: Any, lam: float, share: float = 1.0) -> Any:
         trained.append(share)
         return fit(self, work, lam, share)
 
-    monkeypatch.setattr(Encoding, "fit", counted)
+    monkeypatch.setattr(Run, "fit", counted)
     return trained
 
 
@@ -87,18 +89,11 @@ def test_a_resumed_run_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch)
 
 def test_time_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was spent before an interruption, against the limit, and in no share besides."""
-    from gscodec.methods.hac import effort
-    from gscodec.methods.hac.aside import Aside
-    from gscodec.methods.hac.encoder import Encoding
+    from gscodec.learned import high
 
     now = 1000.0
-    monkeypatch.setattr("gscodec.methods.hac.effort.time.monotonic", lambda: now)
-    encoding = Encoding(
-        Aside(SCENE, "Gaussians"),
-        Options(effort="high", time_limit=100.0, views=photographed()),
-        silent,
-    )
-    clock = effort.Clock(encoding, 0.5, spent=20.0)
+    monkeypatch.setattr("gscodec.learned.high.time.monotonic", lambda: now)
+    clock = high.Clock(Options(effort="high", time_limit=100.0), 0.5, spent=20.0)
     assert clock.share(0) == pytest.approx(0.4)
     now = 1010.0
     assert clock.spent() == pytest.approx(30.0)
@@ -108,14 +103,21 @@ def test_time_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what a state belongs to --------------------------------------------------------------
 
 
-def key(scene: Any = SCENE, **changed: Any) -> bytes:
-    """Of a run with other options."""
-    from gscodec.methods.hac.aside import Aside
-    from gscodec.methods.hac.encoder import Encoding
-    from gscodec.methods.hac.state import key_of
+def run_of(scene: Any = SCENE, **changed: Any) -> Run:
+    """With other options."""
+    from gscodec.kinds.aside import Aside
+    from gscodec.learned.run import Run
 
     chosen = Options(**options(**changed))
-    return key_of(Encoding(Aside(scene, "Gaussians"), chosen, silent), chosen.lam)
+    return Run.of(METHOD, Aside(scene, "Gaussians"), chosen, silent)
+
+
+def key(scene: Any = SCENE, **changed: Any) -> bytes:
+    """Of a run with other options."""
+    from gscodec.learned.state import key_of
+
+    run = run_of(scene, **changed)
+    return key_of(run, run.options.lam)
 
 
 def moved(views: TargetViews) -> TargetViews:
@@ -154,7 +156,7 @@ def test_all_that_decides_the_result_is_in_the_key(monkeypatch: pytest.MonkeyPat
         key(views=replace(views, photographs=None)),
         key(views=replace(views, cameras=(replace(first, fx=37.0), *views.cameras[1:]))),
     ]
-    monkeypatch.setattr("gscodec.methods.hac.state.__version__", "0.0.0")
+    monkeypatch.setattr("gscodec.learned.state.__version__", "0.0.0")
     keys.append(key())
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
@@ -162,7 +164,7 @@ def test_all_that_decides_the_result_is_in_the_key(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_state_of_another_run_is_refused() -> None:
-    state = a_state().save(key())
+    state = a_state().save(key(), run_of())
     with pytest.raises(SceneError, match="another scene, of other views or of other settings"):
         gscodec.encode(SCENE, "hac", **options(iterations=31), resume=state)
 
@@ -176,27 +178,33 @@ _NUMBERS = struct.Struct("<QQddQQ")
 
 def a_state() -> State:
     """Of SCENE, without the first ten Gaussians."""
-    from gscodec.methods.hac.state import State
+    from gscodec.learned.state import State
 
     index = np.arange(10, 150)
     return State(SCENE.take(index), index, 20, 0.25, 3.5)
 
 
+@cache
+def run() -> Run:
+    """Whose states are looked at."""
+    return run_of()
+
+
 def load(data: bytes) -> State:
     """As of SCENE."""
-    from gscodec.methods.hac.state import State
+    from gscodec.learned.state import State
 
-    return State.load(data, KEY, SCENE)
+    return State.load(data, KEY, run())
 
 
 def sealed(body: bytes) -> bytes:
     """With a hash that is right, as only an attacker would make it."""
-    return a_state().save(KEY)[:48] + hashlib.sha256(body).digest() + body
+    return a_state().save(KEY, run())[:48] + hashlib.sha256(body).digest() + body
 
 
 def test_a_state_comes_back() -> None:
     state = a_state()
-    found = load(state.save(KEY))
+    found = load(state.save(KEY, run()))
     assert found.scene.digest() == state.scene.digest()
     assert np.array_equal(found.index, state.index)
     assert (found.done, found.share, found.seconds, found.model) == (20, 0.25, 3.5, None)
@@ -218,7 +226,7 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_damage_is_told(kind: str) -> None:
     change, message = DAMAGE[kind]
     with pytest.raises(SceneError, match=f"resume: .*{message}"):
-        load(change(a_state().save(KEY)))
+        load(change(a_state().save(KEY, run())))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_damage_is_told(kind: str) -> None:
 )
 def test_numbers_that_do_not_fit_are_refused(numbers: tuple[Any, ...]) -> None:
     """Though hash and key are right; before anything is allocated by them."""
-    body = a_state().save(KEY)[_BODY:]
+    body = a_state().save(KEY, run())[_BODY:]
     tracemalloc.start()
     with pytest.raises(SceneError, match=r"the state is damaged \(its numbers do not fit"):
         load(sealed(_NUMBERS.pack(*numbers) + body[_NUMBERS.size :]))
@@ -249,7 +257,7 @@ def test_numbers_that_do_not_fit_are_refused(numbers: tuple[Any, ...]) -> None:
 
 def test_any_bytes_give_a_state_or_a_clean_error() -> None:
     """With hash and key mended, a third of the changes in the header; a model may be there."""
-    body = a_state().save(KEY)[_BODY:]
+    body = a_state().save(KEY, run())[_BODY:]
     numbers = list(_NUMBERS.unpack_from(body))
     with_model = _NUMBERS.pack(*numbers[:4], 64, 64) + body[_NUMBERS.size :] + bytes(128)
     rng = np.random.default_rng(0)

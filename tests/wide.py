@@ -7,16 +7,16 @@ from itertools import pairwise
 import numpy as np
 
 from gscodec.anchors import Storage
-from gscodec.blueprint import Blueprint, IntegerNetworks
 from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
-from gscodec.geometry import Lattice, morton
-from gscodec.intnet.context import DecisionModel, GroupModel
+from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import Box, HashGrid, Level
 from gscodec.intnet.network import Layer, Network
-from gscodec.methods.hac import assembly
-from gscodec.methods.hac.anchors import anchor_groups
-from gscodec.methods.hac.layout import POSITION_FEATURES, Model
-from gscodec.payload import Attribute, Payload, SceneKind, Stream
+from gscodec.kinds.anchors import anchor_units
+from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
+from gscodec.learned import assembly
+from gscodec.learned.networks import Networks
+from gscodec.methods.hac import POSITION_FEATURES, Model
+from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 
 BITS = 8
 _STEP_BIAS, _LEVEL = 87, 0  # the coarsest steps, at which a zero costs next to nothing
@@ -31,43 +31,49 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
         offsets: K.
         hidden: Widths of the hidden layers of every context network.
     """
-    layout = anchor_groups(features, offsets)
+    units = anchor_units(features, offsets)
     grid = HashGrid((Level(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
     width = POSITION_FEATURES + grid.features
-    decisions = DecisionModel(_zeros(width, hidden, offsets))
+    models: list[AnyModel] = [DecisionModel(_zeros(width, hidden, offsets))]
     width += offsets
-    models, streams = [], {Attribute.MASK: Encoder()}
+    streams = {Attribute.MASK: Encoder()}
     ones = np.ones(count * offsets, np.int64)
     encode_bits(streams[Attribute.MASK], ones, np.zeros(len(ones), np.float32))
-    for attribute, group in layout:
+    for unit in units[1:]:
         models.append(
-            GroupModel(
-                Family.LAPLACE, 0, 0, 3, _STEP_BIAS, _zeros(width, hidden, group.outputs)
-            )
+            UnitModel(Family.LAPLACE, 0, 0, 3, _STEP_BIAS, _zeros(width, hidden, unit.outputs))
         )
-        width += group.features
-        values = np.zeros(count * group.columns, np.int64)
+        width += unit.features
+        values = np.zeros(count * unit.columns, np.int64)
         levels = np.full(len(values), _LEVEL, np.uint8)
-        encoder = streams.setdefault(attribute, Encoder())
+        encoder = streams.setdefault(unit.attribute, Encoder())
         encode_residuals(encoder, values, levels, Family.LAPLACE)
-    model = Model(grid, Box((0, 0, 0), 1 << BITS), tuple(models), decisions)
+    model = Model(grid, Box((0, 0, 0), 1 << BITS), Networks(units, tuple(models)))
     side = 1 << BITS
     cells = np.random.default_rng(0).choice(side**3, count, replace=False)
     codes = np.sort(cells.astype(np.uint64))
-    lattice = Lattice((0.0, 0.0, 0.0), 1.0, BITS)
     blueprint = Blueprint(
         Storage.HAC, False, 0, features, offsets, None, (False,) * 3, (1, 1, 1, 0), ""
     )
     shapes = blueprint.shapes()
     empty = IntegerNetworks(tuple(np.zeros(s, np.int64) for s in shapes), (0,) * len(shapes))
+    corner = (0.0, 0.0, 0.0)
+    header = Header(
+        kind=SceneKind.ANCHORS,
+        method=Method.HAC,
+        count=count,
+        sh_degree=0,
+        has_normals=False,
+        block_size=65_536,
+        position_bits=BITS,
+        lattice_origin=corner,
+        lattice_step=1.0,
+        bounds_min=corner,
+        bounds_max=(float(side), float(side), float(side)),
+        scene_sha256=b"\1" * 32,
+    )
     return Payload(
-        assembly.header(
-            SceneKind.ANCHORS,
-            lattice.positions(morton.decode(codes)),
-            lattice,
-            b"\1" * 32,
-            block_size=65_536,
-        ),
+        header,
         (
             *assembly.streams(model, codes, BITS, ()),
             *(Stream(attribute, 0, e.finish()) for attribute, e in streams.items()),

@@ -22,7 +22,7 @@ from gscodec.payload import Attribute, Conventions
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
-    from gscodec.methods import Progress
+    from gscodec.method import Coded, Progress
 
 __all__ = [
     "Encoded",
@@ -60,7 +60,7 @@ class Encoded:
     report: dict[str, object]
 
 
-def encode(scene: Scene, method: str = "hac", **options: Any) -> bytes:
+def encode(scene: Scene, method: str = methods.DEFAULT, **options: Any) -> bytes:
     """Encodes ``scene`` and returns the bytes of a .gsz file.
 
     Args:
@@ -78,7 +78,7 @@ def encode(scene: Scene, method: str = "hac", **options: Any) -> bytes:
 
 def encode_with_report(
     scene: Scene,
-    method: str = "hac",
+    method: str = methods.DEFAULT,
     *,
     verify: bool = True,
     min_psnr: float | None = None,
@@ -161,7 +161,7 @@ def _verify(data: bytes, wanted: Scene) -> None:
 
 def _encode_or_fall_back(
     scene: Scene, method: str, options: object, progress: Progress
-) -> methods.Coded:
+) -> Coded:
     """Codes with ``method``, or with `raw` where that is the only way, or the smaller one."""
     raw = methods.by_name("raw")
     try:
@@ -199,7 +199,7 @@ def _require_size(found: int, wanted: int, *, exact: bool) -> None:
         )
 
 
-def _size(coded: methods.Coded) -> int:
+def _size(coded: Coded) -> int:
     return sum(len(stream.data) for stream in coded.payload.streams)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gscodec.errors import VerifyError
 
 if TYPE_CHECKING:
-    from gscodec.methods import Coded, Progress
+    from gscodec.method import Coded, Progress
 
 Quality = dict[str, object]
 

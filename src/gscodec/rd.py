@@ -17,6 +17,7 @@ from gscodec.camera import blind
 from gscodec.codec import encode_with_report, inspect
 from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.report.rd_result import SPZ, Point, point_name
+from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.camera import Camera
-    from gscodec.methods import Progress
+    from gscodec.method import Progress
     from gscodec.render.splat import Conventions
-    from gscodec.scene import GaussianScene
 
 LAMBDAS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 _OVERHEAD = ("header", "meta", "container")
@@ -108,7 +108,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    scene: GaussianScene,
+    scene: Scene,
     todo: Sequence[Job],
     cameras: Sequence[Camera],
     *,
@@ -141,9 +141,7 @@ class _Yardstick:
         notes: What was left out, one line or none.
     """
 
-    def __init__(
-        self, scene: GaussianScene, cameras: Sequence[Camera], progress: Progress
-    ) -> None:
+    def __init__(self, scene: Scene, cameras: Sequence[Camera], progress: Progress) -> None:
         if not cameras:
             raise SceneError("found no view to render; an empty scene has no virtual cameras")
         from gscodec.render.conventions import conventions_of
@@ -178,7 +176,7 @@ class _Yardstick:
 
 
 def _measure_job(
-    scene: GaussianScene, job: Job, yardstick: _Yardstick, progress: Progress
+    scene: Scene, job: Job, yardstick: _Yardstick, progress: Progress
 ) -> tuple[Point, tuple[str, ...]]:
     """Encodes ``scene``; the point, and what the encoder changed."""
     start = time.perf_counter()
@@ -199,12 +197,14 @@ def _measure_job(
 
 
 def _measure_spz(
-    scene: GaussianScene, yardstick: _Yardstick, progress: Progress
+    scene: Scene, yardstick: _Yardstick, progress: Progress
 ) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     """The point of SPZ, or a note why there is none."""
     from gscodec.interchange import decode_spz, encode_spz, missing_package
     from gscodec.interchange.formats import SPZ as FORMAT
 
+    if not isinstance(scene, GaussianScene):
+        return (), (f"{SPZ} is not measured: it has no anchors",)
     if missing := missing_package(FORMAT):
         return (), (f"{SPZ} is not measured: {missing}",)
 

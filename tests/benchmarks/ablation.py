@@ -19,7 +19,7 @@ import numpy as np
 from bench import JUDGE, ROOT, SHARED, judge
 
 import gscodec
-from gscodec.fit.hac import Seen, Source
+from gscodec.fit.gaussians import GaussianSource, Seen
 from gscodec.fit.sensitivity import Sensitivity
 from gscodec.report.curve import bytes_at
 from gscodec.sceneio import read_ply, write_ply
@@ -70,9 +70,9 @@ def main() -> None:
     args = parser.parse_args()
     if not JUDGE.exists():
         sys.exit(f"skipped: {JUDGE} is not there")
-    weighed = Source.weighed
+    weighed = GaussianSource.weighed
 
-    def without(self: Source, seen: Seen, together: float) -> Source:
+    def without(self: GaussianSource, seen: Seen, together: float) -> GaussianSource:
         source = weighed(self, seen, together)
         return replace(source, weights=flat(source.weights))
 
@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name in args.scenes:
             with_weights = curve(name, LAMBDAS[name], Path(scratch))
-            with patch.object(Source, "weighed", without):
+            with patch.object(GaussianSource, "weighed", without):
                 # The same quality takes another lambda then.
                 finest = LAMBDAS[name][0]
                 lambdas = (finest / 2.5, finest, 4 * finest)

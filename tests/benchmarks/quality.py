@@ -17,7 +17,7 @@ from bench import ROOT, SHARED
 
 from gscodec.cli.scenes import load_gaussians
 from gscodec.codec import encode_with_report
-from gscodec.methods.hac.options import QUALITIES, Options
+from gscodec.fit.options import QUALITIES, Options
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import AnchorScene
-from gscodec.blueprint import MAX_DESCRIPTION
 from gscodec.checkpointio.hac import interpret
 from gscodec.checkpointio.layout import (
     APPEARANCE_FILE,
@@ -17,6 +16,7 @@ from gscodec.checkpointio.layout import (
 from gscodec.checkpointio.networks import read_networks
 from gscodec.checkpointio.vertices import read_vertices
 from gscodec.errors import SceneError
+from gscodec.kinds.blueprint import MAX_DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -63,6 +63,7 @@ from gscodec.cli.scenes import (
 from gscodec.cli.session import Session, limit_threads
 from gscodec.cli.views import read_views
 from gscodec.errors import UsageError
+from gscodec.methods import DEFAULT, choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,10 +134,10 @@ def encode(
         str,
         typer.Option(
             "--method",
-            metavar="hac|raw",
-            help="hac: small, quantised to what the eye sees. raw: every bit kept.",
+            metavar="|".join(choices()),
+            help=" ".join(f"{name}: {about}." for name, about in choices().items()),
         ),
-    ] = "hac",
+    ] = DEFAULT,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -257,7 +258,7 @@ def encode(
     anchors = holds_anchors(source)
     space = checked_scaling(scaling, anchors=anchors)
     if anchors:
-        _check_checkpoint_options(resume=resume, drop_invalid=drop_invalid)
+        _check_checkpoint_options(drop_invalid=drop_invalid)
     check_psnr(min_psnr)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
@@ -281,7 +282,7 @@ def encode(
     if resume and effort != "high":
         raise UsageError("--resume: only effort high has it")
     # Anchors have no state to go on from.
-    state = StateFile(target, resume=resume) if effort == "high" and not anchors else None
+    state = StateFile(target, resume=resume) if effort == "high" else None
     found = None
     check_of_views(views, images=images, force_views=force_views)
     if views is not None:
@@ -393,7 +394,7 @@ def _chosen_lambda(
         raise UsageError(f"{' and '.join(given)}: each chooses the quality; give one of them")
     if quality is None:
         return lam
-    from gscodec.methods.hac.options import QUALITIES
+    from gscodec.fit.options import QUALITIES
 
     if quality not in QUALITIES:
         expected = ", ".join(QUALITIES)
@@ -401,9 +402,7 @@ def _chosen_lambda(
     return QUALITIES[quality]
 
 
-def _check_checkpoint_options(*, resume: bool, drop_invalid: bool) -> None:
-    if resume:
-        raise UsageError("--resume: a checkpoint does not have it yet")
+def _check_checkpoint_options(*, drop_invalid: bool) -> None:
     if drop_invalid:
         raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
 

@@ -34,10 +34,11 @@ from gscodec.cli.options import (
     TimeLimit,
     check_of_views,
 )
-from gscodec.cli.scenes import Reading, load_gaussians, suffix_of
+from gscodec.cli.scenes import Reading, load_scene, suffix_of
 from gscodec.cli.session import Session
 from gscodec.cli.views import choose_views
 from gscodec.errors import UsageError
+from gscodec.methods import DEFAULT, choices
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def rd(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            "--method", metavar="hac|raw", help="May be repeated, one curve each. Default: hac."
+            "--method",
+            metavar="|".join(choices()),
+            help=f"May be repeated, one curve each. Default: {DEFAULT}.",
         ),
     ] = None,
     lambdas: Annotated[
@@ -120,14 +123,15 @@ def rd(
 
     from gscodec.rd import LAMBDAS, jobs, measure
     from gscodec.report.rd_result import RdResult
+    from gscodec.scene import GaussianScene
 
     given = {name: value for name, value in options.items() if value is not None}
-    todo = jobs(method or ("hac",), _lambdas(lambdas) or LAMBDAS, given)
+    todo = jobs(method or (DEFAULT,), _lambdas(lambdas) or LAMBDAS, given)
     for job in todo:
         job.require()
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         session.progress("read")
-        loaded = load_gaussians(source, Reading(allow_outside=allow_outside))
+        loaded = load_scene(source, Reading(allow_outside=allow_outside))
         scene = loaded.scene
         session.progress("cameras")
         chosen = choose_views(
@@ -144,7 +148,7 @@ def rd(
             source="stdin" if source == STDIO else Path(source).name,
             source_bytes=loaded.bytes,
             gaussians=len(scene),
-            sh_degree=scene.sh_degree,
+            sh_degree=scene.sh_degree if isinstance(scene, GaussianScene) else None,
             views=measured.views,
             views_from=chosen.told(folders=False),
             points=measured.points,

@@ -74,12 +74,24 @@ def encode_bits(
     encoder: Encoder, bits: NDArray[np.integer], logits: NDArray[np.float32]
 ) -> None:
     """Codes ``bits`` (M,), each 0 or 1, with ``logits`` (M,) of a one."""
-    encoder.encode_grouped(bits, decision_classes(logits), class_models())
+    encode_decisions(encoder, bits, decision_classes(logits))
 
 
 def decode_bits(decoder: Decoder, logits: NDArray[np.float32]) -> NDArray[np.int32]:
     """Inverse of `encode_bits`: (M,) int32."""
-    return decoder.decode_grouped(decision_classes(logits), class_models())
+    return decode_decisions(decoder, decision_classes(logits))
+
+
+def encode_decisions(
+    encoder: Encoder, bits: NDArray[np.integer], classes: NDArray[np.uint8]
+) -> None:
+    """Codes ``bits`` (M,), each 0 or 1, with the tables ``classes`` (M,)."""
+    encoder.encode_grouped(bits, classes, class_models())
+
+
+def decode_decisions(decoder: Decoder, classes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Inverse of `encode_decisions`: (M,) int32."""
+    return decoder.decode_grouped(classes, class_models())
 
 
 def one_shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
-    from gscodec.methods import Progress
+    from gscodec.method import Progress
     from gscodec.scene import GaussianScene
 
     Scene = GaussianScene | AnchorScene

@@ -1,7 +1,8 @@
 """The .gsz container, format-spec.md section "File": Payload <-> bytes.
 
 ``pack`` and ``unpack`` are inverses; ``inspect`` says what is in a file and what each part
-of it costs. Nothing here knows what a stream means.
+of it costs. Of streams it knows only which
+attribute they are of; what they hold is the business of methods.
 """
 
 from gscodec.container.inspection import Inspection, Row, inspect

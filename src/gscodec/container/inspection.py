@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import SCALINGS
-from gscodec.blueprint import blueprint_of
 from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
 from gscodec.container.meta import read_meta
 from gscodec.container.reader import read_payload
+from gscodec.kinds.blueprint import blueprint_of
 from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
-    from gscodec.blueprint import Blueprint
     from gscodec.container.chunks import Chunk
+    from gscodec.kinds.blueprint import Blueprint
     from gscodec.payload import Conventions, Header, Payload
 
 

@@ -1,4 +1,4 @@
-"""What the encoder of anchors decides before a symbol is coded: columns, what they show, masks."""
+"""Anchors as an encoder sees them: columns, what these show, steps, masks, what is not needed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy as np
 from gscodec.anchors import SCALINGS
 from gscodec.coding import Family
 from gscodec.fit.sensitivity import log2_ideal
+from gscodec.kinds.anchors import MASK, anchor_units, chunks
 from gscodec.render.neural import respond
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from gscodec.anchors import AnchorScene
     from gscodec.fit.anchor_pixels import AnchorSensitivity
-    from gscodec.fit.context import Learned, Settings
-    from gscodec.intnet.context import Group
+    from gscodec.fit.subject import Columns
+    from gscodec.fit.units import Target
 
 # Share of a column's mean sensitivity that every value has: it may show in another view.
 _PRIOR = 0.02
@@ -44,15 +45,76 @@ class AnchorSource:
     """An anchor scene in the columns that are coded.
 
     Attributes:
-        columns: One (N, columns) float64 array per group: features by chunk, scalings, offsets
-            (x, y, z of each in turn).
-        present: (N, K) bool, offsets that are coded; the others are zero.
-        log2_ideal: Log2 of the ideal steps (N, steps) of each group.
+        columns: One (N, columns) float64 array per unit: masks, features by chunk, scalings,
+            offsets (x, y, z of each in turn).
+        log2_ideal: Log2 of the ideal steps (N, steps) of each unit.
+        lam: The lambda at which they are.
+        weights: Of the rendering networks: see `AnchorSensitivity.networks`.
     """
 
     columns: tuple[NDArray[np.float64], ...]
-    present: NDArray[np.bool_]
     log2_ideal: tuple[NDArray[np.float64], ...]
+    lam: float
+    weights: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, scene: AnchorScene, shown: AnchorSensitivity, price: float, lam: float
+    ) -> AnchorSource:
+        """``scene`` where a bit costs ``price``, which it does at ``lam``."""
+        parts = chunks(scene.feature_width)
+        present = present_offsets(scene).astype(np.float64)
+        no_steps = np.zeros((len(scene), 0))
+        return cls(
+            (present, *columns_of(scene, parts)),
+            (no_steps, *ideal_steps(scene, shown, parts, price)),
+            lam,
+            shown.networks,
+        )
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(N, K) offsets that are coded."""
+        result: NDArray[np.bool_] = self.columns[MASK] == 1
+        return result
+
+    def rows(self, rows: slice) -> AnchorSource:
+        """Columns of ``rows``."""
+        return replace(self, columns=tuple(column[rows] for column in self.columns))
+
+    def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:  # noqa: ARG002
+        """Log2 of the ideal steps; coarser by what ``lam`` is more than that of the source."""
+        return [steps + 0.5 * math.log2(lam / self.lam) for steps in self.log2_ideal]
+
+    def targets(self, price: float, lam: float) -> list[Target]:
+        """What the context model is to code."""
+        from gscodec.fit.units import Target
+
+        features = sum(column.shape[1] for column in self.columns[MASK + 1 : -2])
+        units = anchor_units(features, self.columns[MASK].shape[1])
+        columns = self.tidy(list(self.columns))
+        families = [Family.LAPLACE] * len(columns)
+        found = list(map(Target, units, families, columns, self.ideal(price, lam)))
+        found[-1] = replace(found[-1], present=np.repeat(self.present, 3, axis=1))
+        return found
+
+    @staticmethod
+    def after(
+        number: int,
+        columns: Columns,
+        quanta: NDArray[np.int64],  # noqa: ARG004
+        real: NDArray[np.float64],
+        *,
+        moved: bool,  # noqa: ARG004
+    ) -> Columns:
+        """Offsets make up for scalings."""
+        if number != len(columns) - 2:
+            return list(columns)
+        return make_up_for_scalings(columns, real)
+
+    def tidy(self, columns: Columns) -> Columns:
+        """Absent offsets are zero."""
+        return [*columns[:-1], columns[-1] * np.repeat(self.present, 3, axis=1)]
 
 
 def columns_of(scene: AnchorScene, chunks: Sequence[slice]) -> tuple[NDArray[np.float64], ...]:
@@ -176,28 +238,6 @@ def network_exponents(weights: Sequence[float], price: float) -> list[int]:
     # What no view showed may matter as much as anything.
     steps = zip(weights, ideal.tolist(), strict=True)
     return [min(_FINEST, math.ceil(-step)) if w > 0 else _FINEST for w, step in steps]
-
-
-def learn(
-    u: NDArray[np.int64],
-    features: NDArray[np.float32],
-    source: AnchorSource,
-    groups: tuple[Group, ...],
-    settings: Settings,
-    progress: Callable[[float], None],
-) -> Learned:
-    """Trains the context model of a scene; see `gscodec.fit.context.fit`."""
-    from gscodec.fit.context import Target
-    from gscodec.fit.context import fit as train
-
-    targets = [
-        Target(group, Family.LAPLACE, values, ideal)
-        for group, values, ideal in zip(groups, source.columns, source.log2_ideal, strict=True)
-    ]
-    present = np.repeat(source.present, 3, axis=1)
-    offsets = source.columns[-1] * present
-    targets[-1] = replace(targets[-1], values=offsets, present=present)
-    return train(u, features, targets, settings, progress, source.present)
 
 
 def needed_anchors(

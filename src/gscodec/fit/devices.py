@@ -14,3 +14,12 @@ def problem_of(wanted: str) -> str:
     if torch.version.cuda is None:
         return f"device cuda: torch {torch.__version__} is built without CUDA; use --device cpu"
     return "device cuda: torch finds no GPU; use --device cpu"
+
+
+def on_device(wanted: str) -> str:
+    """``wanted``, or the device that is there for "auto"."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from gscodec.colours import YUV_TO_RGB
+from gscodec.geometry.rotation import is_disc
+from gscodec.kinds.gaussians import MAX_LOG_SCALE, MAX_OPACITY_LOGIT, SCALE
 from gscodec.render.neural import in_picture
 from gscodec.render.neural_torch import neural, tensors_of
 from gscodec.render.rasterization import GSPLAT_MAX_ALPHA, rasterization
@@ -57,6 +59,16 @@ class Drawing(Protocol):
         """What ``camera``, the one with this ``number``, sees."""
 
 
+class Moving(Drawing, Protocol):
+    """The same while its units are coded one after the other."""
+
+    def follow(self, number: int, quanta: NDArray[np.int64]) -> None:
+        """Unit ``number`` is decoded."""
+
+    def state(self) -> list[NDArray[np.float32]]:
+        """What is free, as arrays."""
+
+
 def draw(
     drawing: Drawing,
     values: Sequence[Tensor],
@@ -92,10 +104,7 @@ def draw(
 class GaussianDrawing:
     """Gaussians at fixed positions; opacity, scale, rotation, then Y, U, V by SH degree."""
 
-    limits: tuple[float, ...] = (
-        16.0,
-        30.0,
-    )  # of opacity logits and log-scales, as `fit.hac` clamps them
+    limits: tuple[float, ...] = (MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
 
     def __init__(
         self,
@@ -109,11 +118,19 @@ class GaussianDrawing:
         self.free: list[Tensor] = []
         self._means = torch.from_numpy(means).to(device)
         self._to_rgb = _TO_RGB.to(device)
-        self.turn_about(disc)
+        self._turn_about(disc)
 
-    def turn_about(self, disc: NDArray[np.bool_]) -> None:
-        """Other axes for the twists, after scales have changed."""
+    def follow(self, number: int, quanta: NDArray[np.int64]) -> None:
+        """Other axes for the twists, now that scales are decoded."""
+        if number == SCALE:
+            self._turn_about(is_disc(quanta))
+
+    def _turn_about(self, disc: NDArray[np.bool_]) -> None:
         self._disc = torch.from_numpy(disc).to(self._means.device)[:, None]
+
+    def state(self) -> list[NDArray[np.float32]]:
+        """Nothing is free."""
+        return []
 
     def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:  # noqa: ARG002
         """The same for all cameras."""
@@ -200,6 +217,9 @@ class AnchorDrawing:
         )
         gaussians = (made.means, made.quats, made.scales, made.opacities, made.colors)
         return Drawn(*gaussians, None, self._shape[0] * self._shape[1])
+
+    def follow(self, number: int, quanta: NDArray[np.int64]) -> None:
+        """It is drawn the same way."""
 
     def state(self) -> list[Any]:
         """The networks as arrays, in the order of `RenderingNetworks.arrays` (without appearance)."""

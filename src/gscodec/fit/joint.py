@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gscodec.camera import Camera
     from gscodec.fit.drawing import Drawing
+    from gscodec.units import Expected
 
 # Learning rates of Adam: of values, in steps; of everything that is free besides them.
 _RATE, _FREE_RATE = 0.2, 1e-3
@@ -43,23 +44,6 @@ _BETAS = (0.9, 0.99)
 _BIT_WORTH = BIT_PRICE / 2
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
-
-
-@dataclass(frozen=True)
-class Law:
-    """How the values of one group are coded, each (N, columns) float32.
-
-    Attributes:
-        centre: The expected value.
-        step: Of quantisation.
-        sigma: Expected deviation from the centre, in the unit of the values.
-        made_up_for: Columns whose error later groups take back, so that none shows.
-    """
-
-    centre: NDArray[np.float32]
-    step: NDArray[np.float32]
-    sigma: NDArray[np.float32]
-    made_up_for: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,14 +93,14 @@ class Joint:
     def run(
         self,
         columns: Sequence[NDArray[np.float64]],
-        laws: Sequence[Law],
+        laws: Sequence[Expected],
         first: int,
         schedule: Schedule,
         progress: Callable[[float, float], None],
     ) -> list[NDArray[np.float64]]:
-        """Columns after descending in the groups from ``first`` on; earlier ones are fixed.
+        """Columns after descending in the units from ``first`` on; earlier ones are fixed.
 
-        With rounding, group ``first`` comes back rounded, ready to be coded under its law. What
+        With rounding, unit ``first`` comes back rounded, ready to be coded under its law. What
         is free in the drawing changes in place. ``progress`` gets the share that is done and
         the mean squared error of late.
         """
@@ -200,7 +184,7 @@ class Joint:
 class _Pull:
     """Gradient of the bits of values: towards their centres, as steep as their laws."""
 
-    def __init__(self, law: Law, device: torch.device) -> None:
+    def __init__(self, law: Expected, device: torch.device) -> None:
         self._centre = torch.from_numpy(law.centre).to(device)
         self.step = torch.from_numpy(law.step).to(device)
         sigma = torch.from_numpy(law.sigma).to(device)

@@ -1,15 +1,15 @@
 """From what is decoded to how the next group is coded: context models in integers.
 
-A group is a few columns of one attribute (say, the three log-scales). All its numbers are
+A unit is a few columns of one attribute (say, the three log-scales). All its numbers are
 integers in units of a quantum, 2**-fraction_bits. For each primitive a network looks at the
-context (position, hash grid, every group decoded before) and gives, per column,
+context (position, hash grid, every unit decoded before) and gives, per column,
 
     step    index into the table of steps: step = STEPS[index] quanta
     centre  the value expected, in quanta
     spread  expected deviation from it, as a level of log2 standard deviation
 
 and the value is centre + k * step with a coded integer k, whose table is chosen by
-spread / step. Steps stay inside (0, 2 Q0) as in HAC, eq. 5, Q0 being the group's base step.
+spread / step. Steps stay inside (0, 2 Q0) as in HAC, eq. 5, Q0 being the unit's base step.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from gscodec.coding import (
     Decoder,
     Encoder,
     Family,
+    decision_classes,
     decode_naturals,
     encode_naturals,
 )
@@ -38,17 +39,20 @@ from gscodec.intnet.network import (
     encode_network,
 )
 from gscodec.slices import in_slices
+from gscodec.units import Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.units import Unit
+
 Q0_INDEX = 80  # the step index of Q0 in every group: 2**13 quanta
 STEP_COUNT = Q0_INDEX + LEVELS_PER_OCTAVE  # steps stay below 2 * Q0
-_SMALLEST_STEP_LOG2 = 3
+SMALLEST_STEP_LOG2 = 3
 # Steps in quanta: 8 * 2**(i / 8), rounded. Integers, hence the same everywhere; the rounding
 # of the generating float is far from any half (tests compare with exact arithmetic).
 STEPS = np.array(
-    [round(2.0 ** (_SMALLEST_STEP_LOG2 + i / LEVELS_PER_OCTAVE)) for i in range(STEP_COUNT)],
+    [round(2.0 ** (SMALLEST_STEP_LOG2 + i / LEVELS_PER_OCTAVE)) for i in range(STEP_COUNT)],
     dtype=np.int16,
 )
 OUTPUT_BITS = 5  # activations are in units of 2**-5
@@ -57,40 +61,8 @@ FINE_SHIFT = 3  # the second, finer feature of a column: eight times the first
 
 
 @dataclass(frozen=True)
-class Group:
-    """What every file agrees on about a group (format-spec.md, registry of groups).
-
-    Attributes:
-        columns: Values per primitive.
-        step_of: For each column, which of the group's step outputs it uses.
-        step_offset: For each column, added to that step index.
-        fine: Whether later groups also see its values eight times magnified.
-    """
-
-    columns: int
-    step_of: tuple[int, ...]
-    step_offset: tuple[int, ...]
-    fine: bool
-
-    @property
-    def steps(self) -> int:
-        """Step outputs of the network."""
-        return max(self.step_of) + 1
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the network: steps, then centres, then spreads."""
-        return self.steps + 2 * self.columns
-
-    @property
-    def features(self) -> int:
-        """Columns that the group adds to the context of later groups."""
-        return self.columns * (2 if self.fine else 1)
-
-
-@dataclass(frozen=True)
-class GroupModel:
-    """What one file says about a group.
+class UnitModel:
+    """What one file says about a unit.
 
     Attributes:
         family: Shape of the likelihood.
@@ -108,45 +80,47 @@ class GroupModel:
     step_bias: int
     network: Network
 
-    def predict(
-        self, group: Group, context: NDArray[np.int8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.uint8]]:
-        """Centres (M, columns) quanta, steps (M, columns) quanta, table levels (M, columns)."""
-        shape = (len(context), group.columns)
+    def law(self, unit: Unit, context: NDArray[np.int8]) -> Law:
+        """How ``unit`` is coded, given what is known, (M, inputs)."""
+        shape = (len(context), unit.columns)
         centre = np.empty(shape, np.int64)
         step, level = np.empty(shape, np.int16), np.empty(shape, np.uint8)
         for rows in in_slices(len(context)):
-            centre[rows], step[rows], level[rows] = self._predict(group, context[rows])
-        return centre, step, level
+            centre[rows], step[rows], level[rows] = self._predict(unit, context[rows])
+        return Law(centre, step, level, self.family)
+
+    def floats(self, quanta: NDArray[np.signedinteger]) -> NDArray[np.float64]:
+        """``quanta`` in the unit of the values: exact, they are below 2**53."""
+        return np.ldexp(quanta.astype(np.float64), -self.fraction_bits)
 
     def _predict(
-        self, group: Group, context: NDArray[np.int8]
+        self, unit: Unit, context: NDArray[np.int8]
     ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int64]]:
         out = self.network(context).astype(np.int64)
         one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
-        index = (out[:, : group.steps] >> (one - 3)) + self.step_bias
-        index = index[:, group.step_of] + np.array(group.step_offset)
+        index = (out[:, : unit.steps] >> (one - 3)) + self.step_bias
+        index = index[:, unit.step_of] + np.array(unit.step_offset)
         index = np.clip(index, 0, STEP_COUNT - 1)
-        centre, spread = np.split(out[:, group.steps :], 2, axis=1)
+        centre, spread = np.split(out[:, unit.steps :], 2, axis=1)
         centre = self.mean + (centre << self.log2_unit >> one)
         # Levels are eighths of an octave: spread in units, step in quanta of 2**3 and up.
         level = (spread >> (one - 3)) + LEVELS_PER_OCTAVE * (
-            self.log2_unit - _SMALLEST_STEP_LOG2
+            self.log2_unit - SMALLEST_STEP_LOG2
         )
         level = np.clip(level - index + UNIT_LEVEL, 0, LEVELS - 1)
         return centre, STEPS[index], level
 
-    def features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int8]:
+    def features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int8]:
         """What later groups see of ``values`` (M, columns): (M, features), -127 .. 127."""
-        seen = np.empty((len(values), group.features), np.int8)
+        seen = np.empty((len(values), unit.features), np.int8)
         for rows in in_slices(len(values)):
-            seen[rows] = self._features(group, values[rows])
+            seen[rows] = self._features(unit, values[rows])
         return seen
 
-    def _features(self, group: Group, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int64]:
         offset = (values - self.mean) << OUTPUT_BITS
         seen = [offset >> self.log2_unit]
-        if group.fine:
+        if unit.fine:
             seen.append(offset << FINE_SHIFT >> self.log2_unit)
         return np.clip(np.concatenate(seen, axis=1), -INPUT_MAX, INPUT_MAX)
 
@@ -161,6 +135,12 @@ class DecisionModel:
 
     network: Network
 
+    def law(self, unit: Unit, context: NDArray[np.int8]) -> Law:
+        """Which table codes each decision of ``unit``, given what is known, (M, inputs)."""
+        shape = (len(context), unit.columns)
+        classes = decision_classes(self.logits(context))
+        return Law(np.zeros(shape, np.int64), np.ones(shape, np.int16), classes, None)
+
     def logits(self, context: NDArray[np.int8]) -> NDArray[np.float32]:
         """Logits (M, columns) of a one, integers in 1 / `LOGIT_UNIT` nat."""
         logits = self.network(context)
@@ -168,10 +148,17 @@ class DecisionModel:
         return logits.astype(np.float32)  # exact: below 2**24
 
     @staticmethod
-    def features(decisions: NDArray[np.integer]) -> NDArray[np.int8]:
-        """What later groups see of ``decisions`` (M, columns): one unit for a one."""
+    def floats(quanta: NDArray[np.signedinteger]) -> NDArray[np.float64]:
+        """Decisions are what they are."""
+        return quanta.astype(np.float64)
+
+    @staticmethod
+    def features(unit: Unit, decisions: NDArray[np.integer]) -> NDArray[np.int8]:  # noqa: ARG004
+        """What later units see of ``decisions`` (M, columns): one step of the inputs for a one."""
         return decisions.astype(np.int8) << OUTPUT_BITS
 
+
+AnyModel = UnitModel | DecisionModel
 
 # What a decoder accepts. With these limits every number below stays under 2**59: a centre
 # under 2**49 + MAX_MEAN quanta, an escaped residual under 2**32 steps of less than 2**14.
@@ -181,8 +168,11 @@ MAX_STEP_BIAS = 128  # magnitude
 MAX_MEAN = 1 << 40  # magnitude, quanta
 
 
-def encode_group_model(encoder: Encoder, model: GroupModel) -> None:
+def encode_model(encoder: Encoder, model: AnyModel) -> None:
     """Codes the fields in order; signed ones as zigzag naturals, the mean in two halves."""
+    if isinstance(model, DecisionModel):
+        encode_network(encoder, model.network)
+        return
     mean = _zigzag(model.mean)
     fields = [
         int(model.family),
@@ -196,26 +186,28 @@ def encode_group_model(encoder: Encoder, model: GroupModel) -> None:
     encode_network(encoder, model.network)
 
 
-def decode_group_model(decoder: Decoder, group: Group, inputs: int) -> GroupModel:
-    """Inverse of `encode_group_model` for a network of ``inputs`` inputs.
+def decode_model(decoder: Decoder, unit: Unit, inputs: int) -> AnyModel:
+    """Inverse of `encode_model` for a network of ``inputs`` inputs.
 
     Raises:
         FormatError: A field is out of range.
     """
-    family, fraction, unit, bias, low, high = decode_naturals(decoder, 6).tolist()
+    if unit.decides:
+        return DecisionModel(decode_network(decoder, inputs, unit.outputs))
+    family, fraction, log2_unit, bias, low, high = decode_naturals(decoder, 6).tolist()
     step_bias, mean = _unzigzag(bias), _unzigzag(low | high << 20)
     for name, value, limit in (
         ("table family", family, max(Family)),
         ("fraction bits", fraction, MAX_FRACTION_BITS),
-        ("log2 unit", unit, MAX_LOG2_UNIT),
+        ("log2 unit", log2_unit, MAX_LOG2_UNIT),
         ("step bias", step_bias, MAX_STEP_BIAS),
         ("low half of the mean", low, (1 << 20) - 1),
         ("mean", mean, MAX_MEAN),
     ):
         if abs(value) > limit:
             raise FormatError(f"group model: {name} {value}, expected at most {limit}")
-    network = decode_network(decoder, inputs, group.outputs)
-    return GroupModel(Family(family), fraction, mean, unit, step_bias, network)
+    network = decode_network(decoder, inputs, unit.outputs)
+    return UnitModel(Family(family), fraction, mean, log2_unit, step_bias, network)
 
 
 def _zigzag(value: int) -> int:

@@ -14,16 +14,16 @@ import numpy as np
 
 from gscodec.anchors import SCALINGS, AnchorScene, Scene
 from gscodec.bitmap import BitMap
-from gscodec.blueprint import (
+from gscodec.coding import decode_planes, encode_planes
+from gscodec.errors import FormatError
+from gscodec.kinds.blueprint import (
     Blueprint,
     assembled,
     blueprint_of,
     decode_exact_networks,
     encode_exact_networks,
 )
-from gscodec.coding import decode_planes, encode_planes
-from gscodec.errors import FormatError
-from gscodec.methods import Coded, Progress, streams_of
+from gscodec.method import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.scene import GaussianScene, sh_rest_count
 

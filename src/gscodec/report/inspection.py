@@ -15,7 +15,7 @@ from gscodec.report.text import cut, label, printable, shown, size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gscodec.blueprint import Blueprint
+    from gscodec.kinds.blueprint import Blueprint
     from gscodec.payload import Conventions, Header
 
 

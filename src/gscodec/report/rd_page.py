@@ -44,8 +44,8 @@ def rd_html(result: RdResult) -> bytes:
 
 def _facts(result: RdResult) -> list[tuple[str, str]]:
     facts = [
-        ("Gaussians", f"{result.gaussians:,}"),
-        ("SH degree", f"{result.sh_degree}"),
+        (result.noun, f"{result.gaussians:,}"),
+        *([] if result.sh_degree is None else [("SH degree", f"{result.sh_degree}")]),
         ("source", file_size(result.source_bytes)),
     ]
     spz, best = result.spz, next(iter(result.at_spz()), None)

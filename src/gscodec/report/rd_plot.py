@@ -30,7 +30,9 @@ def rd_png(result: RdResult) -> bytes:
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    title = f"{short_name(result.source)}: {result.gaussians:,} Gaussians, {result.views} views"
+    title = (
+        f"{short_name(result.source)}: {result.gaussians:,} {result.noun}, {result.views} views"
+    )
     return _saved(result, title, format="png", dpi=200, facecolor=COLOURS["paper"])
 
 

@@ -81,8 +81,8 @@ class RdResult:
     Attributes:
         source: Name of the scene.
         source_bytes: Of its file.
-        gaussians: In the source.
-        sh_degree: 0 to 3.
+        gaussians: In the source; of anchors, how many these are.
+        sh_degree: 0 to 3; None of anchors.
         views: Number of views that were rendered.
         views_from: How many, and where they come from, for people.
         points: By codec, in the order of measuring.
@@ -92,11 +92,16 @@ class RdResult:
     source: str
     source_bytes: int
     gaussians: int
-    sh_degree: int
+    sh_degree: int | None
     views: int
     views_from: str
     points: tuple[Point, ...]
     notes: tuple[str, ...]
+
+    @property
+    def noun(self) -> str:
+        """What the primitives are called."""
+        return "anchors" if self.sh_degree is None else "Gaussians"
 
     def curves(self) -> dict[str, tuple[Point, ...]]:
         """Points by codec."""

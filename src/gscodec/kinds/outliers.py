@@ -9,36 +9,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gscodec.anchors import SCALINGS, AnchorScene
+from gscodec.anchors import AnchorScene
 from gscodec.errors import FormatError
 from gscodec.payload import Attribute
-from gscodec.scene import GaussianScene, sh_rest_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
-    from gscodec.blueprint import Blueprint
+    from gscodec.kinds.kind import Kind
     from gscodec.payload import Payload
 
-S = TypeVar("S", GaussianScene, AnchorScene)
-Fields = dict[str, "NDArray[np.generic]"]
-_FLOAT, _BYTE = np.dtype("<f4"), np.dtype(np.uint8)
+Arrays = dict[str, "NDArray[np.generic]"]
+FLOAT, BYTE = np.dtype("<f4"), np.dtype(np.uint8)
 
 
 def encode_outliers(scene: Scene) -> bytes:
     """The bytes of a scene that holds nothing else."""
-    parts = [np.ascontiguousarray(a, _FLOAT).tobytes() for a in scene.attributes().values()]
+    parts = [np.ascontiguousarray(a, FLOAT).tobytes() for a in scene.attributes().values()]
     if isinstance(scene, AnchorScene) and scene.masks is not None:
-        parts.append(scene.masks.astype(_BYTE).tobytes())
+        parts.append(scene.masks.astype(BYTE).tobytes())
     return b"".join(parts)
 
 
-def decode_outliers(payload: Payload, blueprint: Blueprint | None) -> Fields:
+def decode_outliers(payload: Payload, kind: Kind) -> Arrays:
     """Inverse of `encode_outliers`: the arrays by field name; empty if there is no such stream.
 
     Raises:
@@ -48,64 +46,39 @@ def decode_outliers(payload: Payload, blueprint: Blueprint | None) -> Fields:
     if not found:
         return {}
     data, count = found[0].data, payload.header.count
-    shapes = _shapes(payload, blueprint)
-    width = sum(kind.itemsize * math.prod(shape) for shape, kind in shapes.values())
+    shapes = kind.outlier_shapes()
+    width = sum(dtype.itemsize * math.prod(shape) for shape, dtype in shapes.values())
     rows = len(data) // width
     if not 1 <= rows < count or rows * width != len(data):
         raise FormatError(
             f"stream OUTLIER: found {len(data)} bytes, expected {width} for each of 1 to "
             f"{count - 1} primitives"
         )
-    fields: Fields = {}
+    fields: Arrays = {}
     start = 0
-    for name, (shape, kind) in shapes.items():
-        end = start + rows * kind.itemsize * math.prod(shape)
-        fields[name] = np.frombuffer(data[start:end], kind).reshape(rows, *shape)
+    for name, (shape, dtype) in shapes.items():
+        end = start + rows * dtype.itemsize * math.prod(shape)
+        fields[name] = np.frombuffer(data[start:end], dtype).reshape(rows, *shape)
         start = end
     if "masks" in fields and (fields["masks"] > np.uint8(1)).any():
         raise FormatError("stream OUTLIER: found a mask other than 0 and 1")
     return fields
 
 
-def outlier_count(fields: Fields) -> int:
+def outlier_count(fields: Arrays) -> int:
     """How many outliers ``fields`` of `decode_outliers` hold."""
     return len(next(iter(fields.values()))) if fields else 0
 
 
-def _shapes(
-    payload: Payload, blueprint: Blueprint | None
-) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
-    """Shape of a row and type of each array."""
-    if blueprint is None:
-        rest = sh_rest_count(payload.header.sh_degree)
-        return {
-            "means": ((3,), _FLOAT),
-            "opacity_logits": ((), _FLOAT),
-            "log_scales": ((3,), _FLOAT),
-            "quats": ((4,), _FLOAT),
-            "sh_dc": ((3,), _FLOAT),
-            "sh_rest": ((rest, 3), _FLOAT),
-        }
-    offsets = blueprint.offsets
-    masks = {"masks": ((offsets,), _BYTE)} if blueprint.has_masks else {}
-    return {
-        "anchors": ((3,), _FLOAT),
-        "features": ((blueprint.features,), _FLOAT),
-        "log_scalings": ((SCALINGS,), _FLOAT),
-        "offsets": ((offsets, 3), _FLOAT),
-        **masks,
-    }
-
-
-def fields_of(scene: Scene) -> Fields:
+def arrays_of(scene: Scene) -> Arrays:
     """The arrays of outliers as `decode_outliers` gives them."""
-    fields: Fields = dict(scene.attributes()) if len(scene) else {}
+    fields: Arrays = dict(scene.attributes()) if len(scene) else {}
     if fields and isinstance(scene, AnchorScene) and scene.masks is not None:
-        fields["masks"] = scene.masks.astype(_BYTE)
+        fields["masks"] = scene.masks.astype(BYTE)
     return fields
 
 
-def with_outliers(scene: S, fields: Fields) -> S:
+def with_outliers(scene: Scene, fields: Arrays) -> Scene:
     """``scene``, which has no extras yet, with the outliers of ``fields`` after the others."""
     if not fields:
         return scene

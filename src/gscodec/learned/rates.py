@@ -6,18 +6,15 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.errors import UsageError
-from gscodec.intnet.context import MAX_STEP_BIAS
-from gscodec.methods.hac.options import LEAST_LAMBDA, MOST_LAMBDA
+from gscodec.fit.options import LEAST_LAMBDA, MOST_LAMBDA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gscodec.fit.options import Options
     from gscodec.fit.views import EncoderViews
-    from gscodec.methods import Coded
-    from gscodec.methods.hac.layout import Model
-    from gscodec.methods.hac.options import Options
+    from gscodec.method import Coded
 
 _TRIALS = 10
 # Stop well inside of what is promised: 3 % of a size, 0.1 dB.
@@ -169,20 +166,3 @@ def _out_of_reach(result: Callable[[float], float], target_bytes: int | None) ->
     return UsageError(
         f"target PSNR: out of reach, this scene has {small:.2f} to {large:.2f} dB"
     )
-
-
-def shifted(model: Model, ratio: float) -> Model:
-    """``model``, learned at one lambda, for ``ratio`` times this lambda: coarser steps.
-
-    Steps come in eighths of an octave, which is half a decibel. Groups change at different
-    ratios, so that a wanted size or PSNR can be met more closely.
-    """
-    more = 0.5 * LEVELS_PER_OCTAVE * math.log2(ratio)
-    count = len(model.groups)
-
-    def bias(number: int, old: int) -> int:
-        new = old + math.floor(more + (number + 0.5) / count)
-        return max(-MAX_STEP_BIAS, min(MAX_STEP_BIAS, new))
-
-    moved = (replace(g, step_bias=bias(n, g.step_bias)) for n, g in enumerate(model.groups))
-    return replace(model, groups=tuple(moved))

@@ -16,24 +16,23 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.errors import CannotCodeError
-from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from gscodec.methods import Coded
+    from gscodec.anchors import Scene
+    from gscodec.method import Coded
+    from gscodec.scene import GaussianScene
 
     Rules = dict[str, NDArray[np.bool_]]
-
-S = TypeVar("S", GaussianScene, AnchorScene)
 
 FAR = "far away"
 _ONE_IN = 16
@@ -60,7 +59,7 @@ class OutlyingError(CannotCodeError):
 
 
 @dataclass(frozen=True)
-class Aside(Generic[S]):
+class Aside:
     """A scene, and what of it is set aside.
 
     Attributes:
@@ -69,7 +68,7 @@ class Aside(Generic[S]):
         reasons: By row of the scene, why it is set aside.
     """
 
-    whole: S
+    whole: Scene
     noun: str
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -84,12 +83,12 @@ class Aside(Generic[S]):
         return np.setdiff1d(np.arange(len(self.whole)), self.rows)
 
     @cached_property
-    def coded(self) -> S:
+    def coded(self) -> Scene:
         """What is coded, in the order of the scene."""
         return self.whole.take(self.kept) if len(self.rows) else self.whole
 
     @cached_property
-    def outliers(self) -> S:
+    def outliers(self) -> Scene:
         """What is set aside."""
         return self.whole.take(self.rows)
 
@@ -97,7 +96,7 @@ class Aside(Generic[S]):
         """(N,) rows of the scene in the order of a file that codes ``index`` of `coded`."""
         return np.concatenate([self.kept[index], self.rows])
 
-    def more(self, rows: NDArray[np.int64], reason: str) -> Aside[S] | None:
+    def more(self, rows: NDArray[np.int64], reason: str) -> Aside | None:
         """With further ``rows`` of the scene; None if these are too many."""
         reasons = {**dict.fromkeys(rows.tolist(), reason), **self.reasons}
         few = len(reasons) <= len(self.whole) // _ONE_IN
@@ -127,23 +126,18 @@ class Aside(Generic[S]):
         return dict(sorted(Counter(self.reasons.values()).items()))
 
 
-def apart(
-    whole: S, noun: str, rules: Callable[[S], Rules], encode: Callable[[Aside[S]], Coded]
-) -> Coded:
-    """What ``encode`` gives, with as much set aside as it needs.
-
-    Args:
-        whole: The scene.
-        noun: What its primitives are called.
-        rules: Gives by reason which primitives it applies to, (N,) bool each.
-        encode: Codes `Aside.coded`.
+def apart(whole: Scene, encode: Callable[[Aside], Coded]) -> Coded:
+    """What ``encode`` makes of `Aside.coded`, with as much set aside as it needs.
 
     Raises:
         CannotCodeError: Too many primitives are unlike the others.
     """
+    if isinstance(whole, AnchorScene):
+        aside, rules = Aside(whole, "anchors"), anchor_rules(whole)
+    else:
+        aside, rules = Aside(whole, "Gaussians"), gaussian_rules(whole)
     crowds: list[str] = []
-    aside = Aside(whole, noun)
-    for reason, found in rules(whole).items():
+    for reason, found in rules.items():
         more = aside.more(np.flatnonzero(found), reason)
         if more is None:
             crowds.append(aside.crowd(int(found.sum()), reason))

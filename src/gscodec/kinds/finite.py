@@ -7,34 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gscodec.anchors import AnchorScene
 from gscodec.errors import SceneError
-from gscodec.scene import GaussianScene
+from gscodec.kinds.blueprint import check_weights
+from gscodec.scene import is_value
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
-
-# An opacity of 0 or 1 has an infinite logit, a flat Gaussian an infinitely small log-scale.
-_MEANT = {"opacity_logits": (-np.inf, np.inf), "log_scales": (-np.inf,)}
+    from gscodec.scene import GaussianScene
 
 
-def check_finite(scene: Scene, primitives: str) -> None:
-    """Whether every value of the ``primitives`` of ``scene`` means something.
-
-    Of Gaussians, opacity logits of either infinity and log-scales of minus infinity do.
+def check_finite(scene: Scene) -> None:
+    """Whether every value of ``scene`` means something, and networks can be coded at all.
 
     Raises:
-        SceneError: The scene holds NaN, or infinity elsewhere.
+        SceneError: The scene holds NaN, or infinity where it means nothing.
+        CannotCodeError: A weight of the networks of anchors is too large.
     """
+    primitives = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"
     for name, array in scene.attributes().items():
-        sound = np.isfinite(array)
-        if isinstance(scene, GaussianScene) and name in _MEANT:
-            sound |= np.isin(array, _MEANT[name])
-        bad = ~sound.reshape(len(scene), -1).all(axis=1)
+        bad = ~is_value(name, array).reshape(len(scene), -1).all(axis=1)
         if bad.any():
             raise SceneError(
                 f"scene.{name}: {int(bad.sum())} {primitives} hold NaN or infinity, the first "
                 f"at index {int(bad.argmax())}; drop them or use method raw"
             )
+    if isinstance(scene, AnchorScene):
+        if not all(np.isfinite(array).all() for array in scene.networks.arrays()):
+            raise SceneError("networks: a weight is NaN or infinity, expected finite numbers")
+        check_weights(scene.networks)
 
 
 def without_infinity(

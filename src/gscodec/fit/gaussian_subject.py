@@ -1,0 +1,227 @@
+"""What a run of the encoder does with Gaussians: measures, prunes, draws and reports them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from gscodec.errors import CannotCodeError
+from gscodec.fit import gaussians as fit
+from gscodec.fit.gaussians import GaussianSource
+from gscodec.fit.subject import Manner, Work
+from gscodec.geometry import MAX_BITS, Lattice, morton
+from gscodec.kinds import Gaussians
+from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
+from gscodec.kinds.finite import without_infinity
+from gscodec.kinds.gaussians import MAX_LOG_SCALE, MAX_OPACITY_LOGIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import Scene
+    from gscodec.fit.drawing import Moving
+    from gscodec.fit.pixels import PixelSensitivity
+    from gscodec.fit.subject import Columns, Run
+    from gscodec.kinds.aside import Aside
+    from gscodec.payload import Attribute
+    from gscodec.scene import GaussianScene
+    from gscodec.units import Expected
+
+_TOLERABLE = 2  # levels that an octree may have too few
+_LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
+# Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
+_LEFT_TOGETHER = 0.1
+_PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
+
+
+class GaussianSubject:
+    """See `fit.subject.Subject`."""
+
+    noun = "Gaussians"
+    always_prunes = False
+    # Values that overlap in a picture overshoot together, so larger steps undo more than they
+    # mend.
+    manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
+
+    def __init__(self, aside: Aside) -> None:
+        scene = cast("GaussianScene", aside.coded)
+        if float(np.abs(scene.means).max()) > MAX_COORDINATE:
+            raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
+        self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
+        self.kind = Gaussians(scene.sh_degree, has_normals=scene.has_normals)
+        self._original: tuple[GaussianSource, PixelSensitivity] | None = None
+
+    def price(self, lam: float) -> float:
+        """Squared error of a picture that a bit is worth."""
+        return fit.price(lam, len(self.scene))
+
+    def measured(
+        self, run: Run, scene: GaussianScene
+    ) -> tuple[GaussianSource, PixelSensitivity]:
+        """``scene`` in coded columns, with what each value does to pixels.
+
+        The scene as it is is measured once, however many lambdas are tried.
+        """
+        if scene is not self.scene:
+            return self._measure(run, scene, GaussianSource.seen)
+        if self._original is None:
+            self._original = self._measure(run, scene, fit.seen_before)
+        return self._original
+
+    def _measure(
+        self, run: Run, scene: GaussianScene, look: Callable[..., fit.Seen]
+    ) -> tuple[GaussianSource, PixelSensitivity]:
+        source, report = GaussianSource.of(scene), partial(run.progress, "measure")
+        together = _LEFT_TOGETHER if run.descends else 1.0
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            cameras, how = run.views.measuring, run.views.how
+            seen = look(source, scene, cameras, how, run.options.seed, report)
+            weighed = source.weighed(seen, together)
+        if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
+            raise CannotCodeError("values are so large that pictures of them mean nothing")
+        return weighed, seen.pixels
+
+    def check(self, run: Run, lam: float) -> None:
+        """Two levels of the octree too few are tolerable, more are not."""
+        source, _ = self.measured(run, self.scene)
+        bits = fit.position_bits(source, self.price(lam))
+        if bits <= MAX_BITS + _TOLERABLE:
+            return
+        rows = far_rows(self.scene.means, math.ldexp(source.extent, MAX_BITS - bits))
+        few = run.aside.more(run.aside.kept[rows], FAR) is not None
+        if few or run.options.position_bits is None:
+            message = f"positions need {bits} bits, the lattice has at most {MAX_BITS}"
+            raise OutlyingError(rows, FAR, message)
+
+    def prepared(
+        self, run: Run, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
+    ) -> Work:
+        """On a lattice as fine as ``lam`` asks for."""
+        gaussians, price = cast("GaussianScene", scene), self.price(lam)
+        source, pixels = self.measured(run, gaussians)
+        if prune:
+            costs = fit.removal_costs(source, pixels)
+            leaving = fit.unneeded(costs, price, _error_without(run, gaussians))
+            kept = np.flatnonzero(~leaving)
+            if len(kept):
+                gaussians, index = gaussians.take(kept), index[kept]
+                source = source.take(kept)
+        bits = run.options.position_bits
+        if bits is None:
+            bits = min(fit.position_bits(source, price), MAX_BITS)
+        lattice = Lattice.covering(gaussians.means, bits)
+        codes = morton.encode(lattice.quantize(gaussians.means))
+        order = np.argsort(codes, kind="stable")
+        return Work(
+            gaussians.take(order), index[order], source.take(order), lattice, codes[order]
+        )
+
+    def drawing(self, run: Run, work: Work) -> Moving:
+        """``work`` as it is drawn while it changes."""
+        from gscodec.fit.devices import on_device
+        from gscodec.fit.drawing import GaussianDrawing
+
+        disc = cast("GaussianSource", work.source).disc
+        device = on_device(run.options.device)
+        return GaussianDrawing(work.positions, disc, run.views.how, device)
+
+    @staticmethod
+    def laws(found: list[Expected]) -> list[Expected]:
+        """As they are."""
+        return found
+
+    @staticmethod
+    def moved(work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG004
+        """Positions stay those of the source."""
+        disc = cast("GaussianSource", work.source).disc
+        return fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
+
+    @staticmethod
+    def free(scene: Scene) -> list[NDArray[np.float32]]:  # noqa: ARG004
+        """Nothing."""
+        return []
+
+    @staticmethod
+    def with_free(scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> Scene:  # noqa: ARG004
+        """As it is."""
+        return scene
+
+    @staticmethod
+    def streams(scene: Scene, work: Work, lam: float) -> dict[Attribute, bytes]:  # noqa: ARG004
+        """None."""
+        return {}
+
+    def dressed(self, scene: Scene) -> Scene:
+        """With what programs that draw it need to know."""
+        return replace(
+            cast("GaussianScene", scene),
+            antialiased=self.scene.antialiased,
+            origin=self.scene.origin,
+        )
+
+    def report(self, work: Work, decoded: Scene) -> dict[str, object]:
+        """How far positions move."""
+        means = self.scene.means[work.index]
+        found = position_error(means, cast("GaussianScene", decoded), self.scene)
+        return {"position_error": found}
+
+    def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
+        """Notes."""
+        pruned = len(self.scene) - len(work.scene)
+        return (
+            *([f"pruned {pruned} of {len(self.scene)} Gaussians"] if pruned else ()),
+            f"reordered {len(work.scene)} Gaussians along the Morton curve",
+            *views,
+            *cast("GaussianSource", work.source).notes,
+            *_duplicates(work.codes),
+        )
+
+
+def _error_without(run: Run, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:
+    """How far some Gaussians of ``scene`` left out change pictures: mean squared error."""
+    from gscodec.render.scene import render
+
+    cameras = run.views.measuring[::_PRUNING_ONE_IN]
+    draw = partial(render, conventions=run.views.how)
+    before = [draw(scene, camera) for camera in cameras]
+
+    def error(leaving: NDArray[np.bool_]) -> float:
+        rest = scene.take(np.flatnonzero(~leaving))
+        pairs = zip(before, cameras, strict=True)
+        return float(np.mean([np.mean((b - draw(rest, c)) ** 2) for b, c in pairs]))
+
+    return error
+
+
+def position_error(
+    means: NDArray[np.float32], decoded: GaussianScene, scene: GaussianScene
+) -> dict[str, float]:
+    """Largest and RMS distance, in scene units and in median Gaussian scales.
+
+    Of positions that were doubles, with what float32 may have cost them.
+    """
+    offset = decoded.means.astype(np.float64) - means
+    distance = np.sqrt((offset**2).sum(axis=1))
+    scale = float(np.exp(np.median(scene.log_scales.astype(np.float64))))
+    distance += scene.most_rounding
+    largest, rms = float(distance.max()), float(np.sqrt((distance**2).mean()))
+    return {
+        "max": largest,
+        "rms": rms,
+        "max_over_median_scale": largest / scale,
+        "rms_over_median_scale": rms / scale,
+    }
+
+
+def _duplicates(codes: NDArray[np.uint64]) -> Iterable[str]:
+    """A note about Gaussians that share a lattice cell; they are kept."""
+    _, counts = np.unique(codes, return_counts=True)
+    shared = int(counts[counts > 1].sum())
+    if shared:
+        yield f"{shared} Gaussians share a lattice cell with another (all are kept)"

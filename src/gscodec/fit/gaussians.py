@@ -1,0 +1,307 @@
+"""Gaussians as an encoder sees them: columns, what these show, steps, what is not needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gscodec.coding import Family
+from gscodec.colours import to_rgb, to_yuv
+from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
+from gscodec.fit.recent import Recent, key_of
+from gscodec.fit.sensitivity import (
+    BIT_PRICE,
+    MAX_STEP,
+    Sensitivity,
+    closed_form,
+    combine,
+    log2_ideal,
+    overlaps,
+)
+from gscodec.geometry.rotation import (
+    from_twist_swing,
+    is_disc,
+    sort_axes,
+    to_twist_swing,
+)
+from gscodec.kinds.gaussians import (
+    MAX_LOG_SCALE,
+    MAX_OPACITY_LOGIT,
+    ROTATION,
+    SCALE,
+    SH_REST,
+    gaussian_units,
+    sh_rest_of,
+)
+from gscodec.scene import sh_band
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera
+    from gscodec.fit.subject import Columns
+    from gscodec.fit.units import Target
+    from gscodec.render.splat import Conventions
+    from gscodec.scene import GaussianScene
+
+# Squared error of a picture (mean over pixels and channels) that one bit per Gaussian of the
+# source is worth at lambda = 1.
+_PRICE = 2e-2
+_COHERENCE_VIEWS = 8
+_BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
+_PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
+_PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
+_PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
+_SEEN: Recent[Seen] = Recent()
+
+
+def price(lam: float, count: int) -> float:
+    """Mean squared error of a picture that a bit is worth."""
+    return _PRICE * lam / count
+
+
+class Seen(NamedTuple):
+    """What values do to pixels, and `fit.pixels.coherence`."""
+
+    pixels: PixelSensitivity
+    coherence: float
+
+
+@dataclass(frozen=True)
+class GaussianSource:
+    """A scene in the columns that are coded.
+
+    Attributes:
+        columns: One (N, columns) float64 array per group, in coding order.
+        quats: (N, 4) float64 unit quaternions that go with the sorted scales.
+        weights: How much each value matters.
+        extent: Longest edge of the bounding box, scene units.
+        notes: What was changed to get here, one line each.
+    """
+
+    columns: tuple[NDArray[np.float64], ...]
+    quats: NDArray[np.float64]
+    weights: Sensitivity
+    extent: float
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, scene: GaussianScene) -> GaussianSource:
+        """Sorts axes, rotates colours, clamps what no renderer can tell apart."""
+        opacity = np.clip(scene.opacity_logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
+        scales = np.clip(scene.log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE)
+        sorted_scales, quats = sort_axes(
+            scales.astype(np.float64), scene.quats.astype(np.float64)
+        )
+        disc = is_disc(sorted_scales)
+        colours = to_yuv(scene.sh_dc.astype(np.float64))
+        rest = to_yuv(scene.sh_rest.astype(np.float64))
+        columns = [
+            opacity.astype(np.float64)[:, None],
+            sorted_scales,
+            to_twist_swing(quats, disc),
+            colours,
+        ]
+        for degree in range(1, scene.sh_degree + 1):
+            band = rest[:, sh_band(degree)]
+            columns += [band[..., 0], np.concatenate([band[..., 1], band[..., 2]], axis=1)]
+        means = scene.means.astype(np.float64)
+        return cls(
+            tuple(columns),
+            quats,
+            closed_form(
+                means, columns[0][:, 0], sorted_scales, disc, antialiased=scene.antialiased
+            ),
+            float((means.max(axis=0) - means.min(axis=0)).max()),
+            tuple(_changes(scene)),
+        )
+
+    def seen(
+        self,
+        scene: GaussianScene,
+        cameras: Sequence[Camera],
+        how: Conventions,
+        seed: int,
+        progress: Callable[[float], None],
+    ) -> Seen:
+        """What each value does to pixels; ``scene`` is what this source is of, row by row."""
+        sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
+        canonical = Canonical(
+            scene.means.astype(np.float64),
+            self.columns[0][:, 0],
+            self.columns[1],
+            self.columns[2],
+            is_disc(self.columns[1]),
+            sh,
+        )
+        pixels = measure(canonical, cameras, how, probes=2, seed=seed, progress=progress)
+        return Seen(pixels, coherence(canonical, cameras[:_COHERENCE_VIEWS], how, pixels))
+
+    def weighed(self, seen: Seen, together: float) -> GaussianSource:
+        """With the weights that follow from what was ``seen``.
+
+        ``together`` is 1 where values are rounded one by one; 0 if their errors did not agree
+        at all.
+        """
+        weights = combine(self.weights, seen.pixels, seen.coherence, together)
+        return replace(self, weights=weights)
+
+    @property
+    def disc(self) -> NDArray[np.bool_]:
+        """(N,) about which axes the twists are."""
+        return is_disc(self.columns[SCALE])
+
+    def rows(self, rows: slice) -> GaussianSource:
+        """Columns and quaternions of ``rows``."""
+        columns = tuple(column[rows] for column in self.columns)
+        return replace(self, columns=columns, quats=self.quats[rows])
+
+    def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:  # noqa: ARG002
+        """Log2 of the ideal steps (N, steps) of each unit."""
+        w = self.weights
+        rest = log2_ideal(3 * w.rest, price, MAX_STEP["colour"])[:, None]
+        first = [
+            log2_ideal(w.opacity, price, MAX_STEP["opacity"])[:, None],
+            log2_ideal(w.scale, price, MAX_STEP["scale"]),
+            log2_ideal(w.rotation, price, MAX_STEP["rotation"]),
+            log2_ideal(3 * w.dc, price, MAX_STEP["colour"])[:, None],
+        ]
+        return first + [rest] * (len(self.columns) - len(first))
+
+    def targets(self, price: float, lam: float) -> list[Target]:
+        """What the context model is to code; rotations have no peak."""
+        from gscodec.fit.units import Target
+
+        families = [Family.LAPLACE] * len(self.columns)
+        families[ROTATION] = Family.GAUSSIAN
+        units, ideal = gaussian_units(self.sh_degree), self.ideal(price, lam)
+        return list(map(Target, units, families, self.columns, ideal))
+
+    @property
+    def sh_degree(self) -> int:
+        """0 to 3."""
+        return (len(self.columns) - SH_REST) // 2
+
+    def after(
+        self,
+        number: int,
+        columns: Columns,
+        quanta: NDArray[np.int64],
+        real: NDArray[np.float64],  # noqa: ARG002
+        *,
+        moved: bool,
+    ) -> Columns:
+        """The decoder knows only the decoded scales: the axis of the twist follows them."""
+        if number != SCALE:
+            return columns
+        quats = self.quats
+        if moved:
+            quats = from_twist_swing(columns[ROTATION], self.disc).astype(np.float64)
+        turned = to_twist_swing(quats, is_disc(quanta))
+        return [turned if n == ROTATION else column for n, column in enumerate(columns)]
+
+    @staticmethod
+    def tidy(columns: Columns) -> Columns:
+        """Everything is coded."""
+        return columns
+
+    def take(self, order: NDArray[np.int64]) -> GaussianSource:
+        """The rows ``order``."""
+        columns = tuple(c[order] for c in self.columns)
+        weights, quats = self.weights.take(order), self.quats[order]
+        return GaussianSource(columns, quats, weights, self.extent, self.notes)
+
+
+def _changes(scene: GaussianScene) -> list[str]:
+    """One line for each kind of change that `GaussianSource.of` makes."""
+    notes = [
+        "sorted the axes of every Gaussian and normalised quaternions (covariances unchanged)",
+    ]
+    for name, array, limit in (
+        ("opacity logits", scene.opacity_logits, MAX_OPACITY_LOGIT),
+        ("log-scales", scene.log_scales, MAX_LOG_SCALE),
+    ):
+        count = int((np.abs(array) > limit).sum())
+        if count:
+            notes.append(f"clamped {count} {name} to +-{limit:g}")
+    zero = int((np.abs(scene.quats).max(axis=1, initial=0) == 0).sum())
+    if zero:
+        notes.append(f"replaced {zero} zero quaternions by the identity")
+    return notes
+
+
+def to_scene(
+    columns: Sequence[NDArray[np.float64]], scene: GaussianScene, disc: NDArray[np.bool_]
+) -> GaussianScene:
+    """``scene`` with the values of ``columns``; inverse of `GaussianSource.of`, positions aside.
+
+    ``disc`` says about which axis the twists are: scales may have changed since.
+    """
+    return replace(
+        scene,
+        opacity_logits=columns[0][:, 0].astype(np.float32),
+        log_scales=columns[1].astype(np.float32),
+        quats=from_twist_swing(columns[2], disc),
+        sh_dc=to_rgb(columns[3]),
+        sh_rest=sh_rest_of(columns, scene.sh_degree),
+    )
+
+
+def seen_before(
+    source: GaussianSource,
+    scene: GaussianScene,
+    cameras: Sequence[Camera],
+    how: Conventions,
+    seed: int,
+    progress: Callable[[float], None],
+) -> Seen:
+    """`GaussianSource.seen`, measured once for encodes of a scene that follow each other."""
+    shots = [(c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in cameras]
+    poses = [camera.world_to_camera.tolist() for camera in cameras]
+    key = key_of(scene, shots, poses, how, seed)
+    return _SEEN.get(key, lambda: source.seen(scene, cameras, how, seed, progress))
+
+
+def removal_costs(source: GaussianSource, pixels: PixelSensitivity) -> NDArray[np.float64]:
+    """(N,) about the squared error of a picture that leaving a Gaussian out makes.
+
+    Taking a Gaussian away changes a picture by its opacity times the derivative, which is that
+    by the logit over opacity times (1 - opacity).
+    """
+    opacity = 1 / (1 + np.exp(-source.columns[0][:, 0]))
+    change = pixels.opacity / np.maximum(1 - opacity, 0.05) ** 2
+    result: NDArray[np.float64] = change * (1 + _PRUNE_COHERENCE * (overlaps(pixels) - 1))
+    return result
+
+
+def unneeded(
+    costs: NDArray[np.float64], price: float, error: Callable[[NDArray[np.bool_]], float]
+) -> NDArray[np.bool_]:
+    """(N,) which Gaussians are not worth their bits.
+
+    ``costs`` as of `removal_costs`; ``error`` gives the true squared error of a picture when
+    the Gaussians that are asked about are left out. Left out together, they err the same way,
+    by up to dozens of times the sum of their costs, so the threshold is tried out.
+    """
+    worth = price * _BITS_PER_GAUSSIAN
+    best, gain = np.zeros(len(costs), dtype=bool), 0.0
+    for share in _PRUNE_SHARES:
+        tried = costs < share * worth
+        now = worth * int(tried.sum()) - _PRUNE_LEFT * error(tried)
+        if now < gain:
+            break
+        best, gain = tried, now
+    return best
+
+
+def position_bits(source: GaussianSource, price: float) -> int:
+    """Octree depth at which a coordinate's error weighs as much as a colour's; at least 1."""
+    weight = float(source.weights.position.mean())
+    wanted = math.sqrt(price / (weight * BIT_PRICE))
+    bits = math.log2(max(source.extent, 1e-300) / wanted) if source.extent else 1
+    return max(1, round(bits))

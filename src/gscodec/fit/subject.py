@@ -1,0 +1,210 @@
+"""What an encoder needs to know of a kind of scene: the other half of `kinds.Kind`.
+
+`Source` is a scene as columns, `Subject` everything that takes a renderer or a judgement. Both
+are written once for each kind, in `fit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
+
+from gscodec.geometry import morton
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import Scene
+    from gscodec.fit.drawing import Moving
+    from gscodec.fit.options import Options
+    from gscodec.fit.units import Target
+    from gscodec.fit.views import EncoderViews
+    from gscodec.geometry import Lattice
+    from gscodec.kinds import Kind
+    from gscodec.kinds.aside import Aside
+    from gscodec.method import Progress
+    from gscodec.payload import Attribute
+    from gscodec.units import Expected
+
+    Columns = list[NDArray[np.float64]]
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """What a subject sees of a run of the encoder: `learned.run.Run`."""
+
+    @property
+    def aside(self) -> Aside: ...  # noqa: D102
+    @property
+    def options(self) -> Options: ...  # noqa: D102
+    @property
+    def progress(self) -> Progress: ...  # noqa: D102
+    @property
+    def views(self) -> EncoderViews: ...  # noqa: D102
+    @property
+    def descends(self) -> bool: ...  # noqa: D102
+
+
+class Source(Protocol):
+    """A scene in the columns that are coded, (N, columns) float64 for each unit."""
+
+    @property
+    def columns(self) -> tuple[NDArray[np.float64], ...]: ...  # noqa: D102
+
+    def rows(self, rows: slice) -> Self:
+        """Of some rows, for `after`."""
+
+    def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:
+        """Log2 of the steps (N, steps) of each unit at which a bit is worth ``price``."""
+
+    def targets(self, price: float, lam: float) -> list[Target]:
+        """What the context model is to code."""
+
+    def after(
+        self,
+        number: int,
+        columns: Columns,
+        quanta: NDArray[np.int64],
+        real: NDArray[np.float64],
+        *,
+        moved: bool,
+    ) -> Columns:
+        """``columns`` of later units, now that unit ``number`` is decoded: row by row.
+
+        Args:
+            number: Of the unit.
+            columns: Of all units.
+            quanta: What it decodes to.
+            real: The same as values.
+            moved: Whether ``columns`` are other than those of this source.
+        """
+
+    def tidy(self, columns: Columns) -> Columns:
+        """With zeros where nothing is coded."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A scene that is ready to be modelled, in Morton order.
+
+    Attributes:
+        scene: The values that are wanted.
+        index: (N,) int64, which primitive of the original scene each one is.
+        source: The scene in coded columns.
+        lattice: Of the positions.
+        codes: (N,) uint64 Morton codes, ascending.
+    """
+
+    scene: Scene
+    index: NDArray[np.int64]
+    source: Source
+    lattice: Lattice
+    codes: NDArray[np.uint64]
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """(N, 3) positions on the lattice."""
+        return morton.decode(self.codes)
+
+    @property
+    def positions(self) -> NDArray[np.float32]:
+        """(N, 3) as they will be decoded."""
+        return self.lattice.positions(self.cells)
+
+
+class Manner(NamedTuple):
+    """How effort high treats a kind of scene.
+
+    Attributes:
+        round_rate: Factor of the learning rates in rounds.
+        round_rate_to_photographs: The same where photographs are the target.
+        settle_rate: The same when settling begins.
+        settle_share: Of all iterations, or of the time: kept for settling.
+        rounded: Whether units settle rounded under the very law that codes them, each before
+            it is coded; or exactly, once one before them is coded.
+    """
+
+    round_rate: float
+    round_rate_to_photographs: float
+    settle_rate: float
+    settle_share: float
+    rounded: bool
+
+    def iterations(self, planned: int, turns: int) -> tuple[int, int]:
+        """Of one of ``turns`` in which units settle, and of the whole optimisation, about."""
+        total = self.settle_share * planned
+        if self.rounded:
+            return max(1, round(total / turns)), round(total / self.settle_share)
+        return max(1, round(total) // turns), round(round(total) / self.settle_share)
+
+
+class Subject(Protocol):
+    """A scene that is being encoded.
+
+    Attributes:
+        scene: What is coded of it.
+        kind: How it is made of units.
+        noun: What its primitives are called.
+        notes: What was changed to get here, one line each.
+        manner: See `Manner`.
+        always_prunes: Whether primitives are left out at effort fast too.
+    """
+
+    @property
+    def scene(self) -> Scene: ...  # noqa: D102
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+    @property
+    def noun(self) -> str: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def manner(self) -> Manner: ...  # noqa: D102
+    @property
+    def always_prunes(self) -> bool: ...  # noqa: D102
+
+    def price(self, lam: float) -> float:
+        """Squared error of a picture that a bit is worth."""
+
+    def check(self, run: Run, lam: float) -> None:
+        """Whether an octree can be deep enough.
+
+        Raises:
+            OutlyingError: Not as long as some primitives are so far away.
+        """
+
+    def prepared(
+        self, run: Run, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
+    ) -> Work:
+        """``scene`` measured, without what is not worth its bits, in order on a lattice."""
+
+    def drawing(self, run: Run, work: Work) -> Moving:
+        """``work`` as it is drawn while it changes."""
+
+    def laws(self, found: list[Expected]) -> list[Expected]:
+        """``found`` for each unit, with what later units make up for."""
+
+    def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:
+        """The scene of ``work`` after a descent."""
+
+    def free(self, scene: Scene) -> list[NDArray[np.float32]]:
+        """What is optimised besides columns, in the order of `Drawing.state`."""
+
+    def with_free(self, scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> Scene:
+        """``scene`` with these arrays."""
+
+    def streams(self, scene: Scene, work: Work, lam: float) -> dict[Attribute, bytes]:
+        """Those of `Kind.shared`, of what is not in columns of ``scene``."""
+
+    def dressed(self, scene: Scene) -> Scene:
+        """A decoded ``scene`` with what no unit holds."""
+
+    def report(self, work: Work, decoded: Scene) -> dict[str, object]:
+        """JSON values about positions and whatever else is worth telling."""
+
+    def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
+        """Notes about ``work`` and ``views``, one line each."""

@@ -1,0 +1,27 @@
+"""The subject of a scene, by its kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gscodec.anchors import AnchorScene
+
+if TYPE_CHECKING:
+    from gscodec.fit.options import Options
+    from gscodec.fit.subject import Subject
+    from gscodec.kinds.aside import Aside
+
+
+def subject_of(aside: Aside, options: Options) -> Subject:
+    """What is coded of a scene.
+
+    Raises:
+        CannotCodeError: The integers cannot hold some value.
+    """
+    if isinstance(aside.coded, AnchorScene):
+        from gscodec.fit.anchor_subject import AnchorSubject
+
+        return AnchorSubject(aside, options)
+    from gscodec.fit.gaussian_subject import GaussianSubject
+
+    return GaussianSubject(aside)

@@ -1,0 +1,130 @@
+"""Gaussians: opacity, scale, rotation, dc, then higher SH by degree, luma before chroma.
+
+Colours are rotated to Y, U, V (`gscodec.colours`); rotations are twist and swing about an axis
+that the decoded scales choose (`geometry.rotation`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.colours import to_rgb
+from gscodec.geometry.rotation import from_twist_swing, is_disc
+from gscodec.kinds.outliers import FLOAT
+from gscodec.payload import Attribute, SceneKind
+from gscodec.scene import GaussianScene, sh_band, sh_rest_count
+from gscodec.slices import in_slices
+from gscodec.units import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.kinds.kind import Fields, Values
+
+# Beyond these no renderer can tell values apart: sigmoid(16) is 1 to float32 precision.
+MAX_OPACITY_LOGIT, MAX_LOG_SCALE = 16.0, 30.0
+# Numbers of the units.
+OPACITY, SCALE, ROTATION, SH_DC, SH_REST = range(5)
+# Sensitivities of Y, U, V are 3 : 2 : 6, so U takes a step 2 / 8 of an octave above that of Y,
+# and V one 4 / 8 below.
+_U, _V = 2, -4
+_COLOURS = (Attribute.SH_1, Attribute.SH_2, Attribute.SH_3)
+
+
+def gaussian_units(sh_degree: int) -> tuple[Unit, ...]:
+    """The units of a scene in coding order (format-spec.md, registry)."""
+    return (
+        Unit(Attribute.OPACITY, 1, (0,), (0,)),
+        Unit(Attribute.SCALE, 3, (0, 1, 2), (0, 0, 0)),
+        Unit(Attribute.ROTATION, 3, (0, 1, 1), (0, 0, 0)),
+        Unit(Attribute.SH_DC, 3, (0, 0, 0), (0, _U, _V)),
+        *(unit for degree in range(1, sh_degree + 1) for unit in _band(degree)),
+    )
+
+
+def _band(degree: int) -> tuple[Unit, Unit]:
+    n, attribute = 2 * degree + 1, _COLOURS[degree - 1]
+    luma = Unit(attribute, n, (0,) * n, (0,) * n, fine=True)
+    return luma, Unit(attribute, 2 * n, (0,) * (2 * n), (_U,) * n + (_V,) * n, fine=True)
+
+
+def sh_rest_of(columns: Sequence[NDArray[np.float64]], sh_degree: int) -> NDArray[np.float32]:
+    """(rows, K, 3) R, G, B coefficients of the units' ``columns``."""
+    rest = np.empty((len(columns[0]), sh_rest_count(sh_degree), 3), dtype=np.float32)
+    for degree in range(1, sh_degree + 1):
+        luma, chroma = columns[SH_REST - 2 + 2 * degree : SH_REST + 2 * degree]
+        n = luma.shape[1]
+        yuv = np.stack([luma, chroma[:, :n], chroma[:, n:]], axis=2)
+        rest[:, sh_band(degree)] = to_rgb(yuv)
+    return rest
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Of one SH degree; see `kinds.Kind`."""
+
+    sh_degree: int
+    has_normals: bool = False
+    shared: tuple[Attribute, ...] = ()
+    keeps_quanta: bool = True
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """In coding order."""
+        return gaussian_units(self.sh_degree)
+
+    @property
+    def scene_kind(self) -> SceneKind:
+        """Of the header."""
+        return SceneKind.GAUSSIANS
+
+    def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+        """See `kinds.Kind`."""
+        return {
+            "means": ((3,), FLOAT),
+            **{name: (array.shape[1:], FLOAT) for name, array in self.empty(0).items()},
+        }
+
+    def empty(self, count: int) -> Fields:
+        """Fields of ``count`` Gaussians."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "opacity_logits": (count,),
+            "log_scales": (count, 3),
+            "quats": (count, 4),
+            "sh_dc": (count, 3),
+            "sh_rest": (count, sh_rest_count(self.sh_degree), 3),
+        }
+        return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+
+    def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
+        """Some rows at a time: all columns of a block as doubles would be large."""
+        units = list(decoded)
+        for rows in in_slices(len(units[0].quanta)):
+            real = [unit.floats(rows) for unit in units]
+            own["opacity_logits"][rows] = real[OPACITY][:, 0]
+            own["log_scales"][rows] = real[SCALE]
+            disc = is_disc(units[SCALE].quanta[rows])
+            own["quats"][rows] = from_twist_swing(real[ROTATION], disc)
+            own["sh_dc"][rows] = to_rgb(real[SH_DC])
+            own["sh_rest"][rows] = sh_rest_of(real, self.sh_degree)
+
+    def scene(
+        self,
+        positions: NDArray[np.float32],
+        fields: Fields,
+        streams: Mapping[tuple[Attribute, int], bytes],  # noqa: ARG002
+    ) -> GaussianScene:
+        """The scene, without what no stream holds."""
+        return GaussianScene(
+            means=positions,
+            **fields,
+            extras=(),
+            has_normals=self.has_normals,
+            antialiased=False,
+            origin=None,
+        )

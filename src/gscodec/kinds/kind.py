@@ -1,0 +1,101 @@
+"""What every kind of scene can do, and which kind a file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gscodec.kinds.anchors import Anchors
+from gscodec.kinds.blueprint import blueprint_of
+from gscodec.kinds.gaussians import Gaussians
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import Scene
+    from gscodec.intnet.context import AnyModel
+    from gscodec.payload import Attribute, Payload, SceneKind
+    from gscodec.units import Unit
+
+Fields = dict[str, "NDArray[np.float32]"]  # arrays of a scene by field name, positions aside
+
+
+@dataclass(frozen=True)
+class Values:
+    """A unit of one block as it is decoded.
+
+    Attributes:
+        unit: Which one.
+        model: What the file says about it.
+        quanta: (rows, columns) int64.
+    """
+
+    unit: Unit
+    model: AnyModel
+    quanta: NDArray[np.int64]
+
+    def floats(self, rows: slice = slice(None)) -> NDArray[np.float64]:
+        """The values of ``rows``, exact."""
+        return self.model.floats(self.quanta[rows])
+
+
+class Kind(Protocol):
+    """How a scene of one kind is made of units.
+
+    Attributes:
+        units: In coding order; decisions come first.
+        sh_degree: Of the header, 0 for anchors.
+        has_normals: Of the header, false for anchors.
+        scene_kind: Of the header.
+        shared: Attributes with one stream of the whole scene that only this kind has.
+        keeps_quanta: Whether `fill` needs all units of a block at once.
+    """
+
+    @property
+    def units(self) -> tuple[Unit, ...]: ...  # noqa: D102
+    @property
+    def shared(self) -> tuple[Attribute, ...]: ...  # noqa: D102
+    @property
+    def keeps_quanta(self) -> bool: ...  # noqa: D102
+
+    @property
+    def sh_degree(self) -> int: ...  # noqa: D102
+    @property
+    def has_normals(self) -> bool: ...  # noqa: D102
+    @property
+    def scene_kind(self) -> SceneKind: ...  # noqa: D102
+
+    def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+        """Shape of a row and type of each array of a scene, in the order of its stream."""
+
+    def empty(self, count: int) -> Fields:
+        """Fields of ``count`` primitives, to be filled block by block."""
+
+    def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
+        """Puts all units of some rows, in coding order, into ``own``, the fields of these rows.
+
+        Every float operation is a single rounding.
+        """
+
+    def scene(
+        self,
+        positions: NDArray[np.float32],
+        fields: Fields,
+        streams: Mapping[tuple[Attribute, int], bytes],
+    ) -> Scene:
+        """The scene of ``positions`` (N, 3) and ``fields``; ``streams`` hold those of `shared`."""
+
+
+def kind_of(payload: Payload) -> Kind:
+    """That of the scene in a file.
+
+    Raises:
+        FormatError: What says how wide its arrays are is missing or damaged.
+    """
+    blueprint = blueprint_of(payload)
+    if blueprint is None:
+        return Gaussians(payload.header.sh_degree, has_normals=payload.header.has_normals)
+    return Anchors(blueprint)

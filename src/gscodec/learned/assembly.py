@@ -1,0 +1,119 @@
+"""The last step of encoding: streams, header, notes, and the scene that they decode to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gscodec.coding import Encoder
+from gscodec.geometry import octree
+from gscodec.kinds.outliers import arrays_of, encode_outliers, with_outliers
+from gscodec.learned.decoding import rows_of
+from gscodec.method import Coded
+from gscodec.payload import Attribute, Header, Payload, Stream
+from gscodec.scene import ExtraProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import Scene
+    from gscodec.fit.subject import Work
+    from gscodec.geometry import Lattice
+    from gscodec.kinds import Kind
+    from gscodec.kinds.aside import Aside
+    from gscodec.learned.encoding import Block
+    from gscodec.learned.model import Model
+    from gscodec.learned.run import Run
+    from gscodec.payload import Method
+
+
+def assembled(
+    run: Run, work: Work, model: Model, lam: float, done: Sequence[Block], scene: Scene
+) -> Coded:
+    """The file; ``scene`` has what is not in columns, as it is wanted."""
+    subject, aside, kind = run.subject, run.aside, run.subject.kind
+    own = subject.streams(scene, work, lam)
+    fields = kind.empty(len(work.codes))
+    for block in done:
+        kind.fill(rows_of(fields, block.rows), block.values)
+    coded = kind.scene(work.positions, fields, {(a, 0): data for a, data in own.items()})
+    coded = subject.dressed(coded)
+    rows = aside.source_rows(work.index)
+    extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
+    decoded = replace(with_outliers(coded, arrays_of(aside.outliers)), extras=extras)
+    header = header_of(
+        run.method.number,
+        kind,
+        decoded,
+        work.lattice,
+        block_size=run.options.block_size,
+    )
+    all_streams = (
+        *streams(model, work.codes, work.lattice.bits, done),
+        *_outlier_stream(aside),
+        *(Stream(attribute, 0, data) for attribute, data in own.items()),
+    )
+    meta: dict[str, object] = {
+        "settings": {
+            "lambda": lam,
+            "effort": run.options.effort,
+            "position_bits": work.lattice.bits,
+            "seed": run.options.seed,
+        },
+        "views": run.views.note,
+        **subject.report(work, coded),
+        **aside.meta(),
+    }
+    notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
+    look = partial(run.views.psnr_by_view, coded)
+    return Coded(Payload(header, all_streams, meta), decoded, notes, look, len(aside.rows))
+
+
+def streams(
+    model: Model, codes: NDArray[np.uint64], bits: int, done: Sequence[Block]
+) -> tuple[Stream, ...]:
+    """Of the model, of positions with Morton ``codes``, and of all blocks."""
+    positions = Encoder()
+    octree.encode(codes, bits, positions)
+    return (
+        *(Stream(attribute, 0, data) for attribute, data in model.streams().items()),
+        Stream(Attribute.POSITION, 0, positions.finish()),
+        *(
+            Stream(attribute, number, data)
+            for number, block in enumerate(done)
+            for attribute, data in block.finish()
+        ),
+    )
+
+
+def _outlier_stream(aside: Aside) -> tuple[Stream, ...]:
+    """Of what is set aside; no stream if nothing is."""
+    if not len(aside.rows):
+        return ()
+    return (Stream(Attribute.OUTLIER, 0, encode_outliers(aside.outliers)),)
+
+
+def header_of(
+    method: Method, kind: Kind, decoded: Scene, lattice: Lattice, *, block_size: int
+) -> Header:
+    """Of a ``decoded`` scene, all but its outliers on ``lattice``."""
+    positions = next(iter(decoded.attributes().values()))
+    low, high = positions.min(axis=0).tolist(), positions.max(axis=0).tolist()
+    return Header(
+        kind=kind.scene_kind,
+        method=method,
+        count=len(decoded),
+        sh_degree=kind.sh_degree,
+        has_normals=kind.has_normals,
+        block_size=block_size,
+        position_bits=lattice.bits,
+        lattice_origin=lattice.origin,
+        lattice_step=lattice.step,
+        bounds_min=(low[0], low[1], low[2]),
+        bounds_max=(high[0], high[1], high[2]),
+        scene_sha256=decoded.digest(),
+    )

@@ -1,0 +1,237 @@
+"""Bytes to a scene, or to bits per primitive; the bytes are specified in format-spec.md.
+
+Both open a file, then go through its blocks: one makes a scene of the decoded units, the other
+counts what they took.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.bitmap import BitMap
+from gscodec.coding import Decoder
+from gscodec.errors import FormatError
+from gscodec.fit.options import MAX_BLOCK_SIZE
+from gscodec.geometry import Lattice, morton, octree
+from gscodec.kinds import Values, kind_of
+from gscodec.kinds.outliers import decode_outliers, outlier_count, with_outliers
+from gscodec.learned.coding import bits_of_unit, decode_unit
+from gscodec.learned.parallel import blocks, in_parallel
+from gscodec.method import Progress, streams_of
+from gscodec.payload import Attribute, Header, Payload
+from gscodec.threads import one_blas_thread
+from gscodec.units import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from gscodec.anchors import Scene
+    from gscodec.kinds import Fields, Kind
+    from gscodec.kinds.outliers import Arrays
+    from gscodec.learned.model import Model, Read
+    from gscodec.units import Law
+
+# What the blocks at work may take together, and a value of the unit at work, about: levels,
+# steps, order and symbols of the coder, residuals twice if some are absent, the value.
+_WORKING_BYTES = 1 << 30
+_UNIT_BYTES = 40
+
+
+@dataclass(frozen=True)
+class Decoded(Values):
+    """A unit of one block, and how it was coded. All arrays are (rows, columns).
+
+    Attributes:
+        residuals: int64, the coded integers.
+        law: Whose tables coded them.
+        present: bool, which values were coded; None for all.
+    """
+
+    residuals: NDArray[np.int64]
+    law: Law
+    present: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file of which everything is decoded but its blocks.
+
+    Attributes:
+        kind: Of its scene.
+        model: How its blocks are coded.
+        streams: By attribute and block.
+        positions: (C, 3) float32, scene units, of the primitives that are not outliers.
+        place: The same as Morton codes.
+        outliers: Arrays of the others, which come last; nothing if there are none.
+        slices: The rows of each block.
+    """
+
+    kind: Kind
+    model: Model
+    streams: dict[tuple[Attribute, int], bytes]
+    positions: NDArray[np.float32]
+    place: Place
+    outliers: Arrays
+    slices: list[slice]
+
+    def threads(self, wanted: int | None) -> int:
+        """As many as are ``wanted``, or fewer, so that their blocks fit `_WORKING_BYTES`."""
+        rows = int(self.slices[0].stop)
+        columns = [unit.columns for unit in self.kind.units]
+        values = sum(columns) if self.kind.keeps_quanta else 0
+        row = self.model.width + 8 * values + _UNIT_BYTES * max(columns)
+        return min(wanted or os.cpu_count() or 1, max(1, _WORKING_BYTES // (rows * row)))
+
+    def block(self, number: int) -> Iterator[Decoded]:
+        """The units of block ``number``, in coding order.
+
+        Raises:
+            FormatError: A stream is damaged; of bytes left over, at the end of the iteration.
+        """
+        decoders = {a: Decoder(self.streams[a, number]) for a in _by_block(self.kind)}
+        known = self.model.known(Place(self.place.codes[self.slices[number]], self.place.bits))
+        for unit in self.kind.units:
+            model, law, present = known.model, known.law(), known.present()
+            residuals = decode_unit(decoders[unit.attribute], law, present)
+            yield Decoded(unit, model, known.add(residuals), residuals, law, present)
+        for decoder in decoders.values():
+            decoder.finish()
+
+
+def open_payload(
+    payload: Payload,
+    read: Read,
+    shared: tuple[Attribute, ...],
+    name: str,
+    progress: Progress,
+) -> Opened:
+    """Decodes the model and positions.
+
+    Args:
+        payload: The file.
+        read: Makes the model from streams, units and the depth of the octree.
+        shared: Attributes with one stream of the whole scene that the method has.
+        name: Of the method.
+        progress: Hears how far the work is.
+
+    Raises:
+        FormatError: Streams are missing or inconsistent.
+    """
+    header, kind = payload.header, kind_of(payload)
+    outliers = decode_outliers(payload, kind)
+    count = header.count - outlier_count(outliers)
+    _check_header(header, count, len(payload.streams), name)
+    slices = blocks(count, header.block_size)
+    exact = [Attribute.OUTLIER] if outliers else []
+    whole = ((a, 0) for a in (*shared, Attribute.POSITION, *kind.shared, *exact))
+    by_block = ((a, b) for b in range(len(slices)) for a in _by_block(kind))
+    streams = streams_of(payload, (*whole, *by_block))
+    progress("networks", 0.0)
+    model = read(streams, kind.units, header.position_bits)
+    progress("positions", 0.0)
+    positions = Decoder(streams[Attribute.POSITION, 0])
+    codes = octree.decode(positions, count, header.position_bits)
+    positions.finish()
+    lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
+    means = lattice.positions(morton.decode(codes))
+    place = Place(codes, header.position_bits)
+    return Opened(kind, model, streams, means, place, outliers, slices)
+
+
+def _by_block(kind: Kind) -> tuple[Attribute, ...]:
+    """Attributes that have a stream in every block."""
+    return tuple(dict.fromkeys(unit.attribute for unit in kind.units))
+
+
+def _check_header(header: Header, count: int, streams: int, name: str) -> None:
+    """Refuses what the container allows and these methods do not, of ``count`` in blocks."""
+    if not header.count or not header.position_bits:
+        raise FormatError(
+            f"method {name}: found {header.count} primitives and {header.position_bits} position "
+            "bits, expected at least 1 of each"
+        )
+    if header.block_size > MAX_BLOCK_SIZE:
+        raise FormatError(
+            f"method {name}: found blocks of {header.block_size}, expected at most "
+            f"{MAX_BLOCK_SIZE}"
+        )
+    if -(-count // header.block_size) > streams:
+        raise FormatError(
+            f"method {name}: {streams} streams cannot hold {count} primitives "
+            f"in blocks of {header.block_size}"
+        )
+
+
+def scene_of(opened: Opened, progress: Progress, threads: int | None) -> Scene:
+    """The scene, block by block, with as many ``threads`` as processors if None.
+
+    Raises:
+        FormatError: A stream is damaged.
+    """
+    fields = opened.kind.empty(len(opened.positions))
+
+    def work(number: int) -> None:
+        opened.kind.fill(rows_of(fields, opened.slices[number]), opened.block(number))
+
+    numbers, report = range(len(opened.slices)), partial(progress, "decode")
+    with one_blas_thread():
+        in_parallel(work, numbers, opened.threads(threads), report)
+    scene = opened.kind.scene(opened.positions, fields, opened.streams)
+    return with_outliers(scene, opened.outliers)
+
+
+def rows_of(fields: Fields, rows: slice) -> Fields:
+    """Views of some ``rows``."""
+    return {name: field[rows] for name, field in fields.items()}
+
+
+def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMap:
+    """The ideal cost of each primitive under the tables that code it.
+
+    Positions share their stream evenly: an octree codes them together. Streams are a little
+    longer than the sum, by what the range coder needs to end.
+
+    Raises:
+        FormatError: A stream is damaged.
+    """
+
+    def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
+        bits: dict[Attribute, NDArray[np.float32]] = {}
+        for found in opened.block(number):
+            attribute = found.unit.attribute
+            others = bits.get(attribute, np.float32(0))
+            bits[attribute] = others + bits_of_unit(found.law, found.residuals, found.present)
+        return bits
+
+    numbers = range(len(opened.slices))
+    parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
+    bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
+    whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
+    count = len(opened.positions)
+    each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
+    bits = {Attribute.POSITION: each, **bits}
+    positions = opened.positions
+    if opened.outliers:
+        positions, bits = _with_outliers(opened, bits, whole.pop(Attribute.OUTLIER))
+    kind = opened.kind.scene_kind
+    return BitMap(kind, positions, bits, shared=whole)
+
+
+def _with_outliers(
+    opened: Opened, bits: dict[Attribute, NDArray[np.float32]], size: float
+) -> tuple[NDArray[np.float32], dict[Attribute, NDArray[np.float32]]]:
+    """Positions and ``bits`` with the outliers, whose rows are alike and of ``size`` bits in all."""
+    count, rows = len(opened.positions), outlier_count(opened.outliers)
+    exact = np.zeros(count + rows, dtype=np.float32)
+    exact[count:] = size / rows
+    longer = {a: np.pad(each, (0, rows)) for a, each in bits.items()}
+    theirs = next(iter(opened.outliers.values())).astype(np.float32)
+    positions = np.concatenate([opened.positions, theirs])
+    return positions, {**longer, Attribute.OUTLIER: exact}

@@ -1,0 +1,135 @@
+"""Values to symbols: blocks are rounded and coded unit by unit, as `decoding` decodes them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gscodec.coding import Encoder
+from gscodec.kinds import Values
+from gscodec.learned.coding import encode_unit
+from gscodec.learned.parallel import blocks, in_parallel
+from gscodec.learned.rounding import expected, residuals_of
+from gscodec.units import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.fit.subject import Columns, Work
+    from gscodec.learned.model import Model
+    from gscodec.learned.run import Run
+    from gscodec.learned.settling import Settling
+    from gscodec.payload import Attribute
+    from gscodec.units import Expected
+
+
+class Block:
+    """Rounds and codes some rows, one unit after the other.
+
+    Attributes:
+        rows: Which ones.
+        known: What a decoder knows by now.
+        values: Of the units so far, as they will be decoded.
+    """
+
+    def __init__(self, model: Model, work: Work, rows: slice) -> None:
+        self.rows = rows
+        self.known = model.known(Place(work.codes[rows], work.lattice.bits))
+        self.values: list[Values] = []
+        self._index = work.index[rows]
+        self._encoders: dict[Attribute, Encoder] = {}
+
+    def round(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
+        """Decides what the next unit decodes to: rows of ``wanted`` (N, columns), about."""
+        self._add(self._residuals(wanted, log2_ideal))
+
+    def code(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
+        """Rounds and codes the next unit."""
+        known, attribute = self.known, self.known.unit.attribute
+        residuals = self._residuals(wanted, log2_ideal)
+        encoder = self._encoders.setdefault(attribute, Encoder())
+        encode_unit(encoder, known.law(), residuals, known.present())
+        self._add(residuals)
+
+    def _residuals(
+        self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        return residuals_of(self.known, wanted, log2_ideal, self._index)
+
+    def _add(self, residuals: NDArray[np.int64]) -> None:
+        unit, model = self.known.unit, self.known.model
+        self.values.append(Values(unit, model, self.known.add(residuals)))
+
+    def forget(self) -> None:
+        """Gives the memory of what is known back; no further unit can be coded."""
+        del self.known
+
+    def finish(self) -> list[tuple[Attribute, bytes]]:
+        """The streams, one per attribute."""
+        return [(a, encoder.finish()) for a, encoder in self._encoders.items()]
+
+
+def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> list[Block]:
+    """All blocks of ``work`` under ``model``, each for itself."""
+    ideal = work.source.ideal(run.subject.price(lam), lam)
+
+    def whole(rows: slice) -> Block:
+        block, source = Block(model, work, rows), work.source.rows(rows)
+        columns = list(source.columns)
+        for number in range(len(columns)):
+            block.code(columns[number], ideal[number][rows])
+            done = block.values[-1]
+            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+        block.forget()
+        return block
+
+    slices = blocks(len(work.codes), run.options.block_size)
+    return in_parallel(whole, slices, run.options.threads, partial(run.progress, "code"))
+
+
+def settled_blocks(
+    run: Run, work: Work, model: Model, lam: float, settling: Settling
+) -> list[Block]:
+    """All blocks, unit by unit: ``settling`` adapts what is not coded yet to what is."""
+    ideal = work.source.ideal(run.subject.price(lam), lam)
+    done = [Block(model, work, r) for r in blocks(len(work.codes), run.options.block_size)]
+    for number in range(len(ideal)):
+        columns = settling.columns(number, done)
+
+        def step(block: Block, number: int = number, columns: Columns = columns) -> None:
+            block.code(columns[number][block.rows], ideal[number][block.rows])
+
+        in_parallel(step, done, run.options.threads, lambda _: None)
+        run.progress("code", (number + 1) / len(ideal))
+    settling.finish(done)
+    return done
+
+
+def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[Expected]]:
+    """How ``model`` is going to code each unit of each block: rounded, but nothing is coded."""
+    ideal = work.source.ideal(run.subject.price(lam), lam)
+    found = []
+    for rows in blocks(len(work.codes), run.options.block_size):
+        block, source = Block(model, work, rows), work.source.rows(rows)
+        columns, laws = list(source.columns), []
+        for number in range(len(columns)):
+            if not block.known.unit.decides:
+                laws.append(expected(block.known))
+            block.round(columns[number], ideal[number][rows])
+            done = block.values[-1]
+            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+        found.append(laws)
+    return found
+
+
+def decoded_unit(
+    blocks: Sequence[Block], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """What unit ``number`` decodes to, quanta and values of all ``blocks``, (N, columns)."""
+    import numpy as np
+
+    done = [block.values[number] for block in blocks]
+    return np.concatenate([v.quanta for v in done]), np.concatenate([v.floats() for v in done])

@@ -1,0 +1,67 @@
+"""A method that learns: what it says for itself, and what comes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gscodec.fit.options import Options
+from gscodec.learned import needs
+from gscodec.learned.decoding import Opened, bit_map_of, open_payload, scene_of
+from gscodec.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gscodec.anchors import Scene
+    from gscodec.bitmap import BitMap
+    from gscodec.fit.subject import Work
+    from gscodec.fit.units import Target
+    from gscodec.learned.model import Model, Read
+    from gscodec.method import Coded, Progress
+    from gscodec.payload import Attribute, Method, Payload
+
+    Fit = Callable[[Work, Sequence[Target], Options, float, Callable[[float], None]], Model]
+
+
+@dataclass(frozen=True)
+class LearnedMethod:
+    """A method, for every kind of scene; a module of `gscodec.methods` is one.
+
+    Attributes:
+        number: On the wire.
+        name: As people write it.
+        shared: Attributes with one stream of the whole scene, in which the model is.
+        read: Streams, units and depth of the octree to a model.
+        fit: Work, targets, options, share of the iterations and progress to a model.
+    """
+
+    number: Method
+    name: str
+    shared: tuple[Attribute, ...]
+    read: Read
+    fit: Fit
+    Options: type[Any] = Options
+
+    def require(self, chosen: Any) -> None:
+        """Refuses, before the work, what cannot be done here: UsageError."""
+        needs.require(self.name, chosen)
+
+    def encode(self, scene: Scene, chosen: Any, progress: Progress) -> Coded:
+        """See `learned.run.encode`."""
+        from gscodec.learned.run import encode
+
+        return encode(self, scene, chosen, progress)
+
+    def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:
+        """Gives back exactly the encoder's reconstruction."""
+        return scene_of(self.opened(payload, progress), progress, threads)
+
+    def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
+        """Tells which bits each primitive takes."""
+        return bit_map_of(self.opened(payload, progress), progress, threads)
+
+    def opened(self, payload: Payload, progress: Progress) -> Opened:
+        """``payload`` with everything decoded but its blocks."""
+        with one_blas_thread():
+            return open_payload(payload, self.read, self.shared, self.name, progress)

@@ -1,0 +1,35 @@
+"""What one file of a learned method says: the contract between a method and this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gscodec.learned.networks import Known
+    from gscodec.payload import Attribute
+    from gscodec.units import Place, Unit
+
+    Streams = Mapping[tuple[Attribute, int], bytes]
+    Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
+
+
+class Model(Protocol):
+    """Everything that a decoder needs besides positions and residuals; integers, frozen."""
+
+    @property
+    def width(self) -> int:
+        """Columns of what is known of a primitive in the end, a byte each."""
+
+    def known(self, place: Place) -> Known:
+        """What is known of a block before its first unit is."""
+
+    def streams(self) -> dict[Attribute, bytes]:
+        """Those that hold this model."""
+
+    def at(self, ratio: float) -> Model:
+        """The same for ``ratio`` times the lambda that it was learned at."""
+
+    def farthest_mean(self) -> int:
+        """Largest magnitude of a typical value, quanta; an encoder looks at it."""
