@@ -262,6 +262,20 @@ def test_photographs_of_another_space_are_told_by_psnr(cli: Cli, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("data")
+def test_an_outlier_before_all_views_hides_nothing(cli: Cli, tmp_path: Path) -> None:
+    """An encoder sets it aside, so photographs are held against what is left."""
+    logs = SCENE.log_scales.copy()
+    logs[5] = 20
+    (tmp_path / "a" / "a.ply").write_bytes(gscodec.write_ply(replace(SCENE, log_scales=logs)))
+    for camera in CAMERAS:
+        picture = (255 * np.clip(render(SCENE, camera), 0, 1)).round().astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "data" / camera.image)
+    (tmp_path / "data" / "cameras.json").write_bytes(write_cameras(CAMERAS))
+    views = ("--views", "data/cameras.json", "--images", "data")
+    assert cli("compare", "a/a.ply", "a/a.ply", *views).code == 0
+
+
+@pytest.mark.usefixtures("data")
 def test_somebody_may_insist(cli: Cli) -> None:
     """The numbers are in the notes then."""
     args = ("--views", "data/cameras.json", "--json", "-q", "--force-views")

@@ -16,6 +16,7 @@ from gscodec import codec
 from gscodec.anchors import AnchorScene
 from gscodec.container import pack, unpack
 from gscodec.errors import FormatError, SceneError, UsageError
+from gscodec.learned.state import set_aside
 from gscodec.methods import hac
 from gscodec.payload import Attribute, Method, Stream
 from gscodec.scene import ExtraProperty
@@ -155,6 +156,35 @@ def test_effort_high_keeps_outliers(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = changed(BASE, "means", slice(3, 6), 1e6)
     encoded = encode(scene, effort="high", iterations=10)
     check_kept(scene, [3, 4, 5], encoded)
+
+
+def test_a_run_is_resumed_without_what_coding_set_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What no rule foresees is known from the state: the same bytes as without a pause."""
+    monkeypatch.setattr("gscodec.kinds.aside._BRIGHTEST", 1e30)
+    set_defaults(monkeypatch, round_length=5)
+    scene = changed(BASE, "sh_dc", ([7], [0]), 1e12)
+    states: list[bytes] = []
+    options = {"effort": "high", "iterations": 10, "position_bits": 10}
+    whole = encode(scene, **options, checkpoint=states.append)
+    check_kept(scene, [7], whole)
+    assert encode(scene, **options, resume=states[-1]).data == whole.data
+    assert set_aside(states[-1]) == {7: "with sh_dc beyond integers"}
+    assert set_aside(states[-1][:-1]) == set_aside(b"") == {}
+
+
+def test_a_wanted_size_counts_notes() -> None:
+    """As long as these are, and whatever else a file holds besides the streams of its method."""
+    meta: dict[str, object] = {"comments": ["x" * 4000]}
+    goal = round(0.97 * len(encode(BASE, meta=meta).data))
+    met = encode(BASE, meta=meta, target_bytes=goal)
+    assert abs(len(met.data) - goal) < 0.03 * goal
+
+
+def test_blocks_that_no_decoder_takes_are_refused_before_the_work() -> None:
+    with pytest.raises(UsageError, match="block size: found 10, 30 blocks; expected at least"):
+        encode(BASE, block_size=10)
 
 
 def test_a_wanted_size_counts_outliers_and_extras() -> None:

@@ -6,6 +6,7 @@ decode   bytes -> unpack -> Payload -> method -> scene, digest compared
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
 from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
+from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.likeness import measured, require
 from gscodec.payload import Attribute, Conventions
@@ -36,6 +38,9 @@ __all__ = [
 
 
 _PROMISED_SIZE = 0.03  # of a wanted size
+
+
+_ENVELOPE = 40  # bytes of a stream more, about
 
 
 def _silent(stage: str, share: float, detail: str = "", /) -> None:
@@ -113,7 +118,10 @@ def encode_with_report(
             )
     settings = module.Options(**options)
     module.require(settings)
-    fitted_meta(meta or {})  # what is no JSON is refused before the work
+    told, _ = fitted_meta(meta or {})  # what is no JSON is refused before the work
+    _check_blocks(settings, len(scene))
+    if getattr(settings, "target_bytes", None):
+        settings = replace(settings, besides=_besides(scene, told))
     coded = _encode_or_fall_back(scene, method, settings, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:
@@ -140,6 +148,23 @@ def encode_with_report(
         _verify(data, coded.reconstruction)
         progress("verify", 1.0)
     return Encoded(data, coded.reconstruction, (*coded.notes, *cuts), dict(notes))
+
+
+def _check_blocks(settings: Any, count: int) -> None:
+    """Whether a decoder would take blocks of this size; see `container.layout`."""
+    size = getattr(settings, "block_size", MIN_BLOCK_SIZE)
+    number = -(-count // size)
+    if number > MAX_SMALL_BLOCKS and size < MIN_BLOCK_SIZE:
+        raise UsageError(
+            f"block size: found {size}, {number} blocks; expected at least {MIN_BLOCK_SIZE} for "
+            f"more than {MAX_SMALL_BLOCKS} blocks"
+        )
+
+
+def _besides(scene: Scene, told: dict[str, object]) -> int:
+    """Bytes of what a file holds besides what its method makes, about."""
+    streams = extras.encode(scene.extras)
+    return len(json.dumps(told)) + sum(_ENVELOPE + len(stream.data) for stream in streams)
 
 
 def _conventions(scene: Scene) -> Conventions:

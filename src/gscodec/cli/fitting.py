@@ -81,6 +81,7 @@ def tell(notes: Iterable[str], *, quiet: bool) -> None:
 
 
 def _problem(views: Views, scene: Scene, background: tuple[float, float, float]) -> str:
+    from gscodec.kinds.aside import without_outliers
     from gscodec.render.belonging import Pictures, disagreement
 
     cameras = [camera.relative_to(scene.origin) for camera in views.cameras]
@@ -89,7 +90,9 @@ def _problem(views: Views, scene: Scene, background: tuple[float, float, float])
     def photograph(camera: Camera) -> NDArray[np.float32]:
         return read_photograph(views.photographs[camera.image], camera, background)
 
-    return disagreement(scene, cameras, Pictures(pictured, photograph, background))
+    return disagreement(
+        without_outliers(scene), cameras, Pictures(pictured, photograph, background)
+    )
 
 
 def _moved(views: Views, path: str) -> Views | None:

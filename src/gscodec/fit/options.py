@@ -46,6 +46,8 @@ class Options:
         round_length: Iterations of effort high under one model, at least.
         block_size: Primitives of a block, at most 65,536; a block is decoded on its own.
         raw_below: Primitives up to which method raw is tried too, and taken if it is smaller.
+        besides: Bytes of the file that no method makes, about: notes and extra properties. Set
+            by `gscodec.codec`, for ``target_bytes``.
     """
 
     lam: float = QUALITIES["high"]
@@ -65,6 +67,7 @@ class Options:
     round_length: int = 300
     block_size: int = MAX_BLOCK_SIZE
     raw_below: int = 5000
+    besides: int = 0
 
     def of_fast(self) -> Options:
         """The same settings at effort fast."""

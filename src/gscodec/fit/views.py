@@ -190,7 +190,7 @@ def _given(
         how,
         cameras,
         None if photographs is None else tuple(compress(photographs, seen)),
-        f"looked at the scene through {count} given {what}",
+        f"looked at the scene through {len(cameras)} given {what}",
         _few(cameras, _JUDGES),
         (f"left out {blank} of {count} views that show nothing",) if blank else (),
     )

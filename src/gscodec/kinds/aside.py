@@ -126,12 +126,13 @@ class Aside:
         return dict(sorted(Counter(self.reasons.values()).items()))
 
 
-def apart(whole: Scene, encode: Callable[[Aside], Coded]) -> Coded:
-    """What ``encode`` makes of `Aside.coded`, with as much set aside as it needs.
+def without_outliers(scene: Scene) -> Scene:
+    """``scene`` without the few that rules set aside: in pictures, they may hide all others."""
+    return _by_rules(scene)[0].coded
 
-    Raises:
-        CannotCodeError: Too many primitives are unlike the others.
-    """
+
+def _by_rules(whole: Scene) -> tuple[Aside, list[str]]:
+    """What rules set aside, and of what there is too much for that."""
     if isinstance(whole, AnchorScene):
         aside, rules = Aside(whole, "anchors"), anchor_rules(whole)
     else:
@@ -142,6 +143,24 @@ def apart(whole: Scene, encode: Callable[[Aside], Coded]) -> Coded:
         if more is None:
             crowds.append(aside.crowd(int(found.sum()), reason))
         aside = more or aside
+    return aside, crowds
+
+
+def apart(whole: Scene, encode: Callable[[Aside], Coded], known: dict[int, str]) -> Coded:
+    """What ``encode`` makes of `Aside.coded`, with as much set aside as it needs.
+
+    Args:
+        whole: The scene.
+        encode: Codes what is not set aside.
+        known: By row, why it had to be set aside before.
+
+    Raises:
+        CannotCodeError: Too many primitives are unlike the others.
+    """
+    aside, crowds = _by_rules(whole)
+    for row, reason in known.items():
+        if 0 <= row < len(whole):
+            aside = aside.more(np.array([row]), reason) or aside
     while True:
         try:
             return encode(aside)

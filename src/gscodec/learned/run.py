@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.coding import encode_planes
 from gscodec.errors import CannotCodeError
 from gscodec.intnet.context import MAX_MEAN
 from gscodec.kinds.aside import apart
@@ -22,6 +21,7 @@ from gscodec.kinds.finite import check_finite
 from gscodec.learned.assembly import assembled
 from gscodec.learned.encoding import coded_blocks, settled_blocks
 from gscodec.learned.rates import as_good_as, likely, require_psnr, search
+from gscodec.learned.state import set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,8 @@ def encode(method: LearnedMethod, scene: Scene, options: Options, progress: Prog
             return _at(run, options.lam)
         return _at_target(run)
 
-    return apart(scene, code)
+    known = {} if options.resume is None else set_aside(options.resume)
+    return apart(scene, code, known)
 
 
 def _at(run: Run, lam: float) -> Coded:
@@ -191,7 +192,7 @@ def _search(
 ) -> tuple[float, Coded, float]:
     """Lambda, file, and its bytes or PSNR; ``model`` is learned at ``fitted``."""
     tried: dict[float, tuple[Coded, float]] = {}
-    overhead = _overhead(run.aside)
+    overhead = _overhead(run)
 
     def result(lam: float) -> float:
         coded = code(model.at(lam / fitted), lam)
@@ -206,8 +207,8 @@ def _search(
     return best, *tried[best]
 
 
-def _overhead(aside: Aside) -> int:
+def _overhead(run: Run) -> int:
     """Bytes of a file besides the streams of its method, about."""
-    told, extras = aside.meta(), aside.whole.extras
-    size = sum(_ENVELOPE + len(encode_planes(extra.values)) for extra in extras)
-    return _OVERHEAD + size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
+    told = run.aside.meta()
+    size = _OVERHEAD + run.options.besides
+    return size + (_ENVELOPE + len(json.dumps(told)) if told else 0)

@@ -9,6 +9,7 @@ that the bytes do not hold.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 from dataclasses import dataclass, replace
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
 
-_MAGIC = b"gscodec state 3\n"
+_MAGIC = b"gscodec state 4\n"
 _HASH = 32
 _START = len(_MAGIC) + 2 * _HASH
-# Primitives, iterations, share, seconds; then bytes of each stream of the model.
-_HEADER = struct.Struct("<QQdd")
+# Primitives, iterations, share, seconds, bytes of what says what is set aside, which ends the
+# body; then bytes of each stream of the model.
+_HEADER = struct.Struct("<QQddQ")
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,17 @@ class State:
         shared = run.method.shared
         streams = {} if self.model is None else self.model.streams()
         sizes = [len(streams.get(attribute, b"")) for attribute in shared]
+        reasons = json.dumps(run.aside.reasons).encode("ascii")
+        numbers = (len(self.scene), self.done, self.share, self.seconds, len(reasons))
         parts = [
-            _HEADER.pack(len(self.scene), self.done, self.share, self.seconds),
+            _HEADER.pack(*numbers),
             struct.pack(f"<{len(sizes)}Q", *sizes),
             self.index.astype("<i8").tobytes(),
         ]
         arrays = (*self.scene.attributes().values(), *run.subject.free(self.scene))
         parts += [array.astype("<f4").tobytes() for array in arrays]
-        body = b"".join([*parts, *(streams.get(attribute, b"") for attribute in shared)])
+        parts += [streams.get(attribute, b"") for attribute in shared]
+        body = b"".join([*parts, reasons])
         return _MAGIC + key + hashlib.sha256(body).digest() + body
 
     @classmethod
@@ -104,7 +109,7 @@ class State:
     def _of(cls, body: memoryview, run: Run) -> State:
         source, shared = run.subject.scene, run.method.shared
         free = run.subject.free(source)
-        count, done, share, seconds = _HEADER.unpack_from(body)
+        count, done, share, seconds, told = _HEADER.unpack_from(body)
         sizes = struct.unpack_from(f"<{len(shared)}Q", body, _HEADER.size)
         start = _HEADER.size + 8 * len(shared)
         widths = {n: math.prod(a.shape[1:]) for n, a in source.attributes().items()}
@@ -112,7 +117,7 @@ class State:
         fixed = start + 4 * sum(array.size for array in free)
         if not (
             1 <= count <= len(source)
-            and fixed + count * width + sum(sizes) == len(body)
+            and fixed + count * width + sum(sizes) + told == len(body)
             and 0 <= share < math.inf
             and 0 <= seconds < math.inf
         ):
@@ -134,6 +139,24 @@ class State:
             streams = {(attribute, 0): reader.bytes(size) for attribute, size in pairs}
             model = run.method.read(streams, run.subject.kind.units, MAX_BITS)
         return cls(scene, index, done, share, seconds, model)
+
+
+def set_aside(data: bytes) -> dict[int, str]:
+    """Why which rows of a scene are set aside, as the state ``data`` says.
+
+    What codes a scene may have to leave rows out that nobody suspects before: a run that goes on
+    from there begins without them. Empty where ``data`` is no sound state; `State.load` tells.
+    """
+    body = data[_START:]
+    sound = data.startswith(_MAGIC) and len(body) >= _HEADER.size
+    if not sound or hashlib.sha256(body).digest() != data[_START - _HASH : _START]:
+        return {}
+    *_, size = _HEADER.unpack_from(body)
+    try:
+        found = json.loads(body[len(body) - size :]) if 0 < size <= len(body) else {}
+        return {int(row): str(reason) for row, reason in found.items()}
+    except (ValueError, AttributeError, RecursionError):
+        return {}
 
 
 class _Reader:
