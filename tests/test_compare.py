@@ -580,7 +580,7 @@ def test_an_empty_scene_is_compared_from_where_the_other_is_seen(
     [
         (("a.ply", "none.ply"), 6, "none.ply: cannot be read"),
         (("-", "-"), 2, "both scenes cannot come from stdin"),
-        (("a.ply", "b.gsz", "--images", "photos"), 2, "--images: say with --views"),
+        (("a.ply", "b.gsz", "--images", "photos"), 2, "--images: needs --views"),
         (("a.ply", "b.gsz", "--sheet", "-"), 2, "--sheet: stdout is for the report"),
         (("a.ply", "b.gsz", "--sheet", "a.ply"), 2, "a.ply: is the input too"),
         (("a.ply", "b.gsz", "--sheet", "b.gsz"), 2, "b.gsz: is the input too"),
