@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unit:
-    """A row of a registry of units (format-spec.md): what every file agrees on.
+    """A *group* of format-spec.md, or the decisions of anchors: what every file agrees on.
 
     Attributes:
         attribute: Whose stream holds it.

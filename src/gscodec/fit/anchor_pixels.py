@@ -86,11 +86,7 @@ def measure(
     drawing = _Fading(scene, cameras, conventions, device)
     values = [
         torch.from_numpy(array).to(device).requires_grad_()
-        for array in (
-            scene.features,
-            scene.log_scalings,
-            scene.offsets.reshape(len(scene), -1),
-        )
+        for array in (scene.features, scene.log_scalings, scene.offsets.reshape(len(scene), -1))
     ]
     leaves = [*values, drawing.factors, *drawing.free]
     squares = [torch.zeros_like(leaf) for leaf in leaves]
@@ -98,12 +94,11 @@ def measure(
     channels = 0
     with one_thread_an_operation():
         for number, camera in enumerate(cameras):
-            window = (0, 0, camera.width, camera.height)
-            image, _ = draw(drawing, values, number, camera, window)
+            image, _ = draw(
+                drawing, values, number, camera, (0, 0, camera.width, camera.height)
+            )
             for probe in range(probes):
-                signs = (
-                    torch.randint(0, 2, image.shape, generator=generator).to(device) * 2.0 - 1
-                )
+                signs = _signs(image, generator)
                 gradients = torch.autograd.grad(
                     image, leaves, signs, retain_graph=probe + 1 < probes, allow_unused=True
                 )
@@ -120,6 +115,12 @@ def measure(
         fading,
         tuple(float(n.mean()) for n in networks),
     )
+
+
+def _signs(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Of the shape of ``image``, each -1 or 1."""
+    bits = torch.randint(0, 2, image.shape, generator=generator)
+    return bits.to(image.device) * 2.0 - 1
 
 
 def _mean(squares: Tensor, channels: int) -> NDArray[np.float64]:

@@ -72,6 +72,11 @@ def descend(
             error.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             progress((iteration + 1) / iterations)
+    return _with_leaves(start, leaves)
+
+
+def _with_leaves(start: GaussianScene, leaves: list[Tensor]) -> GaussianScene:
+    """``start`` with other values."""
     opacities, scales, quats, dc, rest = (leaf.detach().numpy() for leaf in leaves)
     return replace(
         start,

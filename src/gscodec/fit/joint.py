@@ -107,14 +107,7 @@ class Joint:
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
         fixed, starts = values[:first], values[first:]
         moves = [torch.zeros_like(v, requires_grad=True) for v in starts]
-        free = self._drawing.free
-        optimiser = torch.optim.Adam(
-            [{"params": part} for part in (moves, free) if part],
-            betas=_BETAS,
-            eps=1e-15,
-            fused=True,
-        )
-        rates = [rate for part, rate in ((moves, _RATE), (free, _FREE_RATE)) if part]
+        optimiser, rates = self._optimiser(moves)
         pulls = [_Pull(law, self._device) for law in laws[first:]]
         recent = 0.0
         with one_thread_an_operation():
@@ -125,21 +118,8 @@ class Joint:
                     break
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
                     group["lr"] = rate * steady * schedule.gentle * _LAST_RATE**share
-                moved = [
-                    v + move * pull.step
-                    for v, move, pull in zip(starts, moves, pulls, strict=True)
-                ]
-                shown = moved
-                if schedule.coding == "noisy":
-                    shown = [
-                        v + pull.noise(v.detach(), self._generator)
-                        for v, pull in zip(moved, pulls, strict=True)
-                    ]
-                elif schedule.coding == "rounded":
-                    shown = [
-                        v + (pull.rounded(v.detach()) - v.detach())
-                        for v, pull in zip(moved, pulls, strict=True)
-                    ]
+                moved = _moved(starts, moves, pulls)
+                shown = self._shown_as(schedule.coding, moved, pulls)
                 error = self._error([*fixed, *shown])
                 optimiser.zero_grad()
                 (error / self._price).backward()  # type: ignore[no-untyped-call]
@@ -149,15 +129,45 @@ class Joint:
                 size = float(error.detach())
                 recent = size if not iteration else 0.95 * recent + 0.05 * size
                 progress(share, recent)
-        done = [
-            v + move.detach() * pull.step
-            for v, move, pull in zip(starts, moves, pulls, strict=True)
-        ]
-        for limit, v in zip(self._drawing.limits[first:], done, strict=False):
-            v.clamp_(-limit, limit)
+        done = self._limited(first, starts, moves, pulls)
         if schedule.coding == "rounded":
             done[0] = pulls[0].rounded(done[0])
         return [*columns[:first], *(v.cpu().numpy().astype(np.float64) for v in done)]
+
+    def _optimiser(self, moves: list[Tensor]) -> tuple[torch.optim.Adam, list[float]]:
+        """Of ``moves`` and of what is free besides them, and the learning rates of both."""
+        parts = [
+            (part, rate)
+            for part, rate in ((moves, _RATE), (self._drawing.free, _FREE_RATE))
+            if part
+        ]
+        groups = [{"params": part} for part, _ in parts]
+        optimiser = torch.optim.Adam(groups, betas=_BETAS, eps=1e-15, fused=True)
+        return optimiser, [rate for _, rate in parts]
+
+    def _shown_as(
+        self, coding: str, moved: list[Tensor], pulls: Sequence[_Pull]
+    ) -> list[Tensor]:
+        """Values as a picture shows them, see `Schedule.coding`."""
+        pairs = zip(moved, pulls, strict=True)
+        if coding == "noisy":
+            return [v + pull.noise(v.detach(), self._generator) for v, pull in pairs]
+        if coding == "rounded":
+            return [v + (pull.rounded(v.detach()) - v.detach()) for v, pull in pairs]
+        return moved
+
+    def _limited(
+        self,
+        first: int,
+        starts: Sequence[Tensor],
+        moves: Sequence[Tensor],
+        pulls: Sequence[_Pull],
+    ) -> list[Tensor]:
+        """The values of units from ``first`` on after they have moved."""
+        done = _moved(starts, [move.detach() for move in moves], pulls)
+        for limit, v in zip(self._drawing.limits[first:], done, strict=False):
+            v.clamp_(-limit, limit)
+        return done
 
     def _error(self, values: Sequence[Tensor]) -> Tensor:
         """Mean squared error of the next view, or of a piece of it."""
@@ -179,6 +189,13 @@ class Joint:
         room = (camera.width - width + 1, camera.height - height + 1)
         left, top = (int(torch.randint(r, (), generator=self._generator)) for r in room)
         return left, top, width, height
+
+
+def _moved(
+    starts: Sequence[Tensor], moves: Sequence[Tensor], pulls: Sequence[_Pull]
+) -> list[Tensor]:
+    """Values after ``moves``, which are in steps."""
+    return [v + m * pull.step for v, m, pull in zip(starts, moves, pulls, strict=True)]
 
 
 class _Pull:

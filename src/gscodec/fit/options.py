@@ -1,4 +1,4 @@
-"""Settings of the encoder of `hac`."""
+"""Settings of an encoder that learns."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ class Options:
         return replace(
             self, effort="fast", iterations=None, time_limit=None, resume=None, checkpoint=None
         )
+
+    def told(self, lam: float, position_bits: int) -> dict[str, object]:
+        """What the notes of a file say, with what was chosen in place of None."""
+        return {
+            "lambda": lam,
+            "effort": self.effort,
+            "position_bits": position_bits,
+            "seed": self.seed,
+        }
 
     def __post_init__(self) -> None:
         if not LEAST_LAMBDA <= self.lam <= MOST_LAMBDA:

@@ -114,11 +114,9 @@ def measure(
         weight += picture.weights()
         pixels += picture.transmittance.size
         for _ in range(probes):
-            signs = rng.integers(0, 2, picture.image.shape, dtype=np.int8)
-            by_image = (2 * signs - 1).astype(np.float32)
             for array in gradients:
                 array.fill(0)
-            moments = picture.moments(by_image)
+            moments = picture.moments(_signs(rng, picture.image.shape))
             picture.projection.backward(moments, gradients)
             position += means**2
             opacity += (opacities[:, None] * opacity_slope) ** 2
@@ -134,9 +132,15 @@ def measure(
         scale=over * scale,
         rotation=over * rotation,
         colour=over * _BASIS * colour,
-        # An error in one channel is in a third of all that is averaged.
-        weight=weight * (_BASIS / (3 * max(pixels, 1))),
+        weight=weight * (_BASIS / (3 * max(pixels, 1))),  # one channel is a third of the mean
     )
+
+
+def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Of a picture, each -1 or 1."""
+    bits = rng.integers(0, 2, shape, dtype=np.int8)
+    signs: NDArray[np.float32] = (2 * bits - 1).astype(np.float32)
+    return signs
 
 
 def coherence(

@@ -58,12 +58,7 @@ def assembled(
         *(Stream(attribute, 0, data) for attribute, data in own.items()),
     )
     meta: dict[str, object] = {
-        "settings": {
-            "lambda": lam,
-            "effort": run.options.effort,
-            "position_bits": work.lattice.bits,
-            "seed": run.options.seed,
-        },
+        "settings": run.options.told(lam, work.lattice.bits),
         "views": run.views.note,
         **subject.report(work, coded),
         **aside.meta(),

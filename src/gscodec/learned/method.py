@@ -48,8 +48,8 @@ class LearnedMethod:
         needs.require(self.name, chosen)
 
     def encode(self, scene: Scene, chosen: Any, progress: Progress) -> Coded:
-        """See `learned.run.encode`."""
-        from gscodec.learned.run import encode
+        """See `learned.wanted.encode`."""
+        from gscodec.learned.wanted import encode
 
         return encode(self, scene, chosen, progress)
 

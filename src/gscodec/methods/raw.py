@@ -154,7 +154,12 @@ def decode(
     }
     if blueprint is None:
         return _gaussians(arrays, header)
-    networks = streams[Attribute.RENDERING, 0]
+    return _anchors(arrays, streams[Attribute.RENDERING, 0], n, blueprint)
+
+
+def _anchors(
+    arrays: dict[Attribute, NDArray[np.float32]], networks: bytes, n: int, blueprint: Blueprint
+) -> AnchorScene:
     shapes: dict[str, tuple[int, ...]] = {
         "anchors": (n, 3),
         "features": (n, blueprint.features),

@@ -1,0 +1,141 @@
+"""The file that is wanted: at one lambda, as good as effort fast, of a size, or of a PSNR.
+
+A model is learned at one lambda and codes at this lambda, or at another one nearby (`Model.at`),
+so that a search needs no other fit.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gscodec.errors import CannotCodeError
+from gscodec.kinds.aside import apart
+from gscodec.kinds.finite import check_finite
+from gscodec.learned.assembly import assembled
+from gscodec.learned.encoding import coded_blocks, settled_blocks
+from gscodec.learned.high import optimised
+from gscodec.learned.rates import as_good_as, likely, require_psnr, search
+from gscodec.learned.run import Run
+from gscodec.learned.settling import Settling
+from gscodec.learned.state import set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gscodec.anchors import Scene
+    from gscodec.fit.options import Options
+    from gscodec.fit.subject import Work
+    from gscodec.kinds.aside import Aside
+    from gscodec.learned.method import LearnedMethod
+    from gscodec.learned.model import Model
+    from gscodec.method import Coded, Progress
+
+_OVERHEAD = 800  # bytes of header, notes and envelopes, about
+_ENVELOPE = 40  # of each stream more, about
+
+
+def encode(method: LearnedMethod, scene: Scene, options: Options, progress: Progress) -> Coded:
+    """Fits ``method`` to ``scene`` and codes it.
+
+    Raises:
+        CannotCodeError: The lattice or the integers cannot hold some value; method raw can.
+        SceneError: The scene holds NaN, or infinity where it means nothing.
+        UsageError: A wanted size or PSNR is out of reach.
+    """
+    if not len(scene):
+        raise CannotCodeError("the scene is empty")
+    check_finite(scene)
+
+    def code(aside: Aside) -> Coded:
+        run = Run.of(method, aside, options, progress)
+        if options.target_bytes is None and options.target_psnr is None:
+            return _at(run, options.lam)
+        return _at_target(run)
+
+    known = {} if options.resume is None else set_aside(options.resume)
+    return apart(scene, code, known)
+
+
+def _at(run: Run, lam: float) -> Coded:
+    """The file at ``lam``; effort high as good as fast, see `rates.likely`."""
+    if not run.descends:
+        return _coded(run, *_chosen(run, lam), lam)
+    start = likely(lam, run.views)
+    work, model = _chosen(run, start)
+
+    def finished(tried: float) -> Coded:
+        return _finished(run, work, model.at(tried / start), tried)
+
+    def fast() -> Coded:
+        options = run.options.of_fast()
+        return _at(Run.of(run.method, run.aside, options, run.progress), lam)
+
+    return as_good_as(fast, finished, start, run.views, run.options)
+
+
+def _at_target(run: Run) -> Coded:
+    """The file that has the wanted size or PSNR: the fit is reused while searching."""
+    options = run.options
+    run.subject.check(run, options.lam)
+    work = run.as_is(options.lam)
+    model = run.fit(work, options.lam)
+    lam, *_ = _search(run, partial(_coded, run, work), model, options.lam)
+    if run.descends:
+        lam = likely(lam, run.views)
+    work, model = _chosen(run, lam)
+    _, found, value = _search(run, partial(_finished, run, work), model, lam)
+    if options.target_psnr is not None:
+        require_psnr(value, options.target_psnr)
+    return found
+
+
+def _search(
+    run: Run, code: Callable[[Model, float], Coded], model: Model, fitted: float
+) -> tuple[float, Coded, float]:
+    """Lambda, file, and its bytes or PSNR; ``model`` is learned at ``fitted``."""
+    tried: dict[float, tuple[Coded, float]] = {}
+    overhead = _overhead(run)
+
+    def result(lam: float) -> float:
+        coded = code(model.at(lam / fitted), lam)
+        if run.options.target_psnr is not None:
+            found = run.views.psnr(coded.lossy)
+        else:
+            found = float(sum(len(s.data) for s in coded.payload.streams) + overhead)
+        tried[lam] = coded, found
+        return found
+
+    best = search(result, fitted, run.options.target_bytes, run.options.target_psnr)
+    return best, *tried[best]
+
+
+def _overhead(run: Run) -> int:
+    """Bytes of a file besides the streams of its method, about."""
+    told = run.aside.meta()
+    size = _OVERHEAD + run.options.besides
+    return size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
+
+
+def _chosen(run: Run, lam: float) -> tuple[Work, Model]:
+    """What is coded at ``lam``, and what codes it."""
+    run.subject.check(run, lam)
+    if run.descends:
+        return optimised(run, lam)
+    work = run.as_is(lam)
+    return work, run.fit(work, lam)
+
+
+def _coded(run: Run, work: Work, model: Model, lam: float) -> Coded:
+    """The file of ``work`` under ``model``, values as they are."""
+    return assembled(run, work, model, lam, coded_blocks(run, work, model, lam), work.scene)
+
+
+def _finished(run: Run, work: Work, model: Model, lam: float) -> Coded:
+    """As `_coded`, after settling if values are found through the renderer."""
+    if not run.descends:
+        return _coded(run, work, model, lam)
+    settling = Settling(run, work, model, lam)
+    done = settled_blocks(run, work, model, lam, settling)
+    return assembled(run, work, model, lam, done, settling.scene())
