@@ -5,7 +5,8 @@ is the business of methods; none of them appears here.
 """
 
 from gscodec.kinds.anchors import Anchors
+from gscodec.kinds.found import kind_of
 from gscodec.kinds.gaussians import Gaussians
-from gscodec.kinds.kind import Fields, Kind, Values, kind_of
+from gscodec.kinds.kind import Fields, Kind, Values
 
 __all__ = ["Anchors", "Fields", "Gaussians", "Kind", "Values", "kind_of"]

@@ -1,13 +1,9 @@
-"""What every kind of scene can do, and which kind a file holds."""
+"""What every kind of scene can do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-from gscodec.kinds.anchors import Anchors
-from gscodec.kinds.blueprint import blueprint_of
-from gscodec.kinds.gaussians import Gaussians
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +13,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.intnet.context import AnyModel
-    from gscodec.payload import Attribute, Payload, SceneKind
+    from gscodec.payload import Attribute, SceneKind
     from gscodec.units import Unit
 
 Fields = dict[str, "NDArray[np.float32]"]  # arrays of a scene by field name, positions aside
@@ -87,15 +83,3 @@ class Kind(Protocol):
         streams: Mapping[tuple[Attribute, int], bytes],
     ) -> Scene:
         """The scene of ``positions`` (N, 3) and ``fields``; ``streams`` hold those of `shared`."""
-
-
-def kind_of(payload: Payload) -> Kind:
-    """That of the scene in a file.
-
-    Raises:
-        FormatError: What says how wide its arrays are is missing or damaged.
-    """
-    blueprint = blueprint_of(payload)
-    if blueprint is None:
-        return Gaussians(payload.header.sh_degree, has_normals=payload.header.has_normals)
-    return Anchors(blueprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gscodec.coding import Encoder
 from gscodec.kinds import Values
@@ -21,9 +21,18 @@ if TYPE_CHECKING:
     from gscodec.fit.subject import Columns, Work
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
-    from gscodec.learned.settling import Settling
     from gscodec.payload import Attribute
     from gscodec.units import Expected
+
+
+class Settles(Protocol):
+    """Adapts what is not coded yet to what is: `settling.Settling`."""
+
+    def columns(self, number: int, done: Sequence[Block]) -> Columns:
+        """Columns for unit ``number`` and those that follow; all before are ``done``."""
+
+    def finish(self, done: Sequence[Block]) -> None:
+        """All units are ``done``."""
 
 
 class Block:
@@ -91,7 +100,7 @@ def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> list[Block]:
 
 
 def settled_blocks(
-    run: Run, work: Work, model: Model, lam: float, settling: Settling
+    run: Run, work: Work, model: Model, lam: float, settling: Settles
 ) -> list[Block]:
     """All blocks, unit by unit: ``settling`` adapts what is not coded yet to what is."""
     ideal = work.source.ideal(run.subject.price(lam), lam)

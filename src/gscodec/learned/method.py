@@ -11,17 +11,11 @@ from gscodec.learned.decoding import Opened, bit_map_of, open_payload, scene_of
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
-    from gscodec.fit.subject import Work
-    from gscodec.fit.units import Target
-    from gscodec.learned.model import Model, Read
+    from gscodec.learned.model import Fit, Read
     from gscodec.method import Coded, Progress
     from gscodec.payload import Attribute, Method, Payload
-
-    Fit = Callable[[Work, Sequence[Target], Options, float, Callable[[float], None]], Model]
 
 
 @dataclass(frozen=True)

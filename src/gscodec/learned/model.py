@@ -5,14 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from gscodec.fit.options import Options
+    from gscodec.fit.subject import Work
+    from gscodec.fit.units import Target
     from gscodec.learned.networks import Known
-    from gscodec.payload import Attribute
+    from gscodec.payload import Attribute, Method
     from gscodec.units import Place, Unit
 
     Streams = Mapping[tuple[Attribute, int], bytes]
+    Fit = Callable[[Work, Sequence[Target], Options, float, Callable[[float], None]], "Model"]
     Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
+
+
+class Learner(Protocol):
+    """What a run sees of a method: `method.LearnedMethod`."""
+
+    @property
+    def number(self) -> Method: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def shared(self) -> tuple[Attribute, ...]: ...  # noqa: D102
+    @property
+    def read(self) -> Read: ...  # noqa: D102
+    @property
+    def fit(self) -> Fit: ...  # noqa: D102
 
 
 class Model(Protocol):

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from gscodec.fit.subject import Subject, Work
     from gscodec.fit.views import EncoderViews
     from gscodec.kinds.aside import Aside
-    from gscodec.learned.method import LearnedMethod
-    from gscodec.learned.model import Model
+    from gscodec.learned.model import Learner, Model
     from gscodec.method import Progress
 
 
@@ -41,7 +40,7 @@ class Run:
         views: What the encoder looks at.
     """
 
-    method: LearnedMethod
+    method: Learner
     aside: Aside
     subject: Subject
     options: Options
@@ -49,9 +48,7 @@ class Run:
     views: EncoderViews
 
     @classmethod
-    def of(
-        cls, method: LearnedMethod, aside: Aside, options: Options, progress: Progress
-    ) -> Run:
+    def of(cls, method: Learner, aside: Aside, options: Options, progress: Progress) -> Run:
         """Chooses views for what is not ``aside``.
 
         Raises:

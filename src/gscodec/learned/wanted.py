@@ -28,15 +28,14 @@ if TYPE_CHECKING:
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
     from gscodec.kinds.aside import Aside
-    from gscodec.learned.method import LearnedMethod
-    from gscodec.learned.model import Model
+    from gscodec.learned.model import Learner, Model
     from gscodec.method import Coded, Progress
 
 _OVERHEAD = 800  # bytes of header, notes and envelopes, about
 _ENVELOPE = 40  # of each stream more, about
 
 
-def encode(method: LearnedMethod, scene: Scene, options: Options, progress: Progress) -> Coded:
+def encode(method: Learner, scene: Scene, options: Options, progress: Progress) -> Coded:
     """Fits ``method`` to ``scene`` and codes it.
 
     Raises:
