@@ -21,6 +21,7 @@ from gscodec.errors import SceneError
 from gscodec.render import render
 from gscodec.render.neural import stand_in
 from gscodec.report.compare_result import MatchedBy
+from quick import set_defaults
 from scenes import make_scene
 
 if TYPE_CHECKING:
@@ -201,9 +202,11 @@ def test_cameras_are_found_for_a_checkpoint(cli: Cli, tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "out.json").read_bytes())) == 3
 
 
-def test_what_needs_gaussians_says_so(cli: Cli) -> None:
-    result = cli("rd", "a", "-o", "out.html", "--quiet")
-    assert result.code == 3
-    assert result.err == (
-        "gscodec: error: a: found anchors of Scaffold-GS, expected 3D Gaussians\n"
-    )
+def test_anchors_have_curves_too(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_defaults(monkeypatch, training=5)
+    few = ("--lambda", "1e-3,1e-2", "--max-views", "2", "--csv", "out.csv")
+    assert cli("rd", "a", "-o", "out.html", *few, "--quiet").code == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["hac", "0.001"], ["hac", "0.01"]]

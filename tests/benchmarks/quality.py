@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench import ROOT, SHARED
 
-from gscodec.cli.scenes import load_gaussians
+from gscodec.cli.scenes import load_scene
 from gscodec.codec import encode_with_report
 from gscodec.fit.options import QUALITIES, Options
 
@@ -53,7 +53,7 @@ def judged(source: Path, cameras: Path, coded: Path, *extra: str) -> tuple[float
 
 def rows(source: Path, cameras: Path, name: str) -> list[str]:
     """A row of the table for each quality; the pictures of the default are kept."""
-    scene = load_gaussians(str(source)).scene
+    scene = load_scene(str(source)).scene
     found = []
     for quality, lam in QUALITIES.items():
         coded = ROOT / "out" / f"quality-{name}.gsz"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gscodec.cli.files import STDIO, named, read_input
-from gscodec.errors import SceneError, UsageError
+from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -173,22 +173,6 @@ def _may_be_scene(path: str) -> Callable[[bytes], bool]:
         return kind in {Kind.GSZ, Kind.GZIP, Kind.SPZ, Kind.ZIP} or format_of(path) is not None
 
     return may_be
-
-
-def load_gaussians(path: str, reading: Reading | None = None) -> LoadedScene[GaussianScene]:
-    """As `load_scene`, for what works on Gaussians only.
-
-    Raises:
-        SceneError: The scene has anchors; and errors as `load_scene`.
-    """
-    from gscodec.scene import GaussianScene
-
-    loaded = load_scene(path, reading)
-    if not isinstance(loaded.scene, GaussianScene):
-        raise SceneError(
-            f"{printable(path)}: found anchors of Scaffold-GS, expected 3D Gaussians"
-        )
-    return LoadedScene(loaded.scene, loaded.bytes, loaded.notes, loaded.meta)
 
 
 def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[GaussianScene]:
