@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class _Limit:
     def enter(self) -> None:
         with self._lock:
             if not self._users:
-                self._set = _libraries().limit(limits=1)
+                self._set = _libraries(len(sys.modules)).limit(limits=1)
             self._users += 1
 
     def leave(self) -> None:
@@ -48,9 +49,13 @@ class _Limit:
                 self._set.restore_original_limits()
 
 
-@cache
-def _libraries() -> Any:
-    """The BLAS of numpy, which is loaded: to look for it takes milliseconds."""
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:  # noqa: ARG001
+    """Every BLAS that is loaded: scipy and torch bring their own.
+
+    To look for them takes milliseconds, so it is done anew only after an import: the number of
+    ``modules`` tells.
+    """
     import numpy as np  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

@@ -128,7 +128,7 @@ class Aside:
 
 def without_outliers(scene: Scene) -> Scene:
     """``scene`` without the few that rules set aside: in pictures, they may hide all others."""
-    return _by_rules(scene)[0].coded
+    return _by_rules(scene)[0].coded if len(scene) else scene
 
 
 def _by_rules(whole: Scene) -> tuple[Aside, list[str]]:
