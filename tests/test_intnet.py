@@ -21,7 +21,7 @@ from gscodec.intnet.context import (
     decode_model,
     encode_model,
 )
-from gscodec.intnet.hashgrid import Box, HashGrid, Level, decode_grid, encode_grid
+from gscodec.intnet.hashgrid import Box, GridLevel, HashGrid, decode_grid, encode_grid
 from gscodec.intnet.network import EXACT, Layer, Network, decode_network, encode_network
 from gscodec.payload import Attribute
 from gscodec.units import Unit
@@ -178,16 +178,16 @@ def test_weights_beyond_float32_are_refused() -> None:
 # --- hash grid -------------------------------------------------------------------------------
 
 LEVELS = [
-    Level(3, 2, 19),  # direct
-    Level(3, 6, 4),  # hashed
-    Level(2, 50, 12),  # direct planes
-    Level(2, 300, 5),  # hashed planes
-    Level(3, 2048, 10),
-    Level(2, 2048, 0),  # one entry for all
+    GridLevel(3, 2, 19),  # direct
+    GridLevel(3, 6, 4),  # hashed
+    GridLevel(2, 50, 12),  # direct planes
+    GridLevel(2, 300, 5),  # hashed planes
+    GridLevel(3, 2048, 10),
+    GridLevel(2, 2048, 0),  # one entry for all
 ]
 
 
-def make_grid(rng: np.random.Generator, levels: list[Level]) -> HashGrid:
+def make_grid(rng: np.random.Generator, levels: list[GridLevel]) -> HashGrid:
     """A grid of random signs, different shares of them in each table."""
     values = tuple(
         rng.random((level.entries, 4)) < rng.random() for level in levels for _ in level.tables
@@ -215,7 +215,7 @@ def plain_grid(grid: HashGrid, box: Box) -> reference.Grid:
     st.integers(0, 21).flatmap(lambda bits: st.integers(1, 2**bits)),
 )
 def test_grid_features_are_those_of_plain_integers(
-    seed: int, levels: list[Level], low: tuple[int, int, int], edge: int
+    seed: int, levels: list[GridLevel], low: tuple[int, int, int], edge: int
 ) -> None:
     """Normalised positions and interpolated features, inside the box, on its edge, outside."""
     rng = np.random.default_rng(seed)
@@ -233,7 +233,7 @@ def test_grid_features_are_those_of_plain_integers(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_weights_of_corners_share_out_one(level: Level) -> None:
+def test_weights_of_corners_share_out_one(level: GridLevel) -> None:
     """They sum to 2**(6 axes), and every index lies in the table."""
     u = np.array(list(product([0, 1, 777, 32768, 65535], repeat=3)))
     for axes in level.tables:
@@ -267,7 +267,7 @@ def test_a_grid_of_one_sign_is_flat() -> None:
 )
 @settings(max_examples=30)
 def test_grids_come_back(
-    seed: int, levels: list[Level], low: tuple[int, int, int], edge: int
+    seed: int, levels: list[GridLevel], low: tuple[int, int, int], edge: int
 ) -> None:
     """Box, levels and every sign, in both decoders; no level at all too."""
     grid, box = make_grid(np.random.default_rng(seed), levels), Box(low, edge)

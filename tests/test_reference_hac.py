@@ -17,7 +17,7 @@ from gscodec import codec
 from gscodec.container import pack
 from gscodec.errors import FormatError
 from gscodec.intnet.context import STEPS
-from gscodec.intnet.hashgrid import Level
+from gscodec.intnet.hashgrid import GridLevel
 from gscodec.methods import hac
 from gscodec.payload import Attribute, Payload
 from quick import set_defaults
@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 
     from gscodec.scene import GaussianScene
 
-LEVELS = (Level(3, 8, 12), Level(2, 32, 8), Level(3, 40, 6))  # direct, hashed planes, hashed
+LEVELS = (
+    GridLevel(3, 8, 12),
+    GridLevel(2, 32, 8),
+    GridLevel(3, 40, 6),
+)  # direct, hashed planes, hashed
 
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """A badly trained model decodes alike too; grids of each kind are in it."""
     set_defaults(patch, training=12)
     patch.setattr("gscodec.fit.hac._levels", lambda _: LEVELS)
-    patch.setattr("gscodec.fit.context._ContextModel.drop_idle_levels", lambda *_: None)
+    patch.setattr("gscodec.fit.grid._GridModel.drop_idle_levels", lambda *_: None)
 
 
 @pytest.fixture

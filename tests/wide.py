@@ -9,7 +9,7 @@ import numpy as np
 from gscodec.anchors import Storage
 from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
-from gscodec.intnet.hashgrid import Box, HashGrid, Level
+from gscodec.intnet.hashgrid import Box, GridLevel, HashGrid
 from gscodec.intnet.network import Layer, Network
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
@@ -32,7 +32,7 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
         hidden: Widths of the hidden layers of every context network.
     """
     units = anchor_units(features, offsets)
-    grid = HashGrid((Level(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
+    grid = HashGrid((GridLevel(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
     width = POSITION_FEATURES + grid.features
     models: list[AnyModel] = [DecisionModel(_zeros(width, hidden, offsets))]
     width += offsets

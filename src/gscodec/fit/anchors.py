@@ -78,6 +78,13 @@ class AnchorSource:
         result: NDArray[np.bool_] = self.columns[MASK] == 1
         return result
 
+    @property
+    def _present_values(self) -> NDArray[np.bool_]:
+        """The same for each column of offsets."""
+        return np.repeat(
+            self.present, self.columns[-1].shape[1] // self.present.shape[1], axis=1
+        )
+
     def rows(self, rows: slice) -> AnchorSource:
         """Columns of ``rows``."""
         return replace(self, columns=tuple(column[rows] for column in self.columns))
@@ -87,7 +94,7 @@ class AnchorSource:
         return [steps + 0.5 * math.log2(lam / self.lam) for steps in self.log2_ideal]
 
     def targets(self, price: float, lam: float) -> list[Target]:
-        """What the context model is to code."""
+        """What the model is to code."""
         from gscodec.fit.units import Target
 
         features = sum(column.shape[1] for column in self.columns[MASK + 1 : -2])
@@ -95,7 +102,7 @@ class AnchorSource:
         columns = self.tidy(list(self.columns))
         families = [Family.LAPLACE] * len(columns)
         found = list(map(Target, units, families, columns, self.ideal(price, lam)))
-        found[-1] = replace(found[-1], present=np.repeat(self.present, 3, axis=1))
+        found[-1] = replace(found[-1], present=self._present_values)
         return found
 
     @staticmethod
@@ -114,7 +121,7 @@ class AnchorSource:
 
     def tidy(self, columns: Columns) -> Columns:
         """Absent offsets are zero."""
-        return [*columns[:-1], columns[-1] * np.repeat(self.present, 3, axis=1)]
+        return [*columns[:-1], columns[-1] * self._present_values]
 
 
 def columns_of(scene: AnchorScene, chunks: Sequence[slice]) -> tuple[NDArray[np.float64], ...]:

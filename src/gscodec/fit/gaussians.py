@@ -174,7 +174,7 @@ class GaussianSource:
         return first + [rest] * (len(self.columns) - len(first))
 
     def targets(self, price: float, lam: float) -> list[Target]:
-        """What the context model is to code; rotations have no peak."""
+        """What the model is to code; rotations have no peak."""
         from gscodec.fit.units import Target
 
         families = [Family.LAPLACE] * len(self.columns)

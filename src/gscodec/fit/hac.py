@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.fit.context import Settings, fit
 from gscodec.fit.devices import on_device
-from gscodec.intnet.hashgrid import Box, Level
+from gscodec.fit.grid import Settings, fit
+from gscodec.intnet.hashgrid import Box, GridLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from gscodec.fit.context import Learned
+    from gscodec.fit.grid import Learned
     from gscodec.fit.options import Options
     from gscodec.fit.units import Target
 
@@ -32,7 +32,7 @@ def learn(
     share: float,
     progress: Callable[[float], None],
 ) -> tuple[Box, Learned]:
-    """Trains the context model of primitives in ``cells`` (N, 3) of the lattice.
+    """Trains the model of primitives in ``cells`` (N, 3) of the lattice.
 
     Args:
         cells: In the order of the targets.
@@ -77,7 +77,7 @@ def _hidden(count: int) -> int:
     return 16 if count < 150_000 else 24 if count < 500_000 else 48
 
 
-def _levels(count: int) -> tuple[Level, ...]:
+def _levels(count: int) -> tuple[GridLevel, ...]:
     """Grids worth trying for ``count`` Gaussians; training drops those that do not pay.
 
     The paper's grid has 12 levels of 3D and 4 of 2D for a million anchors and more; its
@@ -85,12 +85,14 @@ def _levels(count: int) -> tuple[Level, ...]:
     """
     if count < 5_000:
         return ()
-    small = (Level(3, 16, 12), Level(3, 32, 12))
+    small = (GridLevel(3, 16, 12), GridLevel(3, 32, 12))
     if count < 50_000:
         return small
-    medium = (*small, Level(3, 64, 13), Level(2, 128, 12))
+    medium = (*small, GridLevel(3, 64, 13), GridLevel(2, 128, 12))
     if count < 500_000:
         return medium
-    fine = (Level(3, res, 13) for res in (16, 24, 32, 44, 60, 80, 108, 148, 200, 276, 376, 512))
-    planes = (Level(2, res, 15) for res in (128, 256, 512, 1024))
+    fine = (
+        GridLevel(3, res, 13) for res in (16, 24, 32, 44, 60, 80, 108, 148, 200, 276, 376, 512)
+    )
+    planes = (GridLevel(2, res, 15) for res in (128, 256, 512, 1024))
     return (*fine, *planes)

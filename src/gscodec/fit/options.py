@@ -42,7 +42,7 @@ class Options:
         seed: Of the training. Same input, seed, machine and version give the same file.
         device: Where to train: "auto", "cpu" or "cuda".
         threads: CPU threads; None takes all.
-        training: Iterations of the training of the context model; few primitives take fewer.
+        training: Iterations of the training of the model; few primitives take fewer.
         round_length: Iterations of effort high under one model, at least.
         block_size: Primitives of a block, at most 65,536; a block is decoded on its own.
         raw_below: Primitives up to which method raw is tried too, and taken if it is smaller.

@@ -62,7 +62,7 @@ class Source(Protocol):
         """Log2 of the steps (N, steps) of each unit at which a bit is worth ``price``."""
 
     def targets(self, price: float, lam: float) -> list[Target]:
-        """What the context model is to code."""
+        """What the model is to code."""
 
     def after(
         self,

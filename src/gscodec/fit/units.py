@@ -87,7 +87,7 @@ class TrainedUnit:
         self._step_of = torch.tensor(unit.step_of, device=device)
         ideal = target.log2_ideal + self.fraction - self.log2_unit
         self._ideal = torch.from_numpy(ideal.astype(np.float32)).to(device)
-        offset = np.array(unit.step_offset) / 8
+        offset = np.array(unit.step_offset) / LEVELS_PER_OCTAVE
         self._offset = torch.from_numpy(offset.astype(np.float32)).to(device)
         self.present: Tensor | None = None
         if target.present is not None:

@@ -1,1 +1,1 @@
-"""Integer networks, hash grids and context models: exact on any machine."""
+"""Integer networks, hash grids and models of units: exact on any machine."""

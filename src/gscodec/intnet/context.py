@@ -1,4 +1,4 @@
-"""From what is decoded to how the next group is coded: context models in integers.
+"""From context, what is known of primitives, to how the next unit is coded; in integers.
 
 A unit is a few columns of one attribute (say, the three log-scales). All its numbers are
 integers in units of a quantum, 2**-fraction_bits. For each primitive a network looks at the
@@ -6,7 +6,7 @@ context (position, hash grid, every unit decoded before) and gives, per column,
 
     step    index into the table of steps: step = STEPS[index] quanta
     centre  the value expected, in quanta
-    spread  expected deviation from it, as a level of log2 standard deviation
+    spread  expected deviation from it, as log2 standard deviation
 
 and the value is centre + k * step with a coded integer k, whose table is chosen by
 spread / step. Steps stay inside (0, 2 Q0) as in HAC, eq. 5, Q0 being the unit's base step.
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from gscodec.units import Unit
 
-Q0_INDEX = 80  # the step index of Q0 in every group: 2**13 quanta
+Q0_INDEX = 80  # the step index of Q0 in every unit: 2**13 quanta
 STEP_COUNT = Q0_INDEX + LEVELS_PER_OCTAVE  # steps stay below 2 * Q0
 SMALLEST_STEP_LOG2 = 3
 # Steps in quanta: 8 * 2**(i / 8), rounded. Integers, hence the same everywhere; the rounding
@@ -70,7 +70,7 @@ class UnitModel:
         mean: Typical value, quanta.
         log2_unit: A unit of the network's inputs and outputs is 2**log2_unit quanta.
         step_bias: Added to the network's step index.
-        network: The context model.
+        network: From the context to its numbers.
     """
 
     family: Family
@@ -84,10 +84,10 @@ class UnitModel:
         """How ``unit`` is coded, given what is known, (M, inputs)."""
         shape = (len(context), unit.columns)
         centre = np.empty(shape, np.int64)
-        step, level = np.empty(shape, np.int16), np.empty(shape, np.uint8)
+        step, table = np.empty(shape, np.int16), np.empty(shape, np.uint8)
         for rows in in_slices(len(context)):
-            centre[rows], step[rows], level[rows] = self._predict(unit, context[rows])
-        return Law(centre, step, level, self.family)
+            centre[rows], step[rows], table[rows] = self._predict(unit, context[rows])
+        return Law(centre, step, table, self.family)
 
     def floats(self, quanta: NDArray[np.signedinteger]) -> NDArray[np.float64]:
         """``quanta`` in the unit of the values: exact, they are below 2**53."""
@@ -103,15 +103,15 @@ class UnitModel:
         index = np.clip(index, 0, STEP_COUNT - 1)
         centre, spread = np.split(out[:, unit.steps :], 2, axis=1)
         centre = self.mean + (centre << self.log2_unit >> one)
-        # Levels are eighths of an octave: spread in units, step in quanta of 2**3 and up.
-        level = (spread >> (one - 3)) + LEVELS_PER_OCTAVE * (
+        # Tables are eighths of an octave apart: spread in units, step in quanta of 2**3 and up.
+        table = (spread >> (one - 3)) + LEVELS_PER_OCTAVE * (
             self.log2_unit - SMALLEST_STEP_LOG2
         )
-        level = np.clip(level - index + UNIT_LEVEL, 0, LEVELS - 1)
-        return centre, STEPS[index], level
+        table = np.clip(table - index + UNIT_LEVEL, 0, LEVELS - 1)
+        return centre, STEPS[index], table
 
     def features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int8]:
-        """What later groups see of ``values`` (M, columns): (M, features), -127 .. 127."""
+        """What later units see of ``values`` (M, columns): (M, features), -127 .. 127."""
         seen = np.empty((len(values), unit.features), np.int8)
         for rows in in_slices(len(values)):
             seen[rows] = self._features(unit, values[rows])

@@ -44,7 +44,7 @@ _FIELDS = np.arange(VALUES, dtype=np.uint64) * np.uint64(16)  # their lowest bit
 
 
 @dataclass(frozen=True)
-class Level:
+class GridLevel:
     """One resolution.
 
     Attributes:
@@ -93,7 +93,7 @@ class Box:
 
 
 def corners(
-    u: NDArray[np.int64], level: Level, axes: tuple[int, ...]
+    u: NDArray[np.int64], level: GridLevel, axes: tuple[int, ...]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each corner of the cells of ``u`` (N, 3): entry index (N,) and weight (N,).
 
@@ -124,10 +124,10 @@ class HashGrid:
     Attributes:
         levels: From coarse to fine.
         values: One bool array (entries, 4) per table, True for +1, in the order of the levels
-            and of `Level.tables`.
+            and of `GridLevel.tables`.
     """
 
-    levels: tuple[Level, ...]
+    levels: tuple[GridLevel, ...]
     values: tuple[NDArray[np.bool_], ...]
 
     @property
@@ -155,7 +155,7 @@ class HashGrid:
 
 
 def _interpolate(
-    u: NDArray[np.int64], level: Level, axes: tuple[int, ...], packed: NDArray[np.uint64]
+    u: NDArray[np.int64], level: GridLevel, axes: tuple[int, ...], packed: NDArray[np.uint64]
 ) -> NDArray[np.int64]:
     """Interpolated entries (N, 4), -127 .. 127."""
     # Weights of all corners sum to 2**(6 * axes); 15 bits fit a field without a carry.
@@ -207,7 +207,7 @@ def decode_grid(decoder: Decoder, position_bits: int) -> tuple[HashGrid, Box]:
                 f"2**{log2_entries} entries; expected 2 or 3, 2 to {MAX_RESOLUTION}, "
                 f"at most 2**{MAX_LOG2_ENTRIES}"
             )
-        levels.append(Level(axes, resolution, log2_entries))
+        levels.append(GridLevel(axes, resolution, log2_entries))
     total = sum(level.entries * len(level.tables) for level in levels)
     if total > MAX_ENTRIES:
         raise FormatError(f"hash grid: {total} entries, expected at most {MAX_ENTRIES}")

@@ -1,4 +1,4 @@
-"""Learns a hash grid and context networks, then rounds them to integers (HAC, section 3).
+"""Learns a hash grid and networks, then rounds them to integers (HAC, section 3).
 
 In: integer positions, and per unit the values and the steps that they should have. Out: the
 integer model that codes them. Everything is trained together; the loss is the number of bits
@@ -31,7 +31,7 @@ from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.threads import one_thread_an_operation
 from gscodec.fit.units import UNIT, TrainedDecisions, TrainedUnit
 from gscodec.intnet.context import OUTPUT_BITS, DecisionModel, UnitModel
-from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, HashGrid, Level, corners
+from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, GridLevel, HashGrid, corners
 from gscodec.intnet.network import ACTIVATION_MAX, INPUT_MAX, Layer, Network
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Settings:
 
     iterations: int
     hidden: int
-    levels: tuple[Level, ...]
+    levels: tuple[GridLevel, ...]
     seed: int
     device: str
     threads: int | None
@@ -107,14 +107,14 @@ def fit(
         progress: Called with the share that is done.
     """
     device = torch.device(settings.device)
-    model = _ContextModel(position, features, targets, settings, device)
+    model = _GridModel(position, features, targets, settings, device)
     with one_thread_an_operation(), ThreadPoolExecutor(settings.threads) as pool:
         _train(model, settings, pool, progress)
     return Learned(model.integer_grid(), model.integer_models())
 
 
 def _train(
-    model: _ContextModel,
+    model: _GridModel,
     settings: Settings,
     pool: ThreadPoolExecutor,
     progress: Callable[[float], None],
@@ -155,7 +155,7 @@ def _train(
             progress(iteration / settings.iterations)
 
 
-class _ContextModel:
+class _GridModel:
     """Grid, networks, and the rate of a batch of rows.
 
     Parameters exist twice. ``weights`` and ``tables`` are what Adam moves; ``rounded`` are the
@@ -362,7 +362,7 @@ def _law(
 
 
 def _cells(
-    position: NDArray[np.int64], level: Level, axes: tuple[int, ...], device: torch.device
+    position: NDArray[np.int64], level: GridLevel, axes: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Entries (N, corners) int32 and weights (N, corners) of the cells of ``position``."""
     pairs = list(corners(position, level, axes))
