@@ -73,5 +73,5 @@ def _fit(work: Any, targets: Any, options: Any, share: float, progress: Any) -> 
 
 
 METHOD = LearnedMethod(Method.RALHE, "stub-law", (Attribute.NETWORKS,), _read, _fit)
-Options, require = METHOD.Options, METHOD.require
+Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
 encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent

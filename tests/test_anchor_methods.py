@@ -47,8 +47,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def options(name: str) -> dict[str, Any]:
-    """Of ``name``: hac looks at few pixels."""
-    return {"views": small_views()} if name == "hac" else {}
+    """Of ``name``: few pixels, where it looks."""
+    looks = "views" in methods.by_name(name).Given.__dataclass_fields__
+    return {"views": small_views()} if looks else {}
 
 
 def with_weights(scene: AnchorScene, number: int, value: float) -> AnchorScene:
@@ -158,7 +159,7 @@ def test_positions_on_voxels_are_exact_and_others_have_a_known_error() -> None:
     """The error that the notes tell is the error that there is."""
     hac = methods.by_name("hac")
     for hard, limit in (("masked", 1e-6), ("off any lattice", 1e-4)):
-        coded = hac.encode(HARD[hard], hac.Options(**options("hac")), silent)
+        coded = hac.encode(HARD[hard], hac.Options(), silent, hac.Given(small_views()))
         decoded = coded.reconstruction
         assert isinstance(decoded, AnchorScene)
         away = np.linalg.norm(
@@ -172,12 +173,16 @@ def test_positions_on_voxels_are_exact_and_others_have_a_known_error() -> None:
 
 def test_absent_offsets_are_zero_and_take_no_bits() -> None:
     hac = methods.by_name("hac")
-    payload = hac.encode(HARD["all masked"], hac.Options(**options("hac")), silent).payload
+    payload = hac.encode(
+        HARD["all masked"], hac.Options(), silent, hac.Given(small_views())
+    ).payload
     assert [s.data for s in payload.streams if s.attribute is Attribute.OFFSET] == [b""]
     decoded = hac.decode(payload, silent)
     assert isinstance(decoded, AnchorScene)
     assert not decoded.offsets.any()
-    partly = hac.encode(HARD["masked"], hac.Options(**options("hac")), silent).reconstruction
+    partly = hac.encode(
+        HARD["masked"], hac.Options(), silent, hac.Given(small_views())
+    ).reconstruction
     assert isinstance(partly, AnchorScene)
     assert partly.masks is not None
     assert not partly.offsets[~partly.masks].any()
@@ -434,7 +439,7 @@ def test_networks_round_to_what_float32_holds(largest: float) -> None:
 def test_the_same_seed_gives_the_same_file() -> None:
     hac, scene = methods.by_name("hac"), make_anchor_scene(150)
     made = [
-        hac.encode(scene, hac.Options(seed=s, **options("hac")), silent).payload.streams
+        hac.encode(scene, hac.Options(seed=s), silent, hac.Given(small_views())).payload.streams
         for s in (3, 3, 4)
     ]
     assert made[0] == made[1] != made[2]

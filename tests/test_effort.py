@@ -185,3 +185,9 @@ def test_bad_options_are_refused(options: dict[str, object], message: str) -> No
     """Before any work is done."""
     with pytest.raises(UsageError, match=message):
         Options(**options)
+
+
+def test_effort_fast_has_no_state_to_go_on_from() -> None:
+    """Told before the work, too."""
+    with pytest.raises(UsageError, match="resume: only effort high has it"):
+        gscodec.encode(make_scene(20), resume=b"")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +32,15 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=methods.names())
-def module(request: pytest.FixtureRequest) -> Any:
+def name(request: pytest.FixtureRequest) -> str:
     """Each method in turn."""
-    return methods.by_name(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def module(name: str) -> Any:
+    """Its module."""
+    return methods.by_name(name)
 
 
 def coded(module: Any, scene: GaussianScene) -> Coded:
@@ -54,10 +62,7 @@ def test_decoding_gives_the_encoders_reconstruction_bit_for_bit(
     assert decoded.has_normals == hard_scene.has_normals
 
 
-def test_every_scene_goes_through_the_whole_codec(
-    hard_scene: GaussianScene, module: Any
-) -> None:
-    name = module.__name__.rsplit(".", 1)[-1]
+def test_every_scene_goes_through_the_whole_codec(hard_scene: GaussianScene, name: str) -> None:
     result = gscodec.encode_with_report(hard_scene, name)
     decoded = gscodec.decode(result.data)
     assert len(decoded) == len(hard_scene)
@@ -68,15 +73,24 @@ def test_every_scene_goes_through_the_whole_codec(
 
 
 def test_what_is_known_of_a_scene_comes_back(
-    module: Any, make_scene: Callable[..., GaussianScene]
+    module: Any, name: str, make_scene: Callable[..., GaussianScene]
 ) -> None:
     origin = (447_000.25, -5e6, 0.125)
     scene = dataclasses.replace(make_scene(40, 1), antialiased=True, origin=origin)
     result = coded(module, scene)
-    name = module.__name__.rsplit(".", 1)[-1]
     for found in (result.reconstruction, gscodec.decode(gscodec.encode(scene, name))):
         assert gaussians(found).antialiased
         assert gaussians(found).origin == origin
+
+
+def test_settings_are_plain_values(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They can be kept, sent and compared; what only one run has is given to it."""
+    monkeypatch.undo()
+    settings = module.Options()
+    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301
+    values = dataclasses.asdict(settings)
+    assert json.loads(json.dumps(values)) == values
+    assert not values.keys() & module.Given.__dataclass_fields__.keys()
 
 
 def test_a_missing_stream_is_named(

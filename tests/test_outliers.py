@@ -290,8 +290,8 @@ def payload() -> Payload:
     with pytest.MonkeyPatch.context() as patch:
         set_defaults(patch, training=10)
         scene = changed(make_scene(40, 1), "means", [9], 1e7)
-        options = hac.Options(views=small_views())
-        return hac.encode(scene, options, silent).payload
+        given = hac.Given(views=small_views())
+        return hac.encode(scene, hac.Options(), silent, given).payload
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,8 @@ def test_hac_encodes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("numba")
     set_defaults(monkeypatch, training=5)
-    coded = hac.encode(make_scene(300, 1), hac.Options(views=small_views()), silent)
+    given = hac.Given(views=small_views())
+    coded = hac.encode(make_scene(300, 1), hac.Options(), silent, given)
     decoded_scene = hac.decode(coded.payload, silent)
     assert decoded_scene.digest() == coded.reconstruction.digest()
 

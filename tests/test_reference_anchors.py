@@ -50,8 +50,8 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def encode(scene: AnchorScene, **options: Any) -> Payload:
     """``scene`` by method hac, even where raw would be smaller."""
-    chosen = hac.Options(threads=1, views=small_views(), **options)
-    return hac.encode(scene, chosen, silent).payload
+    chosen, given = hac.Options(threads=1, **options), hac.Given(small_views())
+    return hac.encode(scene, chosen, silent, given).payload
 
 
 def arrays_of(scene: object) -> dict[str, NDArray[np.generic]]:

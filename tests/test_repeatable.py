@@ -39,10 +39,11 @@ def measured() -> str:
     from gscodec.fit.gaussian_subject import GaussianSubject
     from gscodec.kinds.aside import Aside
     from gscodec.learned.run import Run
-    from gscodec.methods.hac import METHOD, Options
+    from gscodec.methods.hac import METHOD, Given, Options
 
     scene = make_scene(_MANY, 1)
-    run = Run.of(METHOD, Aside(scene, "Gaussians"), Options(views=small_views()), silent)
+    given = Given(views=small_views())
+    run = Run.of(METHOD, Aside(scene, "Gaussians"), Options(), given, silent)
     assert isinstance(run.subject, GaussianSubject)
     weights = run.subject.measured(run, scene)[0].weights
     return _digest([weights.dc, weights.rest, weights.opacity, weights.scale, weights.rotation])

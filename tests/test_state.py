@@ -17,7 +17,7 @@ import gscodec
 from anchors import small_views
 from gscodec.camera import TargetViews
 from gscodec.errors import SceneError
-from gscodec.methods.hac import METHOD, Options
+from gscodec.methods.hac import METHOD, Given, Options
 from quick import set_defaults
 from scenes import make_scene, silent
 
@@ -108,8 +108,9 @@ def run_of(scene: Any = SCENE, **changed: Any) -> Run:
     from gscodec.kinds.aside import Aside
     from gscodec.learned.run import Run
 
-    chosen = Options(**options(**changed))
-    return Run.of(METHOD, Aside(scene, "Gaussians"), chosen, silent)
+    chosen = options(**changed)
+    given = Given(views=chosen.pop("views"))
+    return Run.of(METHOD, Aside(scene, "Gaussians"), Options(**chosen), given, silent)
 
 
 def key(scene: Any = SCENE, **changed: Any) -> bytes:
@@ -151,6 +152,9 @@ def test_all_that_decides_the_result_is_in_the_key(monkeypatch: pytest.MonkeyPat
         key(time_limit=1e6),
         key(seed=1),
         key(position_bits=9),
+        key(block_size=100),
+        key(training=11),
+        key(round_length=6),
         key(views=moved(views)),
         key(views=retouched(views)),
         key(views=replace(views, photographs=None)),

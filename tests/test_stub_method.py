@@ -91,8 +91,8 @@ def test_it_is_resumed(scene: GaussianScene | AnchorScene) -> None:
 
 def test_it_keeps_the_contract(scene: GaussianScene | AnchorScene) -> None:
     module = methods.by_name("stub-law")
-    options = module.Options(**{**OPTIONS, "views": small_views()})
+    options, given = module.Options(**OPTIONS), module.Given(views=small_views())
     module.require(options)
-    coded = module.encode(scene, options, silent)
+    coded = module.encode(scene, options, silent, given)
     assert module.decode(coded.payload, silent).digest() == coded.reconstruction.digest()
     assert len(module.spent(coded.payload, silent)) == len(coded.reconstruction)

@@ -71,7 +71,8 @@ def encode(scene: Scene, method: str = methods.DEFAULT, **options: Any) -> bytes
     Args:
         scene: What to encode.
         method: One of `gscodec.methods.names`.
-        options: Fields of the method's ``Options`` (for hac: lam, position_bits, seed, ...).
+        options: Fields of the method's ``Options`` (for hac: lam, position_bits, seed, ...) and
+            of its ``Given`` (views, resume, checkpoint).
 
     Raises:
         UsageError: Unknown method or option.
@@ -109,30 +110,46 @@ def encode_with_report(
         UsageError: As `encode`; or ``meta`` is no JSON.
         VerifyError: As `encode`; or the mean PSNR is below ``min_psnr``, or not measured.
     """
-    module = methods.by_name(method)
-    known = module.Options.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            raise UsageError(
-                f"option {name}: method {method} has {', '.join(known) or 'no options'}"
-            )
-    settings = module.Options(**options)
-    module.require(settings)
-    told, _ = fitted_meta(meta or {})  # what is no JSON is refused before the work
-    _check_blocks(settings, len(scene))
-    if getattr(settings, "target_bytes", None):
-        settings = replace(settings, besides=_besides(scene, told))
-    coded = _encode_or_fall_back(scene, method, settings, progress)
+    settings, given = _checked(scene, method, meta or {}, options)
+    coded = _encode_or_fall_back(scene, method, settings, given, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:
         require(quality, min_psnr)
+    made = _packed(scene, coded, meta or {}, quality)
+    if wanted := getattr(settings, "target_bytes", None):
+        _require_size(len(made.data), wanted, exact=coded.look is None)
+    if verify:
+        _verify(made, progress)
+    return made
+
+
+def _checked(
+    scene: Scene, method: str, meta: dict[str, object], options: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Settings of ``method`` and what it is given besides; refuses bad ones before the work."""
+    module = methods.by_name(method)
+    known = [form.__dataclass_fields__ for form in (module.Options, module.Given)]
+    for name in options:
+        if not any(name in fields for fields in known):
+            has = ", ".join(name for fields in known for name in fields)
+            raise UsageError(f"option {name}: method {method} has {has or 'no options'}")
+    own, others = ({n: v for n, v in options.items() if n in fields} for fields in known)
+    settings, given = module.Options(**own), module.Given(**others)
+    module.require(settings)
+    told, _ = fitted_meta(meta)  # refuses what is no JSON
+    _check_blocks(settings, len(scene))
+    if getattr(settings, "target_bytes", None):
+        given = replace(given, besides=_besides(scene, told))
+    return settings, given
+
+
+def _packed(
+    scene: Scene, coded: Coded, meta: dict[str, object], quality: dict[str, object]
+) -> Encoded:
+    """The file of ``coded``, with all notes."""
+    encoder = f"gscodec {__version__}"
     notes, cuts = fitted_meta(
-        {
-            "encoder": f"gscodec {__version__}",
-            **(meta or {}),
-            **coded.payload.meta,
-            "quality": quality,
-        }
+        {"encoder": encoder, **meta, **coded.payload.meta, "quality": quality}
     )
     payload = replace(
         coded.payload,
@@ -140,14 +157,7 @@ def encode_with_report(
         meta=notes,
         conventions=_conventions(scene),
     )
-    data = pack(payload)
-    if wanted := getattr(settings, "target_bytes", None):
-        _require_size(len(data), wanted, exact=coded.look is None)
-    if verify:
-        progress("verify", 0.0)
-        _verify(data, coded.reconstruction)
-        progress("verify", 1.0)
-    return Encoded(data, coded.reconstruction, (*coded.notes, *cuts), dict(notes))
+    return Encoded(pack(payload), coded.reconstruction, (*coded.notes, *cuts), dict(notes))
 
 
 def _check_blocks(settings: Any, count: int) -> None:
@@ -173,36 +183,39 @@ def _conventions(scene: Scene) -> Conventions:
     return Conventions(scene.antialiased, scene.origin)
 
 
-def _verify(data: bytes, wanted: Scene) -> None:
+def _verify(made: Encoded, progress: Progress) -> None:
     """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
+    progress("verify", 0.0)
+    wanted = made.reconstruction
     try:
-        found = decode(data)
+        found = decode(made.data)
     except FormatError as error:
         raise VerifyError(f"the file just made cannot be decoded: {error}") from error
     same = found.digest() == wanted.digest()
     if not same or _conventions(found) != _conventions(wanted):
         raise VerifyError("the file just made does not decode to what was encoded")
+    progress("verify", 1.0)
 
 
 def _encode_or_fall_back(
-    scene: Scene, method: str, options: object, progress: Progress
+    scene: Scene, method: str, options: Any, given: Any, progress: Progress
 ) -> Coded:
     """Codes with ``method``, or with `raw` where that is the only way, or the smaller one."""
     raw = methods.by_name("raw")
     try:
-        coded = methods.by_name(method).encode(scene, options, progress)
+        coded = methods.by_name(method).encode(scene, options, progress, given)
     except CannotCodeError as reason:
         if any(getattr(options, target, None) for target in ("target_bytes", "target_psnr")):
             raise UsageError(
                 f"target size or PSNR: only method raw can hold this scene, which has one size "
                 f"and changes nothing: {reason}; nothing was written"
             ) from reason
-        coded = raw.encode(scene, raw.Options(), progress)
+        coded = raw.encode(scene, raw.Options(), progress, raw.Given())
         return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
     if len(scene) > getattr(options, "raw_below", -1):
         return coded
     # The networks of a learned method can outweigh a tiny scene.
-    exact = raw.encode(scene, raw.Options(), progress)
+    exact = raw.encode(scene, raw.Options(), progress, raw.Given())
     if _size(exact) > _size(coded):
         return coded
     noun = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"

@@ -55,17 +55,18 @@ class Coded:
 class MethodModule(Protocol):
     """What a module of a method has.
 
-    ``Options`` is a frozen dataclass of the encoder's settings; a decoder takes none. ``decode``
-    gives bit for bit `Coded.reconstruction`, ``spent`` tells of the same primitives in the same
-    order.
+    ``Options`` is a frozen dataclass of the encoder's settings, ``Given`` of what one run of it
+    is given besides (views, a state); a decoder takes none. ``decode`` gives bit for bit
+    `Coded.reconstruction`, ``spent`` tells of the same primitives in the same order.
     """
 
     Options: type[Any]
+    Given: type[Any]
 
     def require(self, options: Any) -> None:
         """Refuses, before the work, what cannot be done here: UsageError."""
 
-    def encode(self, scene: Any, options: Any, progress: Progress) -> Coded:
+    def encode(self, scene: Any, options: Any, progress: Progress, given: Any = ...) -> Coded:
         """Fits the model, chooses the symbols, codes them."""
 
     def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:

@@ -75,10 +75,8 @@ _FLAGS = {
     "effort": "--effort",
     "iterations": "--iterations",
     "time_limit": "--time-limit",
-    "views": "--views",
     "target_bytes": "--target-size",
     "target_psnr": "--target-psnr",
-    "resume": "--resume",
     "device": "--device",
     "seed": "--seed",
 }

@@ -55,7 +55,7 @@ def check_method_looks(method: str) -> None:
     """
     from gscodec import methods
 
-    if "views" not in methods.by_name(method).Options.__dataclass_fields__:
+    if "views" not in methods.by_name(method).Given.__dataclass_fields__:
         raise UsageError(f"--views: method {method} has no such option")
 
 
@@ -92,7 +92,7 @@ class StateFile:
             raise UsageError("--resume: needs an output file, not stdout")
 
     def options(self, *, quiet: bool = False) -> dict[str, object]:
-        """Options of the method."""
+        """What the method is given."""
         if self._path is None:
             return {}
         options: dict[str, object] = {"checkpoint": self._save}

@@ -1,4 +1,4 @@
-"""Settings of an encoder that learns."""
+"""Settings of an encoder that learns, and what one run of it is given besides."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of the encoder.
+    """Settings of the encoder: plain values, of which equal ones ask for the same.
 
     Attributes:
         lam: Lagrangian weight of bits against distortion, 1e-6 to 1; larger is smaller and
@@ -33,11 +33,8 @@ class Options:
         iterations: Of effort high.
         time_limit: Seconds that effort high may take for optimising, about; a file that was
             made against the clock cannot be made again bit for bit.
-        views: What to look at; None chooses virtual cameras from the scene.
         target_bytes: Size to reach within 3 %, by changing ``lam``.
         target_psnr: Mean PSNR over the views to reach within 0.1 dB, by changing ``lam``.
-        resume: State of an interrupted optimisation, from ``checkpoint``.
-        checkpoint: Called with the state now and then.
         position_bits: Depth of the octree, 1 to 21; None chooses it from data and ``lam``.
         seed: Of the training. Same input, seed, machine and version give the same file.
         device: Where to train: "auto", "cpu" or "cuda".
@@ -46,19 +43,14 @@ class Options:
         round_length: Iterations of effort high under one model, at least.
         block_size: Primitives of a block, at most 65,536; a block is decoded on its own.
         raw_below: Primitives up to which method raw is tried too, and taken if it is smaller.
-        besides: Bytes of the file that no method makes, about: notes and extra properties. Set
-            by `gscodec.codec`, for ``target_bytes``.
     """
 
     lam: float = QUALITIES["high"]
     effort: str = "fast"
     iterations: int | None = None
     time_limit: float | None = None
-    views: TargetViews | None = None
     target_bytes: int | None = None
     target_psnr: float | None = None
-    resume: bytes | None = None
-    checkpoint: Callable[[bytes], None] | None = None
     position_bits: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -67,16 +59,18 @@ class Options:
     round_length: int = 300
     block_size: int = MAX_BLOCK_SIZE
     raw_below: int = 5000
-    besides: int = 0
 
     def of_fast(self) -> Options:
         """The same settings at effort fast."""
-        return replace(
-            self, effort="fast", iterations=None, time_limit=None, resume=None, checkpoint=None
-        )
+        return replace(self, effort="fast", iterations=None, time_limit=None)
 
     def told(self, lam: float, position_bits: int) -> dict[str, object]:
-        """What the notes of a file say, with what was chosen in place of None."""
+        """What the notes of a file say, with what was chosen in place of None.
+
+        Nothing else decides which settings are told. These say how coarse a file is; the others
+        say how it was found, and tell a reader nothing about what it holds. Another one would
+        change the bytes of every file, so it waits for the next version of the format.
+        """
         return {
             "lambda": lam,
             "effort": self.effort,
@@ -92,7 +86,7 @@ class Options:
         if self.effort not in {"fast", "high"}:
             raise UsageError(f"effort: found {self.effort!r}, expected fast or high")
         if self.effort == "fast":
-            for name in ("iterations", "time_limit", "resume"):
+            for name in ("iterations", "time_limit"):
                 if getattr(self, name) is not None:
                     raise UsageError(f"{name.replace('_', ' ')}: only effort high has it")
         if self.iterations is not None and self.iterations < 1:
@@ -121,3 +115,34 @@ class Options:
                 raise UsageError(
                     f"{name.replace('_', ' ')}: found {value}, expected {least} to {most}"
                 )
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one run is given besides settings.
+
+    Attributes:
+        views: What to look at; None chooses virtual cameras from the scene.
+        resume: State of an interrupted optimisation, from ``checkpoint``.
+        checkpoint: Called with the state now and then.
+        besides: Bytes of the file that no method makes, about: notes and extra properties; for
+            a wanted size.
+    """
+
+    views: TargetViews | None = None
+    resume: bytes | None = None
+    checkpoint: Callable[[bytes], None] | None = None
+    besides: int = 0
+
+    def of_fast(self) -> Given:
+        """The same for effort fast, which is not interrupted."""
+        return replace(self, resume=None, checkpoint=None)
+
+    def check(self, options: Options) -> None:
+        """Refuses what does not go with ``options``.
+
+        Raises:
+            UsageError: There is a state to go on from, which effort fast does not have.
+        """
+        if self.resume is not None and options.effort == "fast":
+            raise UsageError("resume: only effort high has it")

@@ -73,13 +73,13 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
     """
     key = key_of(run, lam)
     state = State.start(run.subject.scene)
-    if run.options.resume is not None:
-        state = State.load(run.options.resume, key, run)
+    if run.given.resume is not None:
+        state = State.load(run.given.resume, key, run)
     clock = Clock(run.options, run.subject.manner.settle_share, state.seconds)
 
     def tell(state: State) -> None:
-        if run.options.checkpoint is not None:
-            run.options.checkpoint(replace(state, seconds=clock.spent()).save(key, run))
+        if run.given.checkpoint is not None:
+            run.given.checkpoint(replace(state, seconds=clock.spent()).save(key, run))
 
     while state.share < 1:
         work = run.work(state.scene, state.index, lam, prune=state.share < _LATE)

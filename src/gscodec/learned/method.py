@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gscodec.fit.options import Options
+from gscodec.fit.options import Given, Options
 from gscodec.learned import needs
 from gscodec.learned.decoding import Opened, bit_map_of, open_payload, scene_of
 from gscodec.threads import one_blas_thread
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gscodec.learned.model import Fit, Read
     from gscodec.method import Coded, Progress
     from gscodec.payload import Attribute, Method, Payload
+
+_NOTHING = Given()
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,19 @@ class LearnedMethod:
     read: Read
     fit: Fit
     Options: type[Any] = Options
+    Given: type[Any] = Given
 
     def require(self, chosen: Any) -> None:
         """Refuses, before the work, what cannot be done here: UsageError."""
         needs.require(self.name, chosen)
 
-    def encode(self, scene: Scene, chosen: Any, progress: Progress) -> Coded:
+    def encode(
+        self, scene: Scene, chosen: Any, progress: Progress, given: Any = _NOTHING
+    ) -> Coded:
         """See `learned.wanted.encode`."""
         from gscodec.learned.wanted import encode
 
-        return encode(self, scene, chosen, progress)
+        return encode(self, scene, chosen, given, progress)
 
     def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:
         """Gives back exactly the encoder's reconstruction."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
-    from gscodec.fit.options import Options
+    from gscodec.fit.options import Given, Options
     from gscodec.fit.subject import Subject, Work
     from gscodec.fit.views import EncoderViews
     from gscodec.kinds.aside import Aside
@@ -36,6 +36,7 @@ class Run:
         aside: The scene, and what of it is kept exactly.
         subject: What is coded of it.
         options: What is wanted.
+        given: What this run alone is given.
         progress: Hears how far the work is.
         views: What the encoder looks at.
     """
@@ -44,11 +45,14 @@ class Run:
     aside: Aside
     subject: Subject
     options: Options
+    given: Given
     progress: Progress
     views: EncoderViews
 
     @classmethod
-    def of(cls, method: Learner, aside: Aside, options: Options, progress: Progress) -> Run:
+    def of(
+        cls, method: Learner, aside: Aside, options: Options, given: Given, progress: Progress
+    ) -> Run:
         """Chooses views for what is not ``aside``.
 
         Raises:
@@ -59,8 +63,8 @@ class Run:
 
         subject = subject_of(aside, options)
         progress("views", 0.0)
-        views = choose_views(subject.scene, options.views, options.effort)
-        return cls(method, aside, subject, options, progress, views)
+        views = choose_views(subject.scene, given.views, options.effort)
+        return cls(method, aside, subject, options, given, progress, views)
 
     @property
     def descends(self) -> bool:

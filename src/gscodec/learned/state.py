@@ -177,16 +177,13 @@ class _Reader:
 
 
 def key_of(run: Run, lam: float) -> bytes:
-    """Of all that decides what an optimisation gives."""
+    """Of all that decides what an optimisation gives; threads only change how long it takes."""
     from gscodec.fit.devices import on_device
 
-    options, views, scene = run.options, run.views, run.subject.scene
-    device = on_device(options.device)
-    settings = (lam, options.iterations, options.time_limit, options.position_bits, device)
-    training = (options.training, options.round_length)
-    key = hashlib.sha256(
-        repr((__version__, run.method.name, settings, training, options.seed)).encode()
-    )
+    views, scene = run.views, run.subject.scene
+    device = on_device(run.options.device)
+    settings = replace(run.options, lam=lam, device=device, threads=None)
+    key = hashlib.sha256(repr((__version__, run.method.name, settings)).encode())
     key.update(scene.digest())
     key.update(repr(getattr(scene, "antialiased", False)).encode())
     for camera in views.cameras:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gscodec.anchors import Scene
-    from gscodec.fit.options import Options
+    from gscodec.fit.options import Given, Options
     from gscodec.fit.subject import Work
     from gscodec.kinds.aside import Aside
     from gscodec.learned.model import Learner, Model
@@ -35,25 +35,29 @@ _OVERHEAD = 800  # bytes of header, notes and envelopes, about
 _ENVELOPE = 40  # of each stream more, about
 
 
-def encode(method: Learner, scene: Scene, options: Options, progress: Progress) -> Coded:
+def encode(
+    method: Learner, scene: Scene, options: Options, given: Given, progress: Progress
+) -> Coded:
     """Fits ``method`` to ``scene`` and codes it.
 
     Raises:
         CannotCodeError: The lattice or the integers cannot hold some value; method raw can.
         SceneError: The scene holds NaN, or infinity where it means nothing.
-        UsageError: A wanted size or PSNR is out of reach.
+        UsageError: A wanted size or PSNR is out of reach, or ``given`` does not go with
+            ``options``.
     """
+    given.check(options)
     if not len(scene):
         raise CannotCodeError("the scene is empty")
     check_finite(scene)
 
     def code(aside: Aside) -> Coded:
-        run = Run.of(method, aside, options, progress)
+        run = Run.of(method, aside, options, given, progress)
         if options.target_bytes is None and options.target_psnr is None:
             return _at(run, options.lam)
         return _at_target(run)
 
-    known = {} if options.resume is None else set_aside(options.resume)
+    known = {} if given.resume is None else set_aside(given.resume)
     return apart(scene, code, known)
 
 
@@ -68,8 +72,8 @@ def _at(run: Run, lam: float) -> Coded:
         return _finished(run, work, model.at(tried / start), tried)
 
     def fast() -> Coded:
-        options = run.options.of_fast()
-        return _at(Run.of(run.method, run.aside, options, run.progress), lam)
+        options, given = run.options.of_fast(), run.given.of_fast()
+        return _at(Run.of(run.method, run.aside, options, given, run.progress), lam)
 
     return as_good_as(fast, finished, start, run.views, run.options)
 
@@ -113,7 +117,7 @@ def _search(
 def _overhead(run: Run) -> int:
     """Bytes of a file besides the streams of its method, about."""
     told = run.aside.meta()
-    size = _OVERHEAD + run.options.besides
+    size = _OVERHEAD + run.given.besides
     return size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
 
 

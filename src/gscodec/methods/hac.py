@@ -119,5 +119,5 @@ def fit(
 
 
 METHOD = LearnedMethod(Method.HAC, "hac", (Attribute.NETWORKS, Attribute.GRID), read, fit)
-Options, require = METHOD.Options, METHOD.require
+Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
 encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent

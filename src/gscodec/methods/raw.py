@@ -60,11 +60,24 @@ class Options:
     block_size: int = 65_536
 
 
+@dataclass(frozen=True)
+class Given:
+    """Nothing: a scene is coded without looking at it."""
+
+
+_NOTHING = Given()
+
+
 def require(options: Options) -> None:
     """Nothing is needed but what decoding needs."""
 
 
-def encode(scene: Scene, options: Options, progress: Progress) -> Coded:
+def encode(
+    scene: Scene,
+    options: Options,
+    progress: Progress,
+    given: Given = _NOTHING,  # noqa: ARG001
+) -> Coded:
     """Codes ``scene`` without loss."""
     arrays: dict[Attribute, NDArray[np.generic]] = {}
     shared: tuple[Stream, ...] = ()
