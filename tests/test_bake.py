@@ -10,12 +10,12 @@ import pytest
 
 from anchors import make_anchor_scene
 from gscodec.anchors import AnchorScene, Perceptron, RenderingNetworks
+from gscodec.bake.average import average, watch
+from gscodec.bake.baking import bake
+from gscodec.bake.views import _AROUND, views_of
 from gscodec.camera import Camera
 from gscodec.errors import SceneError, UsageError
-from gscodec.fit.bake import bake
-from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
-from gscodec.fit.bake_views import _AROUND, views_of
 from gscodec.render import render
 from gscodec.render.neural import generate
 from gscodec.render.quality import psnr
@@ -141,7 +141,7 @@ def test_offsets_that_come_and_go_are_less_opaque(monkeypatch: pytest.MonkeyPatc
         return 1 / (1 + np.exp(-logits))
 
     found = opacities()
-    monkeypatch.setattr("gscodec.fit.bake_average._ABSENT", 0.0)
+    monkeypatch.setattr("gscodec.bake.average._ABSENT", 0.0)
     shown = opacities()  # the mean over views in which they are
     assert (found < shown).mean() > 0.9
     assert 0.3 * shown.mean() < found.mean() < 0.9 * shown.mean()
@@ -151,7 +151,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = make_anchor_scene(100)
     sights = watch(scene, around(6), INRIA, nothing)
     whole = average(scene, sights, 2, nothing)
-    monkeypatch.setattr("gscodec.fit.bake_average._ANCHORS", 7)
+    monkeypatch.setattr("gscodec.bake.average._ANCHORS", 7)
     pieces = average(scene, sights, 2, nothing)
     for name, values in whole.attributes().items():
         assert np.abs(values - pieces.attributes()[name]).max() < 1e-4, name

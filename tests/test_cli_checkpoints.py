@@ -70,12 +70,12 @@ def coded(tmp_path: Path) -> Path:
 def quick_bake(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bake of few and small pictures."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gscodec.fit.bake_views._VIRTUAL", 4)
-    monkeypatch.setattr("gscodec.fit.bake_views._AROUND", 4)
-    monkeypatch.setattr("gscodec.fit.bake_views._SIZE", (48, 36))
-    monkeypatch.setattr("gscodec.fit.bake_views._EDGE", 40)
+    monkeypatch.setattr("gscodec.bake.views._VIRTUAL", 4)
+    monkeypatch.setattr("gscodec.bake.views._AROUND", 4)
+    monkeypatch.setattr("gscodec.bake.views._SIZE", (48, 36))
+    monkeypatch.setattr("gscodec.bake.views._EDGE", 40)
     monkeypatch.setattr(
-        "gscodec.fit.bake.bake.__kwdefaults__", {"sh_degree": 1, "iterations": 3, "seed": 0}
+        "gscodec.bake.baking.bake.__kwdefaults__", {"sh_degree": 1, "iterations": 3, "seed": 0}
     )
 
 

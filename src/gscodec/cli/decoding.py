@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gscodec.anchors import AnchorScene
+    from gscodec.bake.baking import Baked
     from gscodec.cli.views import Views
     from gscodec.container import Inspection
-    from gscodec.fit.bake import Baked
     from gscodec.payload import SceneKind
     from gscodec.scene import GaussianScene
 
@@ -284,8 +284,8 @@ def _bake(
     views: Views | None,
     progress: Callable[[str, float], None],
 ) -> Baked:
+    from gscodec.bake.baking import bake
     from gscodec.comparison import require_finite
-    from gscodec.fit.bake import bake
 
     require_finite(scene, source)
     return bake(scene, views.cameras if views else (), progress=progress)

@@ -1,8 +1,8 @@
 """An anchor scene -> Gaussians that any viewer of 3DGS draws, and that look nearly the same.
 
 Strategy: one Gaussian for each offset that some camera sees. What the networks say of it from
-all cameras is averaged first (`bake_average`), then a short descent through the renderer aims
-at the anchor scene's own renders (`bake_descent`); means stay where the offsets put them.
+all cameras is averaged first (`average`), then a short descent through the renderer aims
+at the anchor scene's own renders (`fit.bake_descent`); means stay where the offsets put them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.bake.average import average, watch
+from gscodec.bake.views import views_of
 from gscodec.camera import blind
 from gscodec.errors import UsageError
-from gscodec.fit.bake_average import average, watch
 from gscodec.fit.bake_descent import descend
-from gscodec.fit.bake_views import views_of
 from gscodec.fit.views import smaller
 from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
