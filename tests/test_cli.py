@@ -20,6 +20,7 @@ import typer.main
 import fuzzing
 import gscodec
 from command import Result
+from gscodec import methods
 from gscodec.cli.app import app
 from gscodec.scene import ExtraProperty
 from scenes import gaussians, make_scene
@@ -624,6 +625,17 @@ def test_every_option_has_help_and_is_documented() -> None:
             option = parameter.opts[-1]
             assert parameter.help, f"{name} {option}"  # type: ignore[attr-defined]
             assert parameter.param_type_name == "argument" or f"`{option}" in README, option
+
+
+def test_methods_are_documented() -> None:
+    """As the registry has them, in the tables of options of both commands."""
+    about = methods.choices()
+    names = "\\|".join(about)
+    flag = f"| `--method {names}` | "
+    assert README.count(flag) == 2
+    assert (
+        flag + "; ".join(f"`{name}`: {text}" for name, text in about.items()) + " |" in README
+    )
 
 
 def test_exit_codes_are_documented() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -57,7 +57,9 @@ def test_it_is_listed() -> None:
 
 def test_it_encodes_and_decodes(scene: GaussianScene | AnchorScene) -> None:
     made = encode(scene)
-    assert gscodec.inspect(made.data).header.method is Method.RALHE
+    inspected = gscodec.inspect(made.data)
+    assert inspected.header.method is Method.RALHE
+    assert cast("dict[str, object]", inspected.to_json()["header"])["method"] == "stub-law"
     for threads in (1, 3):
         found = gscodec.decode(made.data, threads=threads)
         assert found.digest() == made.reconstruction.digest()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gscodec.cli.files import STDIO, write_stdout
 from gscodec.cli.session import Session, peak_memory_bytes
+from gscodec.methods import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ class Run:
             coded_bytes=sizes.coded,
             gaussians=gaussians if anchors else header.count,
             anchors=header.count if anchors else None,
-            method=header.method.name.lower(),
+            method=name_of(header.method),
             notes=notes,
             report=dict(report or {}),
             stages=self.session.stages,

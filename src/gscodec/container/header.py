@@ -7,6 +7,7 @@ from math import isfinite
 
 from gscodec.container import layout
 from gscodec.errors import FormatError, UnsupportedError
+from gscodec.methods import name_of
 from gscodec.payload import Header, Method, SceneKind
 
 
@@ -96,12 +97,13 @@ def _place(name: str) -> str:
 
 
 def _check_enums(raw: _Raw) -> None:
-    for name, value, numbers in (
-        ("kind", raw.kind, list(SceneKind)),
-        ("method", raw.method, list(Method)),
+    kinds = {kind.value: kind.name.lower() for kind in SceneKind}
+    for name, value, names in (
+        ("kind", raw.kind, kinds),
+        ("method", raw.method, {method.value: name_of(method) for method in Method}),
     ):
-        if value not in numbers:
-            known = ", ".join(f"{n.value} ({n.name.lower()})" for n in numbers)
+        if value not in names:
+            known = ", ".join(f"{number} ({n})" for number, n in names.items())
             raise UnsupportedError(
                 f"{_place(name)}: {name} {value}; this gscodec knows {known}"
             )

@@ -12,6 +12,7 @@ from gscodec.container.chunks import read_chunks
 from gscodec.container.meta import read_meta
 from gscodec.container.reader import read_payload
 from gscodec.kinds.blueprint import blueprint_of
+from gscodec.methods import name_of
 from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Inspection:
             "total_bytes": self.total_bytes,
             "header": {
                 "kind": header.kind.name.lower(),
-                "method": header.method.name.lower(),
+                "method": name_of(header.method),
                 "count": header.count,
                 "sh_degree": header.sh_degree,
                 "has_normals": header.has_normals,

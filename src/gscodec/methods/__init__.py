@@ -46,6 +46,13 @@ def choices() -> dict[str, str]:
     return {DEFAULT: about[DEFAULT], **about}
 
 
+def name_of(method: Method) -> str:
+    """As people write it, also where this version lacks it."""
+    if method in REGISTRY:
+        return REGISTRY[method].name
+    return method.name.lower().replace("_", "-")
+
+
 def by_name(name: str) -> MethodModule:
     """The module of method ``name``.
 
@@ -66,7 +73,7 @@ def by_id(method: Method) -> MethodModule:
     """
     if method not in REGISTRY:
         raise UnsupportedError(
-            f"method {method.name.lower()}: not in this version of gscodec, which decodes "
+            f"method {name_of(method)}: not in this version of gscodec, which decodes "
             f"{', '.join(names())}"
         )
     return by_name(REGISTRY[method].name)

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gscodec.methods import name_of
 from gscodec.report.text import cut, label, printable, shown, size
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _header_facts(inspected: Inspected) -> dict[str, object]:
     lattice = f"{header.position_bits} bits, step {header.lattice_step:.6g}"
     return {
         "format": f"gsz version {inspected.version}, {size(inspected.total_bytes)}",
-        "method": header.method.name.lower(),
+        "method": name_of(header.method),
         "kind": header.kind.name.lower(),
         "count": f"{header.count:,}",
         **(of_gaussians if inspected.blueprint is None else {}),
