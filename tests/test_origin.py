@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from anchors import make_anchor_scene
+from gscodec.anchors import AnchorScene
 from gscodec.camera import Camera, TargetViews
 from gscodec.cameraio import read_cameras, write_cameras
 from gscodec.sceneio import read_ply
@@ -90,6 +92,24 @@ def test_errors_are_taken_in_the_same_coordinates() -> None:
     rounded = errors_between(scene, scene.relative_to(None)).errors[0]
     assert (rounded.name, rounded.unit) == ("position", "scene units")
     assert 0.1 < rounded.max < 0.5
+
+
+def test_anchors_beside_gaussians_are_moved_once() -> None:
+    """To the origin of the Gaussians, where the cameras are."""
+    pytest.importorskip("scipy")
+    from gscodec.cli.compare import _beside
+    from gscodec.cli.scenes import LoadedScene
+    from gscodec.comparison import errors_between
+
+    origin, anchors = (512.0, -256.0, 64.0), make_anchor_scene(30)
+    gaussians = replace(LOCAL, origin=origin)
+    far = replace(anchors, anchors=(anchors.anchors + origin).astype(np.float32))
+    beside = _beside(LoadedScene(far, 0, (), {}), LoadedScene(gaussians, 0, (), {})).scene
+    assert isinstance(beside, AnchorScene)
+    assert beside.anchors == pytest.approx(anchors.anchors, abs=1e-4)
+    assert errors_between(gaussians, beside).unmatched_b == len(anchors)
+    alone = _beside(LoadedScene(far, 0, (), {}), LoadedScene(anchors, 0, (), {})).scene
+    assert alone is far
 
 
 def test_errors_of_infinite_values_are_numbers() -> None:

@@ -76,10 +76,11 @@ def test_its_bits_are_mapped(scene: GaussianScene | AnchorScene) -> None:
     assert total / 8 == pytest.approx(size, rel=0.05)
 
 
-def test_it_has_a_wanted_size(scene: GaussianScene | AnchorScene) -> None:
-    """In one block: envelopes of many streams would be as large as what is in them."""
+@pytest.mark.parametrize("size", [65_536, 200])
+def test_it_has_a_wanted_size(scene: GaussianScene | AnchorScene, size: int) -> None:
+    """Also where what is around many streams is as large as what is in them."""
     more = scene.take(np.arange(3000) % len(scene))
-    whole: dict[str, Any] = {"block_size": 65_536}
+    whole: dict[str, Any] = {"block_size": size}
     wanted = round(0.9 * len(encode(more, **whole).data))
     found = len(encode(more, **whole, target_bytes=wanted).data)
     assert found == pytest.approx(wanted, rel=0.03)

@@ -7,7 +7,7 @@ the Gaussians that are drawn are made anew for every camera, by `gscodec.render.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, unique
 from typing import TYPE_CHECKING
 
@@ -228,6 +228,16 @@ class AnchorScene:
             iteration=self.iteration,
             extras=tuple(ExtraProperty(e.name, e.values[index]) for e in self.extras),
         )
+
+    def relative_to(self, origin: tuple[float, float, float] | None) -> AnchorScene:
+        """The anchors in coordinates whose zero lies at ``origin``; None changes nothing.
+
+        Not to be asked twice: unlike Gaussians they do not say where their zero is.
+        """
+        if origin is None:
+            return self
+        moved = (self.anchors.astype(np.float64) - np.array(origin)).astype(np.float32)
+        return replace(self, anchors=moved)
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of all arrays, see format-spec.md, "Scene digest"."""

@@ -19,7 +19,7 @@ from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.likeness import measured, require
-from gscodec.payload import Attribute, Conventions
+from gscodec.payload import Attribute, Conventions, weight
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
@@ -38,9 +38,6 @@ __all__ = [
 
 
 _PROMISED_SIZE = 0.03  # of a wanted size
-
-
-_ENVELOPE = 40  # bytes of a stream more, about
 
 
 def _silent(stage: str, share: float, detail: str = "", /) -> None:
@@ -173,8 +170,7 @@ def _check_blocks(settings: Any, count: int) -> None:
 
 def _besides(scene: Scene, told: dict[str, object]) -> int:
     """Bytes of what a file holds besides what its method makes, about."""
-    streams = extras.encode(scene.extras)
-    return len(json.dumps(told)) + sum(_ENVELOPE + len(stream.data) for stream in streams)
+    return len(json.dumps(told)) + weight(extras.encode(scene.extras))
 
 
 def _conventions(scene: Scene) -> Conventions:

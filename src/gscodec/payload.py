@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, unique
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @unique
@@ -112,6 +116,14 @@ class Conventions:
 
     antialiased: bool = False
     origin: tuple[float, float, float] | None = None
+
+
+_ENVELOPE = 40  # bytes around the data of a stream, about
+
+
+def weight(streams: Iterable[Stream]) -> int:
+    """Bytes that ``streams`` take in a file, about."""
+    return sum(_ENVELOPE + len(stream.data) for stream in streams)
 
 
 @dataclass(frozen=True)

@@ -122,12 +122,13 @@ def _preview(
 ) -> bytes:
     from gscodec.cameraio import rescaled
     from gscodec.render import render
+    from gscodec.render.conventions import conventions_of
     from gscodec.report.sheet import contact_sheet
 
     shrink = min(1.0, _PREVIEW_EDGE / max(views[0].width, views[0].height))
     width, height = (max(1, round(e * shrink)) for e in (views[0].width, views[0].height))
-    pictures = []
+    how, pictures = conventions_of(scene), []
     for k, camera in enumerate(views):
         progress("render", k / len(views))
-        pictures.append(render(scene, rescaled(camera, width, height)))
+        pictures.append(render(scene, rescaled(camera, width, height), conventions=how))
     return contact_sheet(pictures, captions=[str(k) for k in range(len(views))])

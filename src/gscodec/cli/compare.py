@@ -224,12 +224,7 @@ def _photograph(chosen: ChosenViews, background: tuple[float, float, float]) -> 
 
 def _beside(loaded: LoadedScene[Scene], reference: LoadedScene[Scene]) -> LoadedScene[Scene]:
     """The scene relative to the origin of the other one, so that the same cameras see both."""
-    from gscodec.anchors import AnchorScene
-
-    scene = loaded.scene
-    if isinstance(scene, AnchorScene):
-        return loaded
-    return replace(loaded, scene=scene.relative_to(reference.scene.origin))
+    return replace(loaded, scene=loaded.scene.relative_to(reference.scene.origin))
 
 
 def _side(path: str, loaded: LoadedScene[Scene]) -> Side:

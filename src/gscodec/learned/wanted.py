@@ -20,6 +20,7 @@ from gscodec.learned.rates import as_good_as, likely, require_psnr, search
 from gscodec.learned.run import Run
 from gscodec.learned.settling import Settling
 from gscodec.learned.state import set_aside
+from gscodec.payload import weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from gscodec.learned.model import Learner, Model
     from gscodec.method import Coded, Progress
 
-_OVERHEAD = 800  # bytes of header, notes and envelopes, about
-_ENVELOPE = 40  # of each stream more, about
+_OVERHEAD = 480  # bytes of header and notes, about
 
 
 def encode(
@@ -106,7 +106,7 @@ def _search(
         if run.options.target_psnr is not None:
             found = run.views.psnr(coded.lossy)
         else:
-            found = float(sum(len(s.data) for s in coded.payload.streams) + overhead)
+            found = float(weight(coded.payload.streams) + overhead)
         tried[lam] = coded, found
         return found
 
@@ -117,8 +117,7 @@ def _search(
 def _overhead(run: Run) -> int:
     """Bytes of a file besides the streams of its method, about."""
     told = run.aside.meta()
-    size = _OVERHEAD + run.given.besides
-    return size + (_ENVELOPE + len(json.dumps(told)) if told else 0)
+    return _OVERHEAD + run.given.besides + (len(json.dumps(told)) if told else 0)
 
 
 def _chosen(run: Run, lam: float) -> tuple[Work, Model]:

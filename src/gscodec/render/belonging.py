@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.camera import spread
+from gscodec.render.conventions import conventions_of
 from gscodec.render.neural import stand_in
 from gscodec.render.quality import psnr
 from gscodec.render.scene import render
@@ -74,8 +76,11 @@ def disagreement(
 ) -> str:
     """Why ``cameras`` cannot belong to ``scene``, with numbers; empty where they may."""
     if pictures.cameras and pictures.photograph is not None:
+        draw = partial(
+            render, scene, background=pictures.background, conventions=conventions_of(scene)
+        )
         found = [
-            _compared(scene, camera, pictures.photograph(camera), pictures.background)
+            _compared(draw, camera, pictures.photograph(camera))
             for camera in spread(pictures.cameras, _PHOTOGRAPHS)
         ]
         telling = [pair for pair in found if pair is not None]
@@ -96,10 +101,9 @@ def _judged_by_photographs(pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def _compared(
-    scene: GaussianScene | AnchorScene,
+    draw: Callable[[Camera], NDArray[np.float32]],
     camera: Camera,
     photograph: NDArray[np.float32] | NDArray[np.float16],
-    background: tuple[float, float, float],
 ) -> tuple[float, float] | None:
     """How much of a photograph a render explains, 0 to 1, and PSNR; None if it is all alike."""
     step = math.ceil(max(camera.width, camera.height) / _EDGE)
@@ -109,7 +113,7 @@ def _compared(
     height, width = target.shape[:2]
     lens = {name: getattr(camera, name) / step for name in ("fx", "fy", "cx", "cy")}
     small = replace(camera, width=width, height=height, **lens)
-    picture = np.clip(render(scene, small, background), 0, 1).astype(np.float32)
+    picture = np.clip(draw(small), 0, 1).astype(np.float32)
     # The best picture of the form a + b * render with b >= 0: exposures differ.
     shown, wanted = picture - picture.mean((0, 1)), target - target.mean((0, 1))
     power = float(np.square(shown).sum())
