@@ -16,7 +16,7 @@ import numpy as np
 from gscodec.errors import CannotCodeError
 from gscodec.fit import anchors as fit
 from gscodec.fit.anchors import AnchorSource
-from gscodec.fit.subject import Manner, Work
+from gscodec.fit.subject import Manner, Subject, Work
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.geometry.voxels import find_voxels
 from gscodec.kinds import Anchors
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gscodec.fit.anchor_pixels import AnchorSensitivity
     from gscodec.fit.drawing import Moving
     from gscodec.fit.options import Options
-    from gscodec.fit.subject import Columns, Run
+    from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
     from gscodec.units import Expected
 
@@ -45,22 +45,23 @@ _APPEARANCE_EXPONENT = 12  # of the step of embeddings, whose values are about 1
 _VOXEL = re.compile(r"\bvoxel_size=([0-9.eE+-]+)")
 
 
-class AnchorSubject:
+class AnchorSubject(Subject):
     """See `fit.subject.Subject`."""
 
+    scene: AnchorScene
+    kind: Anchors
     noun = "anchors"
-    notes: tuple[str, ...] = ()
     always_prunes = True
     manner = Manner(1.0, 1.0, 0.1, 0.2, rounded=False)
 
     def __init__(self, aside: Aside, options: Options) -> None:
+        super().__init__()
         self.scene = scene = cast("AnchorScene", aside.coded)
         for name, array in scene.attributes().items():
             if float(np.abs(array).max()) > _LARGEST:
                 raise CannotCodeError(f"{name} reach beyond {_LARGEST:g}")
         self.kind = Anchors(Blueprint.of(scene))
         self._lattice = self._lattice_of(aside, options.position_bits)
-        self._original: AnchorSensitivity | None = None
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
@@ -98,24 +99,13 @@ class AnchorSubject:
         cells = max(_CELLS_PER_SCALING * self._extent(), 1e-300)
         return max(math.ceil(math.log2(cells) - scaling), _QUANTISED_BITS)
 
-    def check(self, run: Run, lam: float) -> None:
-        """The lattice does not depend on ``lam``, and is there."""
-
-    def measured(self, run: Run, scene: AnchorScene) -> AnchorSensitivity:
-        """What each value of ``scene`` does to pixels; of the scene as it is, once."""
-        if scene is not self.scene:
-            return self._measure(run, scene)
-        if self._original is None:
-            self._original = self._measure(run, scene)
-        return self._original
-
-    @staticmethod
-    def _measure(run: Run, scene: AnchorScene) -> AnchorSensitivity:
+    def measure(self, run: Asked, scene: Scene) -> AnchorSensitivity:
+        """In pictures from many directions."""
         from gscodec.fit import anchor_pixels
         from gscodec.fit.devices import on_device
 
         return anchor_pixels.measure(
-            scene,
+            cast("AnchorScene", scene),
             run.views.measuring,
             run.views.how,
             probes=1,
@@ -125,7 +115,7 @@ class AnchorSubject:
         )
 
     def prepared(
-        self, run: Run, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
+        self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
     ) -> Work:
         """On the lattice of all anchors."""
         anchors, price = cast("AnchorScene", scene), self.price(lam)
@@ -140,7 +130,7 @@ class AnchorSubject:
         source = AnchorSource.of(anchors, shown.take(order), price, lam)
         return Work(anchors, index[order], source, self._lattice, codes[order])
 
-    def drawing(self, run: Run, work: Work) -> Moving:
+    def drawing(self, run: Asked, work: Work) -> Moving:
         """At positions as they will be decoded, absent offsets at zero."""
         from gscodec.fit.devices import on_device
         from gscodec.fit.drawing import AnchorDrawing
@@ -161,8 +151,7 @@ class AnchorSubject:
             on_device(run.options.device),
         )
 
-    @staticmethod
-    def laws(found: list[Expected]) -> list[Expected]:
+    def laws(self, found: list[Expected]) -> list[Expected]:
         """Errors of the scalings of offsets do not show: offsets make up for them."""
         *features, scalings, offsets = found
         return [*features, replace(scalings, made_up_for=(0, 1, 2)), offsets]
@@ -172,15 +161,13 @@ class AnchorSubject:
         scene = self.with_free(work.scene, drawing.state())
         return fit.with_columns(scene, columns[1:])
 
-    @staticmethod
-    def free(scene: Scene) -> list[NDArray[np.float32]]:
+    def free(self, scene: Scene) -> list[NDArray[np.float32]]:
         """The networks, but for the embedding of cameras."""
         networks = cast("AnchorScene", scene).networks
         arrays = list(networks.arrays())
         return arrays if networks.appearance is None else arrays[:-1]
 
-    @staticmethod
-    def with_free(scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> AnchorScene:
+    def with_free(self, scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> AnchorScene:
         """With these networks."""
         anchors = cast("AnchorScene", scene)
         return replace(anchors, networks=anchors.networks.with_weights(arrays))
@@ -198,11 +185,6 @@ class AnchorSubject:
             Attribute.RENDERING: rounded.encode(),
             Attribute.CHECKPOINT: self.kind.blueprint.encode(),
         }
-
-    @staticmethod
-    def dressed(scene: Scene) -> Scene:
-        """Nothing is missing."""
-        return scene
 
     def report(self, work: Work, decoded: Scene) -> dict[str, object]:
         """Widths, and how far positions move, in scene units."""

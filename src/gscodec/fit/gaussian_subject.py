@@ -12,7 +12,7 @@ import numpy as np
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource
-from gscodec.fit.subject import Manner, Work
+from gscodec.fit.subject import Manner, Subject, Work
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
     from gscodec.fit.pixels import PixelSensitivity
-    from gscodec.fit.subject import Columns, Run
+    from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
-    from gscodec.payload import Attribute
     from gscodec.scene import GaussianScene
-    from gscodec.units import Expected
 
 _TOLERABLE = 2  # levels that an octree may have too few
 _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
@@ -40,54 +38,42 @@ _LEFT_TOGETHER = 0.1
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 
 
-class GaussianSubject:
+class GaussianSubject(Subject):
     """See `fit.subject.Subject`."""
 
+    scene: GaussianScene
     noun = "Gaussians"
-    always_prunes = False
     # Values that overlap in a picture overshoot together, so larger steps undo more than they
     # mend.
     manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
 
     def __init__(self, aside: Aside) -> None:
+        super().__init__()
         scene = cast("GaussianScene", aside.coded)
         if float(np.abs(scene.means).max()) > MAX_COORDINATE:
             raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
         self.kind = Gaussians(scene.sh_degree, has_normals=scene.has_normals)
-        self._original: tuple[GaussianSource, PixelSensitivity] | None = None
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
         return fit.price(lam, len(self.scene))
 
-    def measured(
-        self, run: Run, scene: GaussianScene
-    ) -> tuple[GaussianSource, PixelSensitivity]:
-        """``scene`` in coded columns, with what each value does to pixels.
-
-        The scene as it is is measured once, however many lambdas are tried.
-        """
-        if scene is not self.scene:
-            return self._measure(run, scene, GaussianSource.seen)
-        if self._original is None:
-            self._original = self._measure(run, scene, fit.seen_before)
-        return self._original
-
-    def _measure(
-        self, run: Run, scene: GaussianScene, look: Callable[..., fit.Seen]
-    ) -> tuple[GaussianSource, PixelSensitivity]:
-        source, report = GaussianSource.of(scene), partial(run.progress, "measure")
+    def measure(self, run: Asked, scene: Scene) -> tuple[GaussianSource, PixelSensitivity]:
+        """``scene`` in coded columns, with what each value does to pixels."""
+        gaussians = cast("GaussianScene", scene)
+        source, report = GaussianSource.of(gaussians), partial(run.progress, "measure")
         together = _LEFT_TOGETHER if run.descends else 1.0
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
-            seen = look(source, scene, cameras, how, run.options.seed, report)
+            keep, seed = scene is self.scene, run.options.seed
+            seen = source.seen(gaussians, cameras, how, seed, report, keep=keep)
             weighed = source.weighed(seen, together)
         if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
             raise CannotCodeError("values are so large that pictures of them mean nothing")
         return weighed, seen.pixels
 
-    def check(self, run: Run, lam: float) -> None:
+    def check(self, run: Asked, lam: float) -> None:
         """Two levels of the octree too few are tolerable, more are not."""
         source, _ = self.measured(run, self.scene)
         bits = fit.position_bits(source, self.price(lam))
@@ -100,7 +86,7 @@ class GaussianSubject:
             raise OutlyingError(rows, FAR, message)
 
     def prepared(
-        self, run: Run, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
+        self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
     ) -> Work:
         """On a lattice as fine as ``lam`` asks for."""
         gaussians, price = cast("GaussianScene", scene), self.price(lam)
@@ -122,7 +108,7 @@ class GaussianSubject:
             gaussians.take(order), index[order], source.take(order), lattice, codes[order]
         )
 
-    def drawing(self, run: Run, work: Work) -> Moving:
+    def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""
         from gscodec.fit.devices import on_device
         from gscodec.fit.drawing import GaussianDrawing
@@ -131,31 +117,10 @@ class GaussianSubject:
         device = on_device(run.options.device)
         return GaussianDrawing(work.positions, disc, run.views.how, device)
 
-    @staticmethod
-    def laws(found: list[Expected]) -> list[Expected]:
-        """As they are."""
-        return found
-
-    @staticmethod
-    def moved(work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG004
-        """Positions stay those of the source."""
+    def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG002
+        """About the axes that the source has."""
         disc = cast("GaussianSource", work.source).disc
         return fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
-
-    @staticmethod
-    def free(scene: Scene) -> list[NDArray[np.float32]]:  # noqa: ARG004
-        """Nothing."""
-        return []
-
-    @staticmethod
-    def with_free(scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> Scene:  # noqa: ARG004
-        """As it is."""
-        return scene
-
-    @staticmethod
-    def streams(scene: Scene, work: Work, lam: float) -> dict[Attribute, bytes]:  # noqa: ARG004
-        """None."""
-        return {}
 
     def dressed(self, scene: Scene) -> Scene:
         """With what programs that draw it need to know."""
@@ -183,7 +148,7 @@ class GaussianSubject:
         )
 
 
-def _error_without(run: Run, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:
+def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:
     """How far some Gaussians of ``scene`` left out change pictures: mean squared error."""
     from gscodec.render.scene import render
 

@@ -128,8 +128,18 @@ class GaussianSource:
         how: Conventions,
         seed: int,
         progress: Callable[[float], None],
+        *,
+        keep: bool = False,
     ) -> Seen:
-        """What each value does to pixels; ``scene`` is what this source is of, row by row."""
+        """What each value does to pixels; ``scene`` is what this source is of, row by row.
+
+        With ``keep`` it is measured once for encodes of ``scene`` that follow each other.
+        """
+        if keep:
+            shots = [(c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in cameras]
+            poses = [camera.world_to_camera.tolist() for camera in cameras]
+            key = key_of(scene, shots, poses, how, seed)
+            return _SEEN.get(key, lambda: self.seen(scene, cameras, how, seed, progress))
         sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
         canonical = Canonical(
             scene.means.astype(np.float64),
@@ -250,21 +260,6 @@ def to_scene(
         sh_dc=to_rgb(columns[3]),
         sh_rest=sh_rest_of(columns, scene.sh_degree),
     )
-
-
-def seen_before(
-    source: GaussianSource,
-    scene: GaussianScene,
-    cameras: Sequence[Camera],
-    how: Conventions,
-    seed: int,
-    progress: Callable[[float], None],
-) -> Seen:
-    """`GaussianSource.seen`, measured once for encodes of a scene that follow each other."""
-    shots = [(c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in cameras]
-    poses = [camera.world_to_camera.tolist() for camera in cameras]
-    key = key_of(scene, shots, poses, how, seed)
-    return _SEEN.get(key, lambda: source.seen(scene, cameras, how, seed, progress))
 
 
 def removal_costs(source: GaussianSource, pixels: PixelSensitivity) -> NDArray[np.float64]:

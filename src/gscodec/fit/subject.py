@@ -6,8 +6,9 @@ are written once for each kind, in `fit`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gscodec.geometry import morton
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
-    from gscodec.fit.options import Options
+    from gscodec.fit.options import Given, Options
     from gscodec.fit.units import Target
     from gscodec.fit.views import EncoderViews
     from gscodec.geometry import Lattice
@@ -31,22 +32,29 @@ if TYPE_CHECKING:
 
     Columns = list[NDArray[np.float64]]
 
-T = TypeVar("T")
 
+@dataclass(frozen=True)
+class Asked:
+    """What a run of the encoder is asked for; `learned.run.Run` knows the method too.
 
-class Run(Protocol):
-    """What a subject sees of a run of the encoder: `learned.run.Run`."""
+    Attributes:
+        aside: The scene, and what of it is kept exactly.
+        options: What is wanted.
+        given: What this run alone is given.
+        progress: Hears how far the work is.
+        views: What the encoder looks at.
+    """
+
+    aside: Aside
+    options: Options
+    given: Given
+    progress: Progress
+    views: EncoderViews
 
     @property
-    def aside(self) -> Aside: ...  # noqa: D102
-    @property
-    def options(self) -> Options: ...  # noqa: D102
-    @property
-    def progress(self) -> Progress: ...  # noqa: D102
-    @property
-    def views(self) -> EncoderViews: ...  # noqa: D102
-    @property
-    def descends(self) -> bool: ...  # noqa: D102
+    def descends(self) -> bool:
+        """Whether values are found through the renderer."""
+        return self.options.effort == "high" and bool(self.views.cameras)
 
 
 class Source(Protocol):
@@ -142,7 +150,7 @@ class Manner(NamedTuple):
         return max(1, round(total) // turns), round(round(total) / self.settle_share)
 
 
-class Subject(Protocol):
+class Subject(ABC):
     """A scene that is being encoded.
 
     Attributes:
@@ -154,57 +162,80 @@ class Subject(Protocol):
         always_prunes: Whether primitives are left out at effort fast too.
     """
 
-    @property
-    def scene(self) -> Scene: ...  # noqa: D102
-    @property
-    def kind(self) -> Kind: ...  # noqa: D102
-    @property
-    def noun(self) -> str: ...  # noqa: D102
-    @property
-    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def manner(self) -> Manner: ...  # noqa: D102
-    @property
-    def always_prunes(self) -> bool: ...  # noqa: D102
+    scene: Scene
+    kind: Kind
+    noun: str
+    notes: tuple[str, ...] = ()
+    manner: Manner
+    always_prunes = False
 
+    def __init__(self) -> None:
+        self._original: Any = None
+
+    @abstractmethod
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
 
-    def check(self, run: Run, lam: float) -> None:
+    def check(self, run: Asked, lam: float) -> None:  # noqa: B027
         """Whether an octree can be deep enough.
 
         Raises:
             OutlyingError: Not as long as some primitives are so far away.
         """
 
+    def measured(self, run: Asked, scene: Scene) -> Any:
+        """What each value of ``scene`` does to pixels, as `measure` gives it.
+
+        The scene as it is is measured once, however many lambdas are tried.
+        """
+        if scene is not self.scene:
+            return self.measure(run, scene)
+        if self._original is None:
+            self._original = self.measure(run, scene)
+        return self._original
+
+    @abstractmethod
+    def measure(self, run: Asked, scene: Scene) -> Any:
+        """What each value of ``scene`` does to pixels."""
+
+    @abstractmethod
     def prepared(
-        self, run: Run, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
+        self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
     ) -> Work:
         """``scene`` measured, without what is not worth its bits, in order on a lattice."""
 
-    def drawing(self, run: Run, work: Work) -> Moving:
+    @abstractmethod
+    def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""
 
     def laws(self, found: list[Expected]) -> list[Expected]:
         """``found`` for each unit, with what later units make up for."""
+        return found
 
+    @abstractmethod
     def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:
-        """The scene of ``work`` after a descent."""
+        """The scene of ``work`` after a descent; positions stay those of the source."""
 
-    def free(self, scene: Scene) -> list[NDArray[np.float32]]:
+    def free(self, scene: Scene) -> list[NDArray[np.float32]]:  # noqa: ARG002
         """What is optimised besides columns, in the order of `Drawing.state`."""
+        return []
 
-    def with_free(self, scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> Scene:
+    def with_free(self, scene: Scene, arrays: Sequence[NDArray[np.float32]]) -> Scene:  # noqa: ARG002
         """``scene`` with these arrays."""
+        return scene
 
-    def streams(self, scene: Scene, work: Work, lam: float) -> dict[Attribute, bytes]:
+    def streams(self, scene: Scene, work: Work, lam: float) -> dict[Attribute, bytes]:  # noqa: ARG002
         """Those of `Kind.shared`, of what is not in columns of ``scene``."""
+        return {}
 
     def dressed(self, scene: Scene) -> Scene:
         """A decoded ``scene`` with what no unit holds."""
+        return scene
 
+    @abstractmethod
     def report(self, work: Work, decoded: Scene) -> dict[str, object]:
         """JSON values about positions and whatever else is worth telling."""
 
+    @abstractmethod
     def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
         """Notes about ``work`` and ``views``, one line each."""

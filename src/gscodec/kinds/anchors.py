@@ -13,6 +13,7 @@ import numpy as np
 
 from gscodec.anchors import SCALINGS, AnchorScene
 from gscodec.kinds.blueprint import assembled, decode_integer_networks
+from gscodec.kinds.kind import Kind
 from gscodec.kinds.outliers import BYTE, FLOAT
 from gscodec.payload import Attribute, SceneKind
 from gscodec.slices import in_slices
@@ -56,24 +57,17 @@ def _unit(
 
 
 @dataclass(frozen=True)
-class Anchors:
+class Anchors(Kind):
     """Of the widths of a blueprint; see `kinds.Kind`."""
 
     blueprint: Blueprint
-    shared: tuple[Attribute, ...] = (Attribute.CHECKPOINT, Attribute.RENDERING)
-    keeps_quanta: bool = False
-    sh_degree: int = 0
-    has_normals: bool = False
+    shared = (Attribute.CHECKPOINT, Attribute.RENDERING)
+    scene_kind = SceneKind.ANCHORS
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """In coding order."""
         return anchor_units(self.blueprint.features, self.blueprint.offsets)
-
-    @property
-    def scene_kind(self) -> SceneKind:
-        """Of the header."""
-        return SceneKind.ANCHORS
 
     def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """See `kinds.Kind`."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from gscodec.colours import to_rgb
 from gscodec.geometry.rotation import from_twist_swing, is_disc
+from gscodec.kinds.kind import Kind
 from gscodec.kinds.outliers import FLOAT
 from gscodec.payload import Attribute, SceneKind
 from gscodec.scene import GaussianScene, sh_band, sh_rest_count
@@ -65,23 +66,18 @@ def sh_rest_of(columns: Sequence[NDArray[np.float64]], sh_degree: int) -> NDArra
 
 
 @dataclass(frozen=True)
-class Gaussians:
+class Gaussians(Kind):
     """Of one SH degree; see `kinds.Kind`."""
 
     sh_degree: int
     has_normals: bool = False
-    shared: tuple[Attribute, ...] = ()
-    keeps_quanta: bool = True
+    keeps_quanta = True
+    scene_kind = SceneKind.GAUSSIANS
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """In coding order."""
         return gaussian_units(self.sh_degree)
-
-    @property
-    def scene_kind(self) -> SceneKind:
-        """Of the header."""
-        return SceneKind.GAUSSIANS
 
     def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """See `kinds.Kind`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,44 +39,44 @@ class Values:
         return self.model.floats(self.quanta[rows])
 
 
-class Kind(Protocol):
+class Kind(ABC):
     """How a scene of one kind is made of units.
 
     Attributes:
-        units: In coding order; decisions come first.
-        sh_degree: Of the header, 0 for anchors.
-        has_normals: Of the header, false for anchors.
-        scene_kind: Of the header.
         shared: Attributes with one stream of the whole scene that only this kind has.
         keeps_quanta: Whether `fill` needs all units of a block at once.
+        scene_kind: Of the header.
+        sh_degree: Of the header, 0 for anchors.
+        has_normals: Of the header, false for anchors.
     """
 
-    @property
-    def units(self) -> tuple[Unit, ...]: ...  # noqa: D102
-    @property
-    def shared(self) -> tuple[Attribute, ...]: ...  # noqa: D102
-    @property
-    def keeps_quanta(self) -> bool: ...  # noqa: D102
+    shared: ClassVar[tuple[Attribute, ...]] = ()
+    keeps_quanta: ClassVar[bool] = False
+    scene_kind: ClassVar[SceneKind]
+    sh_degree: int = 0
+    has_normals: bool = False
 
     @property
-    def sh_degree(self) -> int: ...  # noqa: D102
-    @property
-    def has_normals(self) -> bool: ...  # noqa: D102
-    @property
-    def scene_kind(self) -> SceneKind: ...  # noqa: D102
+    @abstractmethod
+    def units(self) -> tuple[Unit, ...]:
+        """In coding order; decisions come first."""
 
+    @abstractmethod
     def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """Shape of a row and type of each array of a scene, in the order of its stream."""
 
+    @abstractmethod
     def empty(self, count: int) -> Fields:
         """Fields of ``count`` primitives, to be filled block by block."""
 
+    @abstractmethod
     def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
         """Puts all units of some rows, in coding order, into ``own``, the fields of these rows.
 
         Every float operation is a single rounding.
         """
 
+    @abstractmethod
     def scene(
         self,
         positions: NDArray[np.float32],

@@ -8,35 +8,22 @@ from typing import TYPE_CHECKING, Any
 from gscodec.fit.options import Given, Options
 from gscodec.learned import needs
 from gscodec.learned.decoding import Opened, bit_map_of, open_payload, scene_of
+from gscodec.learned.model import Learner
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
-    from gscodec.learned.model import Fit, Read
     from gscodec.method import Coded, Progress
-    from gscodec.payload import Attribute, Method, Payload
+    from gscodec.payload import Payload
 
 _NOTHING = Given()
 
 
 @dataclass(frozen=True)
-class LearnedMethod:
-    """A method, for every kind of scene; a module of `gscodec.methods` is one.
+class LearnedMethod(Learner):
+    """A method, for every kind of scene; a module of `gscodec.methods` is one."""
 
-    Attributes:
-        number: On the wire.
-        name: As people write it.
-        shared: Attributes with one stream of the whole scene, in which the model is.
-        read: Streams, units and depth of the octree to a model.
-        fit: Work, targets, options, share of the iterations and progress to a model.
-    """
-
-    number: Method
-    name: str
-    shared: tuple[Attribute, ...]
-    read: Read
-    fit: Fit
     Options: type[Any] = Options
     Given: type[Any] = Given
 

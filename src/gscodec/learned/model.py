@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,19 +20,23 @@ if TYPE_CHECKING:
     Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
 
 
-class Learner(Protocol):
-    """What a run sees of a method: `method.LearnedMethod`."""
+@dataclass(frozen=True)
+class Learner:
+    """What a method says for itself.
 
-    @property
-    def number(self) -> Method: ...  # noqa: D102
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def shared(self) -> tuple[Attribute, ...]: ...  # noqa: D102
-    @property
-    def read(self) -> Read: ...  # noqa: D102
-    @property
-    def fit(self) -> Fit: ...  # noqa: D102
+    Attributes:
+        number: On the wire.
+        name: As people write it.
+        shared: Attributes with one stream of the whole scene, in which the model is.
+        read: Streams, units and depth of the octree to a model.
+        fit: Work, targets, options, share of the iterations and progress to a model.
+    """
+
+    number: Method
+    name: str
+    shared: tuple[Attribute, ...]
+    read: Read
+    fit: Fit
 
 
 class Model(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import CannotCodeError
+from gscodec.fit.subject import Asked
 from gscodec.intnet.context import MAX_MEAN
 
 if TYPE_CHECKING:
@@ -21,33 +22,22 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.fit.options import Given, Options
     from gscodec.fit.subject import Subject, Work
-    from gscodec.fit.views import EncoderViews
     from gscodec.kinds.aside import Aside
     from gscodec.learned.model import Learner, Model
     from gscodec.method import Progress
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Asked):
     """What all steps see.
 
     Attributes:
         method: That codes.
-        aside: The scene, and what of it is kept exactly.
-        subject: What is coded of it.
-        options: What is wanted.
-        given: What this run alone is given.
-        progress: Hears how far the work is.
-        views: What the encoder looks at.
+        subject: What is coded of the scene.
     """
 
     method: Learner
-    aside: Aside
     subject: Subject
-    options: Options
-    given: Given
-    progress: Progress
-    views: EncoderViews
 
     @classmethod
     def of(
@@ -64,12 +54,7 @@ class Run:
         subject = subject_of(aside, options)
         progress("views", 0.0)
         views = choose_views(subject.scene, given.views, options.effort)
-        return cls(method, aside, subject, options, given, progress, views)
-
-    @property
-    def descends(self) -> bool:
-        """Whether values are found through the renderer."""
-        return self.options.effort == "high" and bool(self.views.cameras)
+        return cls(aside, options, given, progress, views, method, subject)
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:
         """``scene``, primitives ``index`` of the original one, ready to be modelled."""
