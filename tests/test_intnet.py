@@ -15,13 +15,14 @@ import reference_hac as reference
 from gscodec.coding import Decoder, Encoder, Family, encode_fitted, encode_naturals
 from gscodec.errors import FormatError
 from gscodec.intnet import context, hashgrid, network
+from gscodec.intnet.box import Box
 from gscodec.intnet.context import (
     STEPS,
     UnitModel,
     decode_model,
     encode_model,
 )
-from gscodec.intnet.hashgrid import Box, GridLevel, HashGrid, decode_grid, encode_grid
+from gscodec.intnet.hashgrid import GridLevel, HashGrid, decode_grid, encode_grid
 from gscodec.intnet.network import EXACT, Layer, Network, decode_network, encode_network
 from gscodec.payload import Attribute
 from gscodec.units import Unit

@@ -8,14 +8,15 @@ import numpy as np
 
 from gscodec.anchors import Storage
 from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
+from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
-from gscodec.intnet.hashgrid import Box, GridLevel, HashGrid
+from gscodec.intnet.hashgrid import GridLevel, HashGrid
 from gscodec.intnet.network import Layer, Network
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
 from gscodec.learned import assembly
 from gscodec.learned.networks import Networks
-from gscodec.methods.hac import POSITION_FEATURES, Model
+from gscodec.methods.hac import Model
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 
 BITS = 8

@@ -13,11 +13,9 @@ are rounded with a straight-through gradient, and hidden activations are clipped
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -25,14 +23,20 @@ import torch
 from torch import Tensor
 
 from gscodec.coding import Family
-from gscodec.errors import CannotCodeError, FormatError
-from gscodec.fit.laws import SMALLEST_SIGMA, bits, cheapest, step_cost
-from gscodec.fit.sensitivity import BIT_PRICE
+from gscodec.fit.perceptrons import (
+    LAYERS,
+    bits_of,
+    coded,
+    evaluate,
+    integer_model,
+    started,
+    trained,
+    unit_of,
+)
 from gscodec.fit.threads import one_thread_an_operation
-from gscodec.fit.units import UNIT, TrainedDecisions, TrainedUnit
-from gscodec.intnet.context import OUTPUT_BITS, DecisionModel, UnitModel
+from gscodec.fit.units import UNIT, TrainedDecisions
 from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, GridLevel, HashGrid, corners
-from gscodec.intnet.network import ACTIVATION_MAX, INPUT_MAX, Layer, Network
+from gscodec.intnet.network import INPUT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,18 +46,15 @@ if TYPE_CHECKING:
     from gscodec.fit.units import Target
     from gscodec.intnet.context import AnyModel
 
-WEIGHT_SHIFT = 6
 # A batch is so many shards of so many rows. Shards have their own random numbers and are added
 # in order: the result does not depend on the number of threads.
 _SHARDS = 2
 _ROWS = 2048
-_LAYERS = 3
 # Learning rates: the networks' is the paper's; the grid's is higher, a fit is short.
 _WEIGHT_RATE, _TABLE_RATE = 5e-3, 2e-2
 # A level taken away loses more bits than it saves: networks would have learned to do without.
 _REAL_SHARE = 0.5
 _SAMPLE = 16_384  # Gaussians that judge whether a level of the grid pays
-_HALF_BIN = 1 / 16  # octaves: half of what floor() loses in steps and spreads
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,7 @@ class _GridModel:
     ) -> None:
         generator = torch.Generator().manual_seed(settings.seed)
         self.levels = settings.levels
-        self.units = [
-            (TrainedDecisions if target.unit.decides else TrainedUnit)(target, device)
-            for target in targets
-        ]
+        self.units = [trained(target, device) for target in targets]
         self.known = torch.from_numpy(features / UNIT).to(device)
         self.tables: list[Tensor] = []
         self.cells: list[tuple[Tensor, Tensor]] = []  # entry and weight of each row's corners
@@ -191,13 +189,8 @@ class _GridModel:
         self.weights: list[Tensor] = []  # of each network: weight, bias, three times
         width = features.shape[1] + VALUES * len(self.tables)
         for target in targets:
-            widths = (width, settings.hidden, settings.hidden, target.unit.outputs)
-            for number, (rows, columns) in enumerate(pairwise(widths)):
-                start = torch.rand(rows, columns, generator=generator) * 2 - 1
-                # The last layer starts near zero, so that all outputs start at the mean.
-                start *= (0.1 if number == _LAYERS - 1 else 1.0) / math.sqrt(rows)
-                self.weights.append(start.to(device).requires_grad_())
-                self.weights.append(torch.zeros(columns, device=device).requires_grad_())
+            outputs = target.unit.outputs
+            self.weights += started(width, settings.hidden, outputs, generator, device)
             width += target.unit.features
         parameters = self.weights + self.tables
         self.rounded = [p.detach().clone().requires_grad_() for p in parameters]
@@ -206,7 +199,7 @@ class _GridModel:
     def round_parameters(self, *, rounding: bool) -> None:
         """Copies the parameters into ``rounded``: tables as signs, weights rounded if asked."""
         for number, weight in enumerate(self.weights):
-            scale = 1 << (WEIGHT_SHIFT + OUTPUT_BITS * (number % 2))
+            scale = unit_of(number)
             self.rounded[number].copy_(
                 torch.round(weight * scale) / scale if rounding else weight
             )
@@ -227,48 +220,20 @@ class _GridModel:
         penalty = context.new_zeros(())
         laws: dict[Family, list[tuple[Tensor, ...]]] = {family: [] for family in Family}
         for number, unit in enumerate(self.units):
-            out = _evaluate(self._network(number), context, rounding=rounding)
+            out = evaluate(self._network(number), context, rounding=rounding)
             if isinstance(unit, TrainedDecisions):
                 wanted = unit.wanted(rows)
                 penalty = penalty + unit.bits(out, wanted)
                 context = torch.cat([context, wanted], dim=1)
                 continue
-            values, log2_ideal = unit.values[rows], unit.log2_ideal(rows)
-            cost, centre, step, residual, sigma = _law(unit, out, rows, values, log2_ideal)
-            penalty = penalty + cost.sum()
-            if rounding:
-                price = BIT_PRICE * (torch.exp2(log2_ideal) / step) ** 2
-                whole = cheapest(unit.family, residual.detach(), sigma.detach(), price)
-                laws[unit.family].append((residual, sigma, whole))
-                decoded = (centre + whole * step).detach()
-            else:
-                laws[unit.family].append((residual, sigma))
-                noise = torch.rand(values.shape, generator=generator, device=values.device)
-                decoded = values + (noise - 0.5) * step  # HAC, eq. 4
+            cost, decoded = coded(unit, out, rows, generator, laws, rounding=rounding)
+            penalty = penalty + cost
             context = torch.cat([context, *unit.features(decoded)], dim=1)
-        return (penalty + self._bits(laws)) / len(rows)
+        return (penalty + bits_of(laws)) / len(rows)
 
     def _network(self, number: int) -> list[Tensor]:
         """Weights and biases of a network as the integer model would have them."""
-        return self.rounded[2 * _LAYERS * number : 2 * _LAYERS * (number + 1)]
-
-    @staticmethod
-    def _bits(laws: dict[Family, list[tuple[Tensor, ...]]]) -> Tensor:
-        """Bits of all values: (residual, sigma) with noise, or with the rounded one as well."""
-        total = torch.zeros(())
-        for family, found in laws.items():
-            if not found:
-                continue
-            residual, sigma, *rounded = (
-                torch.cat(part, dim=1) for part in zip(*found, strict=True)
-            )
-            total = total.to(residual.device)
-            if rounded:
-                # Spread learns from the rounded values, the centre from where they are.
-                total = total + bits(family, rounded[0], sigma).sum()
-                sigma = sigma.detach()
-            total = total + bits(family, residual, sigma).sum()
-        return total
+        return self.rounded[2 * LAYERS * number : 2 * LAYERS * (number + 1)]
 
     def _grid(self, rows: Tensor) -> list[Tensor]:
         """Interpolated features, one (B, 4) tensor per table; zeros for a dropped level."""
@@ -308,22 +273,12 @@ class _GridModel:
 
     def integer_models(self) -> tuple[AnyModel, ...]:
         """The networks as integers, with the constants of their units."""
-        models: list[AnyModel] = []
-        for number, trained in enumerate(self.units):
-            weights = self._float_network(number)
-            if isinstance(trained, TrainedDecisions):
-                models.append(DecisionModel(_integer_network(weights)))
-                continue
-            steps, columns = trained.unit.steps, trained.unit.columns
-            weights[-1][:steps] += _HALF_BIN
-            weights[-1][steps + columns :] += _HALF_BIN
-            constants = (trained.fraction, trained.mean, trained.log2_unit, trained.bias)
-            models.append(UnitModel(trained.family, *constants, _integer_network(weights)))
-        return tuple(models)
+        numbered = enumerate(self.units)
+        return tuple(integer_model(unit, self._float_network(n)) for n, unit in numbered)
 
     def _float_network(self, number: int) -> list[NDArray[np.float64]]:
         """Weights and biases of a network, without inputs of dropped levels."""
-        parts = self.weights[2 * _LAYERS * number : 2 * _LAYERS * (number + 1)]
+        parts = self.weights[2 * LAYERS * number : 2 * LAYERS * (number + 1)]
         arrays = [w.detach().cpu().numpy().astype(np.float64) for w in parts]
         return [arrays[0][self._used_inputs(len(arrays[0]))], *arrays[1:]]
 
@@ -339,28 +294,6 @@ class _GridModel:
         return np.setdiff1d(np.arange(width), dropped)
 
 
-def _law(
-    unit: TrainedUnit, out: Tensor, rows: Tensor, values: Tensor, log2_ideal: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cost of steps, centre, step, residual and its deviation in steps, from a network's ``out``.
-
-    All (B, columns); centre and step in units.
-    """
-    octaves, centre, spread = torch.split(out, unit.widths, dim=1)
-    log2_step = unit.log2_step(octaves)
-    cost = step_cost(log2_step, log2_ideal, spread.detach())
-    step = torch.exp2(log2_step.detach())
-    sigma = torch.exp2(spread) / step
-    residual = (values - centre) / step
-    if unit.present is not None:
-        # What is absent gets the narrowest table and no residual: no bits.
-        present = unit.present[rows]
-        cost = cost * present
-        residual = torch.where(present, residual, 0.0)
-        sigma = torch.where(present, sigma, SMALLEST_SIGMA)
-    return cost, centre, step, residual, sigma
-
-
 def _cells(
     position: NDArray[np.int64], level: GridLevel, axes: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -370,30 +303,3 @@ def _cells(
     weight = np.stack([w for _, w in pairs], axis=1).astype(np.float32)
     weight /= 1 << (FRACTION_BITS * len(axes))
     return torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device)
-
-
-def _evaluate(weights: Sequence[Tensor], x: Tensor, *, rounding: bool) -> Tensor:
-    """A network on ``x`` (B, inputs), as integers would give it if ``rounding``."""
-    for number in range(0, 2 * (_LAYERS - 1), 2):
-        x = torch.addmm(weights[number + 1], x, weights[number])
-        x = x.clamp(0, ACTIVATION_MAX / UNIT)
-        if rounding:
-            x = x + (torch.floor(x.detach() * UNIT) / UNIT - x.detach())
-    return torch.addmm(weights[-1], x, weights[-2])
-
-
-def _integer_network(real: Sequence[NDArray[np.float64]]) -> Network:
-    """``real`` (weight, bias by layer) in 2**-shift, as fine as float32 stays exact."""
-    for shift in range(WEIGHT_SHIFT, -1, -1):
-        layers = tuple(
-            Layer(
-                np.rint(real[n] * 2.0**shift).astype(np.float32),
-                np.rint(real[n + 1] * (UNIT << shift)).astype(np.float32),
-            )
-            for n in range(0, 2 * _LAYERS, 2)
-        )
-        try:
-            return Network(layers, shift)
-        except FormatError as error:
-            reason = str(error)
-    raise CannotCodeError(f"the trained networks do not fit into integers ({reason})")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gscodec.fit.devices import on_device
 from gscodec.fit.grid import Settings, fit
-from gscodec.intnet.hashgrid import Box, GridLevel
+from gscodec.intnet.box import box_around, position_features
+from gscodec.intnet.hashgrid import GridLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from gscodec.fit.grid import Learned
     from gscodec.fit.options import Options
     from gscodec.fit.units import Target
+    from gscodec.intnet.box import Box
 
 # Fewer Gaussians than `_FEW` are learned in a share of them, as if there were `_FEWEST` at least:
 # each is still looked at many thousand times.
@@ -26,7 +27,6 @@ _FEW, _FEWEST = 128, 8
 
 def learn(
     cells: NDArray[np.int64],
-    features: Callable[[NDArray[np.int64]], NDArray[np.float32]],
     targets: Sequence[Target],
     options: Options,
     share: float,
@@ -36,13 +36,12 @@ def learn(
 
     Args:
         cells: In the order of the targets.
-        features: What networks see of normalised positions.
         targets: Units in coding order.
         options: Seed, device, threads and iterations, of which ``share`` is taken.
         share: See above.
         progress: Called with the share that is done.
     """
-    box = grid_box(cells)
+    box = box_around(cells)
     u = box.normalise(cells)
     how = settings(
         len(u),
@@ -51,15 +50,7 @@ def learn(
         device=options.device,
         threads=options.threads,
     )
-    return box, fit(u, features(u), targets, how, progress)
-
-
-def grid_box(ijk: NDArray[np.int64]) -> Box:
-    """Cube around the middle 96 % of the points, so that outliers do not coarsen the grid."""
-    low, high = np.percentile(ijk, [2, 98], axis=0)
-    edge = max(1, min(int((high - low).max() * 1.1), int(ijk.max())))
-    corner = np.maximum(0, ((low + high - edge) / 2).astype(np.int64))
-    return Box((int(corner[0]), int(corner[1]), int(corner[2])), edge)
+    return box, fit(u, position_features(u), targets, how, progress)
 
 
 def settings(

@@ -76,6 +76,7 @@ class TrainedUnit:
         self.fraction, self.mean, self.log2_unit, self.bias = scaling(target)
         unit = target.unit
         self.widths = [unit.steps, unit.columns, unit.columns]
+        self.middle = self.mean * 2.0**-self.log2_unit  # in units: zero is -middle
         values = (target.values - self.mean * 2.0**-self.fraction) * 2.0 ** (
             self.fraction - self.log2_unit
         )

@@ -26,6 +26,7 @@ from gscodec.coding import (
     encode_table,
 )
 from gscodec.errors import FormatError
+from gscodec.intnet.box import COORDINATE_BITS, Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,6 @@ MAX_LOG2_ENTRIES = 19
 MAX_LEVELS = 32
 MAX_ENTRIES = 1 << 20  # of all tables together; the paper's grid has 441,568
 _PRIMES = (1, 2654435761, 805459861)  # Instant-NGP's spatial hash
-_COORDINATE_BITS = 16  # of a position inside the grid's box
 _FIELDS = np.arange(VALUES, dtype=np.uint64) * np.uint64(16)  # their lowest bits in a word
 
 
@@ -73,25 +73,6 @@ class GridLevel:
         return tuple(combinations(range(3), self.axes))
 
 
-@dataclass(frozen=True)
-class Box:
-    """Part of the lattice that the grid covers; coordinates outside are clamped to it.
-
-    Attributes:
-        low: Smallest lattice coordinate per axis.
-        edge: Edge in lattice cells, at least 1, the same for all axes.
-    """
-
-    low: tuple[int, int, int]
-    edge: int
-
-    def normalise(self, ijk: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Lattice coordinates (N, 3) as 0 .. 2**16 - 1 inside the box, (N, 3) int64."""
-        inside = np.clip(ijk - np.array(self.low), 0, self.edge)
-        scaled: NDArray[np.int64] = inside * ((1 << _COORDINATE_BITS) - 1) // self.edge
-        return scaled
-
-
 def corners(
     u: NDArray[np.int64], level: GridLevel, axes: tuple[int, ...]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -101,7 +82,7 @@ def corners(
     """
     one = 1 << FRACTION_BITS
     # Below resolution - 1, because u is below 2**16: both vertices of a cell exist.
-    fixed = u * ((level.resolution - 1) << FRACTION_BITS) >> _COORDINATE_BITS
+    fixed = u * ((level.resolution - 1) << FRACTION_BITS) >> COORDINATE_BITS
     cell, fraction = fixed >> FRACTION_BITS, fixed & (one - 1)
     for corner in range(1 << len(axes)):
         index = np.zeros(len(u), dtype=np.int64)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gscodec.kinds import Fields, Kind
     from gscodec.kinds.outliers import Arrays
     from gscodec.learned.model import Model, Read
-    from gscodec.units import Law
 
 # What the blocks at work may take together, and a value of the unit at work, about: levels,
 # steps, order and symbols of the coder, residuals twice if some are absent, the value.
@@ -46,17 +45,13 @@ _UNIT_BYTES = 40
 
 @dataclass(frozen=True)
 class Decoded(Values):
-    """A unit of one block, and how it was coded. All arrays are (rows, columns).
+    """A unit of one block, and what it took.
 
     Attributes:
-        residuals: int64, the coded integers.
-        law: Whose tables coded them.
-        present: bool, which values were coded; None for all.
+        bits: (rows,) float32; zeros unless asked for.
     """
 
-    residuals: NDArray[np.int64]
-    law: Law
-    present: NDArray[np.bool_] | None
+    bits: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -89,18 +84,25 @@ class Opened:
         row = self.model.width + 8 * values + _UNIT_BYTES * max(columns)
         return min(wanted or os.cpu_count() or 1, max(1, _WORKING_BYTES // (rows * row)))
 
-    def block(self, number: int) -> Iterator[Decoded]:
-        """The units of block ``number``, in coding order.
+    def block(self, number: int, *, counts: bool = False) -> Iterator[Decoded]:
+        """The units of block ``number``, in coding order, with bits if it ``counts`` them.
 
         Raises:
             FormatError: A stream is damaged; of bytes left over, at the end of the iteration.
         """
         decoders = {a: Decoder(self.streams[a, number]) for a in _by_block(self.kind)}
-        known = self.model.known(Place(self.place.codes[self.slices[number]], self.place.bits))
+        codes = self.place.codes[self.slices[number]]
+        known = self.model.known(Place(codes, self.place.bits))
         for unit in self.kind.units:
-            model, law, present = known.model, known.law(), known.present()
-            residuals = decode_unit(decoders[unit.attribute], law, present)
-            yield Decoded(unit, model, known.add(residuals), residuals, law, present)
+            model = known.model
+            bits = np.zeros(len(codes), np.float32)
+            for rows in known.turns:
+                law, present = known.law(), known.present()
+                residuals = decode_unit(decoders[unit.attribute], law, present)
+                if counts:
+                    bits[rows] = bits_of_unit(law, residuals, present)
+                values = known.add(residuals)
+            yield Decoded(unit, model, values, bits)
         for decoder in decoders.values():
             decoder.finish()
 
@@ -204,10 +206,9 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
 
     def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
         bits: dict[Attribute, NDArray[np.float32]] = {}
-        for found in opened.block(number):
+        for found in opened.block(number, counts=True):
             attribute = found.unit.attribute
-            others = bits.get(attribute, np.float32(0))
-            bits[attribute] = others + bits_of_unit(found.law, found.residuals, found.present)
+            bits[attribute] = bits.get(attribute, np.float32(0)) + found.bits
         return bits
 
     numbers = range(len(opened.slices))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,11 +10,11 @@ from gscodec.coding import Encoder
 from gscodec.kinds import Values
 from gscodec.learned.coding import encode_unit
 from gscodec.learned.parallel import blocks, in_parallel
-from gscodec.learned.rounding import expected, residuals_of
+from gscodec.learned.rounding import expected, residuals_of, scattered
 from gscodec.units import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,24 +54,53 @@ class Block:
 
     def round(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
         """Decides what the next unit decodes to: rows of ``wanted`` (N, columns), about."""
-        self._add(self._residuals(wanted, log2_ideal))
+        self._turns(wanted, log2_ideal, lambda residuals: None)  # noqa: ARG005
+
+    def laws(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> Expected:
+        """As `round`; gives how the unit would be coded."""
+        known, parts = self.known, []
+        turns = known.turns
+
+        def note(residuals: NDArray[np.int64]) -> None:  # noqa: ARG001
+            parts.append(expected(known))
+
+        self._turns(wanted, log2_ideal, note)
+        return scattered(parts, turns, len(wanted))
+
+    def foreseen(
+        self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]
+    ) -> Expected:
+        """How the next unit would be coded if this were wanted; nothing is decided."""
+        if len(self.known.turns) == 1:
+            return expected(self.known)
+        trial = copy(self)
+        trial.known, trial.values = self.known.copy(), []
+        return trial.laws(wanted, log2_ideal)
 
     def code(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
         """Rounds and codes the next unit."""
-        known, attribute = self.known, self.known.unit.attribute
-        residuals = self._residuals(wanted, log2_ideal)
-        encoder = self._encoders.setdefault(attribute, Encoder())
-        encode_unit(encoder, known.law(), residuals, known.present())
-        self._add(residuals)
+        known = self.known
+        encoder = self._encoders.setdefault(known.unit.attribute, Encoder())
 
-    def _residuals(
-        self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
-        return residuals_of(self.known, wanted, log2_ideal, self._index)
+        def code(residuals: NDArray[np.int64]) -> None:
+            encode_unit(encoder, known.law(), residuals, known.present())
 
-    def _add(self, residuals: NDArray[np.int64]) -> None:
-        unit, model = self.known.unit, self.known.model
-        self.values.append(Values(unit, model, self.known.add(residuals)))
+        self._turns(wanted, log2_ideal, code)
+
+    def _turns(
+        self,
+        wanted: NDArray[np.float64],
+        log2_ideal: NDArray[np.float64],
+        use: Callable[[NDArray[np.int64]], None],
+    ) -> None:
+        """All turns of the next unit; ``use`` sees the residuals of each."""
+        known = self.known
+        unit, model = known.unit, known.model
+        for rows in known.turns:
+            residuals = residuals_of(known, wanted[rows], log2_ideal[rows], self._index[rows])
+            use(residuals)
+            values = known.add(residuals)
+        self.values.append(Values(unit, model, values))
 
     def forget(self) -> None:
         """Gives the memory of what is known back; no further unit can be coded."""
@@ -125,9 +155,10 @@ def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[E
         block, source = Block(model, work, rows), work.source.rows(rows)
         columns, laws = list(source.columns), []
         for number in range(len(columns)):
-            if not block.known.unit.decides:
-                laws.append(expected(block.known))
-            block.round(columns[number], ideal[number][rows])
+            if block.known.unit.decides:
+                block.round(columns[number], ideal[number][rows])
+            else:
+                laws.append(block.laws(columns[number], ideal[number][rows]))
             done = block.values[-1]
             columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
         found.append(laws)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from gscodec.intnet.context import (
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder, Encoder
@@ -41,6 +44,10 @@ class Networks:
     def features(self) -> int:
         """Columns that all units add to what is known."""
         return sum(unit.features for unit in self.units)
+
+    def farthest_mean(self) -> int:
+        """Largest magnitude of a typical value, quanta."""
+        return max((abs(m.mean) for m in self.models if isinstance(m, UnitModel)), default=0)
 
     def encode(self, encoder: Encoder) -> None:
         """Codes all models in order."""
@@ -82,55 +89,104 @@ class Networks:
 
 
 class Known:
-    """What is known of a block: one class for whoever encodes, decodes or counts."""
+    """What is known of a block: one class for whoever encodes, decodes or counts.
 
-    def __init__(self, networks: Networks, first: NDArray[np.int8]) -> None:
-        """``first`` (rows, width) is known before the first unit."""
+    A unit is coded in turns, some rows at a time. `law`, `present` and `add` are about the rows
+    of the turn at hand; after the last one comes the next unit.
+
+    Attributes:
+        turns: The rows of each turn, the same for all units.
+        number: Of the unit at hand.
+    """
+
+    turns: tuple[slice, ...] = (slice(None),)
+
+    def __init__(self, networks: Networks, first: NDArray[np.int8], spare: int = 0) -> None:
+        """``first`` (rows, width) is known before the first unit.
+
+        A subclass has room for ``spare`` columns of its own.
+        """
         self._networks = networks
-        self._columns = np.empty((len(first), first.shape[1] + networks.features), np.int8)
+        shape = len(first), first.shape[1] + networks.features + spare
+        self._columns = np.empty(shape, np.int8)
         self._used = 0
         self._append(first)
         self._law: Law | None = None
+        self._values = np.zeros((0, 0), np.int64)
         self._decisions: dict[int, NDArray[np.bool_]] = {}
-        self.number = 0  # of the next unit
+        self._turn = 0
+        self.number = 0
+
+    def copy(self) -> Self:
+        """For a trial of the unit at hand, before its first turn."""
+        other = copy(self)
+        other._columns = self._columns.copy()  # noqa: SLF001 - its own
+        return other
 
     @property
     def unit(self) -> Unit:
-        """The next one."""
+        """The one at hand."""
         return self._networks.units[self.number]
 
     @property
     def model(self) -> AnyModel:
-        """Of the next unit."""
+        """Of this unit."""
         return self._networks.models[self.number]
 
+    @property
+    def rows(self) -> slice:
+        """Of the turn at hand."""
+        return self.turns[self._turn]
+
     def law(self) -> Law:
-        """How the next unit is coded; its arrays must not be changed."""
+        """How they are coded; its arrays must not be changed."""
         if self._law is None:
-            self._law = self.model.law(self.unit, self._columns[:, : self._used])
+            self._law = self.predicted()
         return self._law
 
+    def predicted(self) -> Law:
+        """`law`, computed anew."""
+        return self.model.law(self.unit, self._columns[self.rows, : self._used])
+
     def present(self) -> NDArray[np.bool_] | None:
-        """(rows, columns) which values of the next unit are coded; None for all."""
+        """(rows, columns) which of their values are coded; None for all."""
         if self.unit.present_by is None:
             return None
-        decisions = self._decisions[self.unit.present_by]
+        decisions = self._decisions[self.unit.present_by][self.rows]
         return np.repeat(decisions, self.unit.columns // decisions.shape[1], axis=1)
 
     def add(self, residuals: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The next unit is decoded: gives its values, quanta, zero where there are none."""
+        """The turn is decoded: gives the values of the unit, quanta; zero where there are none.
+
+        Rows of later turns are zero, too.
+        """
         law, present = self.law(), self.present()
-        self._law = None
         values = law.centre
-        for rows in in_slices(len(values)):
-            values[rows] += residuals[rows] * law.step[rows]
+        for part in in_slices(len(values)):
+            values[part] += residuals[part] * law.step[part]
         if present is not None:
             values[~present] = 0
+        if len(self.turns) == 1:
+            self._values = values
+        else:
+            if not self._turn:
+                self._values = np.zeros((len(self._columns), self.unit.columns), np.int64)
+            self._values[self.rows] = values
+        self._decoded(self._values)
+        self._law, self._turn = None, self._turn + 1
+        if self._turn == len(self.turns):
+            self._finish(self._values)
+        return self._values
+
+    def _decoded(self, values: NDArray[np.int64]) -> None:
+        """For subclasses: the rows of the turn at hand are known, of ``values`` of the unit."""
+
+    def _finish(self, values: NDArray[np.int64]) -> None:
         self._append(self.model.features(self.unit, values))
         if self.unit.decides:
             self._decisions[self.number] = values == 1
         self.number += 1
-        return values
+        self._turn = 0
 
     def _append(self, features: NDArray[np.int8]) -> None:
         end = self._used + features.shape[1]

@@ -13,6 +13,8 @@ from gscodec.kinds.aside import OutlyingError
 from gscodec.units import Expected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gscodec.coding import Family
@@ -27,7 +29,7 @@ def residuals_of(
     log2_ideal: NDArray[np.float64],
     index: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """The integers (rows, columns) that code the next unit.
+    """The integers (rows, columns) that code the turn at hand.
 
     Args:
         known: What the decoder knows.
@@ -54,7 +56,7 @@ def residuals_of(
 
 
 def expected(known: Known) -> Expected:
-    """The law of the next unit in the unit of its values."""
+    """The law of the turn at hand in the unit of its values."""
     law, model, present = known.law(), known.model, known.present()
     coded = np.True_ if present is None else present
     # What is not coded stays where it is: it has hardly a step.
@@ -64,6 +66,19 @@ def expected(known: Known) -> Expected:
     return Expected(
         centre.astype(np.float32), step.astype(np.float32), sigma.astype(np.float32)
     )
+
+
+def scattered(parts: Sequence[Expected], turns: Sequence[slice], count: int) -> Expected:
+    """The laws of ``count`` rows of a block from those of its turns."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = count, parts[0].centre.shape[1]
+    centre, step, sigma = (np.empty(shape, np.float32) for _ in range(3))
+    whole = Expected(centre, step, sigma)
+    for rows, part in zip(turns, parts, strict=True):
+        whole.centre[rows], whole.step[rows] = part.centre, part.step
+        whole.sigma[rows] = part.sigma
+    return whole
 
 
 def _cheapest(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from gscodec.fit.options import ITERATIONS
 from gscodec.learned.encoding import decoded_unit
 from gscodec.learned.high import joint, laws_of, merged, report
-from gscodec.learned.rounding import expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from gscodec.learned.encoding import Block
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
+    from gscodec.units import Expected
 
 _NO_TIME = 1e-9  # seconds, when all are spent
 
@@ -35,6 +35,7 @@ class Settling:
         self._run_of, self._work = run, work
         self._columns: Columns = list(work.source.columns)
         self._laws = laws_of(run, work, model, lam)
+        self._ideal = work.source.ideal(run.subject.price(lam), lam)
         self._drawing = run.subject.drawing(run, work)
         self._descent = joint(run, self._drawing, lam)
         self._first = len(self._columns) - len(self._laws)  # decisions do not move
@@ -51,10 +52,14 @@ class Settling:
         rounded = self._run_of.subject.manner.rounded
         if number >= self._first + (not rounded):
             if rounded:
-                law = merged([[expected(block.known)] for block in done])[0]
-                self._laws[number - self._first] = law
+                self._laws[number - self._first] = self._foreseen(number, done)
             self._descend(number)
         return self._columns
+
+    def _foreseen(self, number: int, done: Sequence[Block]) -> Expected:
+        """How unit ``number`` would be coded as it is now."""
+        wanted, ideal = self._columns[number], self._ideal[number]
+        return merged([[b.foreseen(wanted[b.rows], ideal[b.rows])] for b in done])[0]
 
     def finish(self, done: Sequence[Block]) -> None:
         """All units are ``done``: what is free besides them has the last word."""

@@ -29,6 +29,7 @@ class Entry(NamedTuple):
 REGISTRY = {
     Method.RAW: Entry("raw", "gscodec.methods.raw", "every bit kept"),
     Method.HAC: Entry("hac", "gscodec.methods.hac", "small, quantised to what the eye sees"),
+    Method.HEMGS: Entry("hemgs", "gscodec.methods.hemgs", "smaller, from decoded neighbours"),
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gscodec.coding import Decoder, Encoder
 from gscodec.geometry import morton
-from gscodec.intnet.context import UnitModel
+from gscodec.intnet.box import POSITION_FEATURES, position_features
 from gscodec.intnet.hashgrid import decode_grid, encode_grid
 from gscodec.learned.method import LearnedMethod
 from gscodec.learned.networks import Known, Networks
@@ -25,16 +25,13 @@ from gscodec.slices import in_slices
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
     from gscodec.fit.units import Target
-    from gscodec.intnet.hashgrid import Box, HashGrid
+    from gscodec.intnet.box import Box
+    from gscodec.intnet.hashgrid import HashGrid
     from gscodec.learned.model import Streams
     from gscodec.units import Place, Unit
-
-POSITION_FEATURES = 3
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,7 @@ class Model:
 
     def farthest_mean(self) -> int:
         """Magnitude, quanta."""
-        models = self.networks.models
-        return max((abs(m.mean) for m in models if isinstance(m, UnitModel)), default=0)
-
-
-def position_features(u: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Normalised 16-bit positions (N, 3) as inputs of a network, -127 .. 127."""
-    centred: NDArray[np.float32] = np.clip((u >> 8) - 128, -127, 127).astype(np.float32)
-    return centred
+        return self.networks.farthest_mean()
 
 
 def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model:
@@ -113,7 +103,7 @@ def fit(
     """Trains grid and networks for ``targets``, in ``share`` of the usual iterations."""
     from gscodec.fit.hac import learn
 
-    box, learned = learn(work.cells, position_features, targets, options, share, progress)
+    box, learned = learn(work.cells, targets, options, share, progress)
     units = tuple(target.unit for target in targets)
     return Model(learned.grid, box, Networks(units, learned.models))
 
