@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, combinations, pairwise, product
@@ -41,6 +42,10 @@ Point = tuple[int, ...]
 GRID, NETWORKS, POSITION, MASK, FEATURE, SCALING, OFFSET = 2, 1, 3, 11, 12, 13, 14
 OUTLIER = 17
 Shapes = dict[str, tuple[int, ...]]
+Decided = list[list[int]]  # by anchor and offset
+Values = list[list[list[int]]]  # by group, primitive and column
+Predicted = list[tuple[int, int, int]]  # centre, step and level by column
+Streams = dict[tuple[int, int], bytes]  # by attribute and block
 
 
 def clamp(x: int, low: int, high: int) -> int:
@@ -123,7 +128,37 @@ def outliers(file: File, shapes: Shapes) -> Arrays:
     return found
 
 
-# --- Grid stream, position and grid features -------------------------------------------------
+# --- Box and position features ---------------------------------------------------------------
+
+
+@dataclass
+class Box:
+    """A cube of the lattice."""
+
+    low: Point
+    edge: int
+
+    def normalise(self, cell: Point) -> list[int]:
+        """0 to 65535 for each axis."""
+        return [
+            clamp(i - x, 0, self.edge) * 65535 // self.edge
+            for i, x in zip(cell, self.low, strict=True)
+        ]
+
+
+def read_box(fields: list[int], position_bits: int) -> Box:
+    """The box of x, y, z, edge."""
+    size = 1 << position_bits
+    need(max(fields[:3]) < size and 1 <= fields[3] <= size, "box")
+    return Box(tuple(fields[:3]), fields[3])
+
+
+def position_features(u: list[int]) -> list[int]:
+    """Of a normalised cell."""
+    return [clamp((v >> 8) - 128, -127, 127) for v in u]
+
+
+# --- Grid stream, grid features --------------------------------------------------------------
 
 
 @dataclass
@@ -140,17 +175,13 @@ class GridTable:
 class Grid:
     """The box and all tables."""
 
-    low: Point
-    edge: int
+    box: Box
     tables: list[GridTable]
 
     def features(self, cell: Point) -> list[int]:
         """Position features, then grid features, of a cell of the lattice."""
-        u = [
-            clamp(i - x, 0, self.edge) * 65535 // self.edge
-            for i, x in zip(cell, self.low, strict=True)
-        ]
-        out = [clamp((v >> 8) - 128, -127, 127) for v in u]
+        u = self.box.normalise(cell)
+        out = position_features(u)
         for table in self.tables:
             out += interpolate(table, [u[axis] for axis in table.axes])
         return out
@@ -159,9 +190,9 @@ class Grid:
 def decode_grid(data: bytes, position_bits: int) -> Grid:
     """Box, levels, tables."""
     decoder = RangeDecoder(data)
-    x, y, z, edge, levels = naturals(decoder, 5)
-    size = 1 << position_bits
-    need(max(x, y, z) < size and 1 <= edge <= size and levels <= 32, "box and levels")
+    *fields, levels = naturals(decoder, 5)
+    box = read_box(fields, position_bits)
+    need(levels <= 32, "levels")
     shapes: list[tuple[tuple[int, ...], int, bool, int]] = []
     for axes, resolution, log2_entries in [naturals(decoder, 3) for _ in range(levels)]:
         need(axes in {2, 3} and 2 <= resolution <= 2048 and log2_entries <= 19, "level")
@@ -178,7 +209,7 @@ def decode_grid(data: bytes, position_bits: int) -> Grid:
         entries = [decoder.symbols(4, model) for _ in range(count)]
         tables.append(GridTable(spanned, resolution, hashed, entries))
     decoder.finish()
-    return Grid((x, y, z), edge, tables)
+    return Grid(box, tables)
 
 
 def interpolate(table: GridTable, u: list[int]) -> list[int]:
@@ -313,7 +344,7 @@ STEPS = [
 ]  # fmt: skip
 
 
-def predict(model: Model, group: Group, seen: list[int]) -> list[tuple[int, int, int]]:
+def predict(model: Model, group: Group, seen: list[int]) -> Predicted:
     """Centre, step and level of each column of one primitive."""
     out = model.network.outputs(seen)
     one = model.network.shift + 5
@@ -337,8 +368,8 @@ def features(model: Model, group: Group, values: list[int]) -> list[int]:
     return out
 
 
-def decide(decoder: RangeDecoder, network: Network, seen: list[list[int]]) -> list[list[int]]:
-    """The decisions of a block by anchor and offset."""
+def decide(decoder: RangeDecoder, network: Network, seen: list[list[int]]) -> Decided:
+    """The decisions of a turn."""
     logits = [z >> (network.shift + 1) for row in seen for z in network.outputs(row)]
     classes = [clamp((logit + 2) // 4, -31, 31) for logit in logits]
     bits = [0] * len(classes)
@@ -346,8 +377,35 @@ def decide(decoder: RangeDecoder, network: Network, seen: list[list[int]]) -> li
         one = ONES[c] if c >= 0 else (1 << 24) - ONES[-c]
         for i in [i for i, found in enumerate(classes) if found == c]:
             bits[i] = decoder.symbol([0, (1 << 24) - one, 1 << 24])
-    k = len(bits) // len(seen)
+    k = len(bits) // max(1, len(seen))
     return [bits[n * k : n * k + k] for n in range(len(seen))]
+
+
+def is_coded(group: Group, decided: list[int]) -> list[bool]:
+    """For each column of a primitive of these decisions, whether it has a residual."""
+    if group.attribute != OFFSET:
+        return [True] * group.columns
+    return [decided[n // 3] == 1 for n in range(group.columns)]
+
+
+def decode_values(
+    decoder: RangeDecoder, family: int, predicted: list[Predicted], coded: list[list[bool]]
+) -> list[list[int]]:
+    """The values of a group and turn, by primitive and column."""
+    levels = [
+        level
+        for row, there in zip(predicted, coded, strict=True)
+        for (_, _, level), is_there in zip(row, there, strict=True)
+        if is_there
+    ]
+    r = iter(residuals(decoder, levels, family))
+    return [
+        [
+            centre + next(r) * step if is_there else 0
+            for (centre, step, _), is_there in zip(row, there, strict=True)
+        ]
+        for row, there in zip(predicted, coded, strict=True)
+    ]
 
 
 def decode_block(
@@ -356,13 +414,10 @@ def decode_block(
     network: Network | None,
     models: list[Model],
     seen: list[list[int]],
-) -> tuple[list[list[int]], list[list[list[int]]]]:
-    """Decisions by anchor and offset; values by group, primitive and column.
-
-    ``seen`` has the features by primitive.
-    """
+) -> tuple[Decided, Values]:
+    """Decisions and values; ``seen`` has the features by primitive."""
     decoders = {attribute: RangeDecoder(data) for attribute, data in streams.items()}
-    decisions: list[list[int]] = []
+    decisions: Decided = [[] for _ in seen]
     if network is not None:
         decisions = decide(decoders[MASK], network, seen)
         for known, row in zip(seen, decisions, strict=True):
@@ -370,24 +425,8 @@ def decode_block(
     values = []
     for group, model in zip(layout, models, strict=True):
         predicted = [predict(model, group, row) for row in seen]
-        coded = [[True] * group.columns for _ in seen]
-        if group.attribute == OFFSET:
-            coded = [[row[n // 3] == 1 for n in range(group.columns)] for row in decisions]
-        both = list(zip(predicted, coded, strict=True))
-        levels = [
-            p[2]
-            for row, there in both
-            for p, is_there in zip(row, there, strict=True)
-            if is_there
-        ]
-        r = iter(residuals(decoders[group.attribute], levels, model.family))
-        decoded = [
-            [
-                p[0] + next(r) * p[1] if is_there else 0
-                for p, is_there in zip(row, there, strict=True)
-            ]
-            for row, there in both
-        ]
+        coded = [is_coded(group, row) for row in decisions]
+        decoded = decode_values(decoders[group.attribute], model.family, predicted, coded)
         for known, row in zip(seen, decoded, strict=True):
             known.extend(features(model, group, row))
         values.append(decoded)
@@ -459,9 +498,7 @@ def quaternion(scales: list[int], t: float, a: float, b: float) -> list[float]:
     return [w, x, y, t] if disc else [w, t, x, y]
 
 
-def to_floats(
-    values: list[list[list[int]]], models: list[Model], degree: int
-) -> dict[str, list[float]]:
+def to_floats(values: Values, models: list[Model], degree: int) -> dict[str, list[float]]:
     """The arrays but means, flat."""
     real = [
         [[math.ldexp(q, -model.fraction_bits) for q in row] for row in rows]
@@ -510,9 +547,26 @@ class Blocks:
     """What all blocks hold, joined: cells, decisions, values by group, and their models."""
 
     cells: list[Point]
-    decisions: list[list[int]]
-    values: list[list[list[int]]]
+    decisions: Decided
+    values: Values
     models: list[Model]
+
+
+BlockDecoder = Callable[[dict[int, bytes], list[Point]], tuple[Decided, Values]]
+
+
+@dataclass
+class Learned:
+    """What tells one learned method from another.
+
+    Attributes:
+        shared: Attributes with one stream that hold its model.
+        read: From streams, groups, number of decisions and position_bits to the models and to
+            what decodes a block from its streams by attribute and its cells.
+    """
+
+    shared: set[int]
+    read: Callable[[Streams, list[Group], int, int], tuple[list[Model], BlockDecoder]]
 
 
 def decode_blocks(
@@ -521,29 +575,27 @@ def decode_blocks(
     decisions: int,
     others: set[tuple[int, int]],
     apart: int,
+    method: Learned,
 ) -> Blocks:
     """All of a file but what ``others`` hold, and the outliers, of which there are ``apart``."""
     head, streams = file.head, file.streams
     count = head["count"] - apart
-    need(1 <= head["position_bits"] <= 21 and count > 0, "HEAD of hac")
-    need(head["block_size"] <= 65536, "HEAD of hac")
+    need(1 <= head["position_bits"] <= 21 and count > 0, "HEAD of a learned method")
+    need(head["block_size"] <= 65536, "HEAD of a learned method")
     attributes = {group.attribute for group in layout} | ({MASK} if decisions else set())
     blocks = [
         range(s, count)[: head["block_size"]] for s in range(0, count, head["block_size"])
     ]
-    expected = {(attribute, 0) for attribute in (GRID, NETWORKS, POSITION)} | others
+    expected = {(attribute, 0) for attribute in {*method.shared, POSITION}} | others
     expected |= {(OUTLIER, 0)} if apart else set()
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
-    need(streams.keys() == expected, "the streams of hac")
-    grid = decode_grid(streams[GRID, 0], head["position_bits"])
+    need(streams.keys() == expected, "the streams of the method")
     cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])
-    width = 3 + 4 * len(grid.tables)
-    network, models = decode_models(streams[NETWORKS, 0], layout, width, decisions)
+    models, decode = method.read(streams, layout, decisions, head["position_bits"])
     found = Blocks(cells, [], [[] for _ in layout], models)
     for number, rows in enumerate(blocks):
         data = {attribute: streams[attribute, number] for attribute in attributes}
-        seen = [grid.features(cells[row]) for row in rows]
-        decided, values = decode_block(data, layout, network, models, seen)
+        decided, values = decode(data, [cells[row] for row in rows])
         found.decisions.extend(decided)
         for whole, part in zip(found.values, values, strict=True):
             whole.extend(part)
@@ -556,12 +608,34 @@ def positions(cells: list[Point], head: dict[str, Any]) -> list[float]:
     return [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
 
 
+def read_hac(
+    streams: Streams, layout: list[Group], decisions: int, position_bits: int
+) -> tuple[list[Model], BlockDecoder]:
+    """Grid and networks."""
+    grid = decode_grid(streams[GRID, 0], position_bits)
+    width = 3 + 4 * len(grid.tables)
+    network, models = decode_models(streams[NETWORKS, 0], layout, width, decisions)
+
+    def decode(data: dict[int, bytes], cells: list[Point]) -> tuple[Decided, Values]:
+        seen = [grid.features(cell) for cell in cells]
+        return decode_block(data, layout, network, models, seen)
+
+    return models, decode
+
+
 def decode_hac(file: File) -> Arrays:
     """All arrays of a scene."""
-    return hac_anchors(file) if file.head["kind"] == ANCHORS else hac_gaussians(file)
+    return decode_learned(file, Learned({GRID, NETWORKS}, read_hac))
 
 
-def hac_gaussians(file: File) -> Arrays:
+def decode_learned(file: File, method: Learned) -> Arrays:
+    """All arrays of a scene."""
+    if file.head["kind"] == ANCHORS:
+        return anchor_arrays(file, method)
+    return gaussian_arrays(file, method)
+
+
+def gaussian_arrays(file: File, method: Learned) -> Arrays:
     """The six arrays."""
     degree = file.head["sh_degree"]
     shapes: Shapes = {
@@ -573,7 +647,7 @@ def hac_gaussians(file: File) -> Arrays:
         "sh_rest": ((degree + 1) ** 2 - 1, 3),
     }
     apart = outliers(file, shapes)
-    found = decode_blocks(file, groups(degree), 0, set(), len(apart["means"]))
+    found = decode_blocks(file, groups(degree), 0, set(), len(apart["means"]), method)
     means = positions(found.cells, file.head)
     flat = {"means": means, **to_floats(found.values, found.models, degree)}
     return {
@@ -582,7 +656,7 @@ def hac_gaussians(file: File) -> Arrays:
     }
 
 
-def hac_anchors(file: File) -> Arrays:
+def anchor_arrays(file: File, method: Learned) -> Arrays:
     """Arrays of anchors, networks, masks."""
     checkpoint = read_checkpoint(file)
     layout = anchor_groups(checkpoint.features, checkpoint.offsets)
@@ -590,7 +664,8 @@ def hac_anchors(file: File) -> Arrays:
     shapes = {name: shape for name, (_, shape) in anchor_shapes(checkpoint).items()}
     masks = {"masks": (checkpoint.offsets,)} if checkpoint.has_masks else {}
     apart = outliers(file, {**shapes, **masks})
-    found = decode_blocks(file, layout, checkpoint.offsets, own, len(apart["anchors"]))
+    rows = len(apart["anchors"])
+    found = decode_blocks(file, layout, checkpoint.offsets, own, rows, method)
     flat: dict[int, list[float]] = {3: positions(found.cells, file.head)}
     for attribute in (FEATURE, SCALING, OFFSET):
         flat[attribute] = [

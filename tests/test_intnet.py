@@ -206,7 +206,7 @@ def plain_grid(grid: HashGrid, box: Box) -> reference.Grid:
         for level in grid.levels
         for axes in level.tables
     ]
-    return reference.Grid(box.low, box.edge, tables)
+    return reference.Grid(reference.Box(box.low, box.edge), tables)
 
 
 @given(
