@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     import pytest
 
 
-def set_defaults(monkeypatch: pytest.MonkeyPatch, method: str = "hac", **values: Any) -> None:
-    """Other defaults of the ``Options`` of ``method``, for as long as ``monkeypatch`` lasts."""
-    module = methods.by_name(method)
+LEARNED = ("hac", "hemgs")
+
+
+def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
+    """Other defaults of ``Options``, for as long as ``monkeypatch`` lasts.
+
+    Of all methods that have these settings.
+    """
     fields = [(name, Any, field(default=value)) for name, value in values.items()]
-    other = make_dataclass("Options", fields, bases=(module.Options,), frozen=True)
-    monkeypatch.setattr(module, "Options", other)
+    for module in map(methods.by_name, methods.names()):
+        if values.keys() <= module.Options.__dataclass_fields__.keys():
+            other = make_dataclass("Options", fields, bases=(module.Options,), frozen=True)
+            monkeypatch.setattr(module, "Options", other)

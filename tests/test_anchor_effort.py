@@ -13,7 +13,7 @@ from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.errors import SceneError
-from quick import set_defaults
+from quick import LEARNED, set_defaults
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
@@ -38,14 +38,15 @@ def error(a: AnchorScene, b: AnchorScene, views: TargetViews) -> float:
     return float(np.mean(found))
 
 
-def test_high_costs_less_in_error_and_bits_together() -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_high_costs_less_in_error_and_bits_together(method: str) -> None:
     from gscodec.fit.anchors import price
 
     scene, views = make_anchor_scene(300, 12, 4), small_views()
     cost = {}
     for effort, iterations in (("fast", None), ("high", 150)):
         made = codec.encode_with_report(
-            scene, lam=LAM, effort=effort, views=views, iterations=iterations
+            scene, method, lam=LAM, effort=effort, views=views, iterations=iterations
         )
         back = made.reconstruction
         assert isinstance(back, AnchorScene)
@@ -138,15 +139,18 @@ def test_a_wanted_psnr_is_met() -> None:
     assert abs(found["mean_psnr"] - wanted) <= 0.11
 
 
-def test_a_resumed_run_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_a_resumed_run_ends_with_the_same_bytes(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Networks are in its state too."""
     set_defaults(monkeypatch, round_length=6)
     scene, states = make_anchor_scene(100, 8, 3, masked=True, appearance=2), list[bytes]()
     high: dict[str, Any] = {"effort": "high", "iterations": 15, "views": small_views()}
-    whole = gscodec.encode(scene, lam=LAM, **high, checkpoint=states.append)
+    whole = gscodec.encode(scene, method, lam=LAM, **high, checkpoint=states.append)
     assert len(states) >= 4
     for state in states[1:3]:
-        assert gscodec.encode(scene, lam=LAM, **high, resume=state) == whole
+        assert gscodec.encode(scene, method, lam=LAM, **high, resume=state) == whole
     other = make_anchor_scene(100, 8, 3, masked=True, appearance=2, seed=1)
     with pytest.raises(SceneError, match="the state of another scene"):
-        gscodec.encode(other, lam=LAM, **high, resume=states[1])
+        gscodec.encode(other, method, lam=LAM, **high, resume=states[1])

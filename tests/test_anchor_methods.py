@@ -194,8 +194,8 @@ def files() -> dict[str, bytes]:
     """A file of anchors by each method."""
     scene = make_anchor_scene(40, masked=True, bank=True, appearance=2)
     with pytest.MonkeyPatch.context() as patch:
-        set_defaults(patch, training=12, raw_below=0, block_size=16)
-        set_defaults(patch, "raw", block_size=16)
+        set_defaults(patch, training=12, raw_below=0)
+        set_defaults(patch, block_size=16)
         return {n: codec.encode(scene, n, **options(n)) for n in methods.names()}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import gscodec
+from gscodec import methods
 from gscodec.bitmap import BitMap
 from gscodec.codec import bit_map
 from gscodec.coding import (
@@ -38,7 +39,7 @@ from gscodec.report.bit_page import bit_map_html
 from gscodec.report.bit_plot import bit_map_png
 from gscodec.report.bit_voxels import CELLS, headline, value_range, voxels
 from gscodec.units import Law
-from quick import set_defaults
+from quick import LEARNED, set_defaults
 from scenes import gaussians, hard_scenes, make_scene, silent
 from test_rd import Page
 from test_vectors import VECTORS
@@ -102,8 +103,11 @@ def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick_fit")
-def test_each_block_has_its_own_bits() -> None:
-    data = pack(hac.encode(make_scene(550, 1), hac.Options(block_size=100), silent).payload)
+@pytest.mark.parametrize("name", LEARNED)
+def test_each_block_has_its_own_bits(name: str) -> None:
+    method = methods.by_name(name)
+    options = method.Options(block_size=100)
+    data = pack(method.encode(make_scene(550, 1), options, silent).payload)
     assert max(s.block for s in unpack(data).streams) == 5
     require_sums(bit_map(data, threads=2), data)
 

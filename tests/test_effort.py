@@ -13,7 +13,7 @@ from gscodec.camera import Camera, TargetViews
 from gscodec.errors import SceneError, UsageError
 from gscodec.learned.rates import as_good, search
 from gscodec.methods.hac import Options
-from quick import set_defaults
+from quick import LEARNED, set_defaults
 from scenes import gaussians, make_scene
 
 pytest.importorskip("torch")
@@ -61,11 +61,12 @@ def psnr(a: GaussianScene, b: GaussianScene) -> float:
     return float(np.mean([ratio(render(a, c), render(b, c)) for c in VIEWS.cameras]))
 
 
-def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str) -> None:
     """At one lambda both efforts look alike; high leaves out what is not seen, and says so."""
-    fast = gscodec.encode_with_report(scene, "hac", lam=1e-3, views=VIEWS)
+    fast = gscodec.encode_with_report(scene, method, lam=1e-3, views=VIEWS)
     high = gscodec.encode_with_report(
-        scene, "hac", lam=1e-3, views=VIEWS, effort="high", iterations=80
+        scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=80
     )
     for report in (fast.report, high.report):
         assert report["settings"]["lambda"] == 1e-3  # type: ignore[index]
@@ -125,19 +126,21 @@ def test_a_time_limit_ends_the_rounds(scene: GaussianScene) -> None:
     assert gscodec.inspect(data).meta["settings"]["effort"] == "high"  # type: ignore[index]
 
 
-def test_a_wanted_size_is_met(scene: GaussianScene) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_a_wanted_size_is_met(scene: GaussianScene, method: str) -> None:
     """Within 3 %; out of reach is refused with the range."""
-    usual = len(gscodec.encode(scene, "hac", views=VIEWS))
+    usual = len(gscodec.encode(scene, method, views=VIEWS))
     goal = round(0.95 * usual)
-    data = gscodec.encode(scene, "hac", views=VIEWS, target_bytes=goal)
+    data = gscodec.encode(scene, method, views=VIEWS, target_bytes=goal)
     assert abs(len(data) - goal) < 0.03 * goal
     with pytest.raises(UsageError, match="out of reach, this scene takes"):
-        gscodec.encode(scene, "hac", views=VIEWS, target_bytes=500)
+        gscodec.encode(scene, method, views=VIEWS, target_bytes=500)
 
 
-def test_a_wanted_psnr_is_met(scene: GaussianScene) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_a_wanted_psnr_is_met(scene: GaussianScene, method: str) -> None:
     """Within 0.1 dB."""
-    coded = gscodec.encode_with_report(scene, "hac", views=VIEWS, target_psnr=38.0)
+    coded = gscodec.encode_with_report(scene, method, views=VIEWS, target_psnr=38.0)
     assert psnr(scene, gaussians(coded.reconstruction)) == pytest.approx(38.0, abs=0.1)
 
 

@@ -11,6 +11,7 @@ import pytest
 import gscodec
 import reference_decoder as reference
 import reference_hac
+import reference_hemgs
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene
@@ -20,19 +21,20 @@ from gscodec.learned.state import set_aside
 from gscodec.methods import hac
 from gscodec.payload import Attribute, Method, Stream
 from gscodec.scene import ExtraProperty
-from quick import set_defaults
+from quick import LEARNED, set_defaults
 from scenes import gaussians, make_scene, silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.codec import Encoded
-    from gscodec.payload import Payload
+    from gscodec.payload import Header, Payload
     from gscodec.scene import GaussianScene
 
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 assert reference.METHODS[2] is reference_hac.decode_hac
+assert reference.METHODS[3] is reference_hemgs.decode_hemgs
 
 N = 300
 BASE = make_scene(N, 1)
@@ -52,15 +54,20 @@ def changed(scene: Any, field: str, rows: Any, values: Any) -> Any:
     return replace(scene, **{field: array})
 
 
-def encode(scene: GaussianScene | AnchorScene, **options: Any) -> Encoded:
-    """By hac, looking through three small cameras."""
-    return gscodec.encode_with_report(scene, "hac", views=small_views(), **options)
+def encode(scene: GaussianScene | AnchorScene, method: str = "hac", **options: Any) -> Encoded:
+    """Looking through three small cameras."""
+    return gscodec.encode_with_report(scene, method, views=small_views(), **options)
+
+
+def header_of(encoded: Encoded) -> Header:
+    """Of the file."""
+    return unpack(encoded.data).header
 
 
 def check_kept(scene: Any, rows: list[int], encoded: Encoded) -> None:
     """Outliers are the last rows, bit for bit; both decoders and the map of bits know them."""
-    header = unpack(encoded.data).header
-    assert header.method is Method.HAC
+    header = header_of(encoded)
+    assert header.method in {Method.HAC, Method.HEMGS}
     decoded: Any = gscodec.decode(encoded.data)
     count = len(decoded)  # anchors are pruned
     for name, array in scene.attributes().items():
@@ -150,11 +157,13 @@ def test_values_beyond_integers_make_an_outlier(monkeypatch: pytest.MonkeyPatch)
     assert "1 with sh_dc beyond integers" in encoded.notes[0]
 
 
-def test_effort_high_keeps_outliers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_effort_high_keeps_outliers(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It changes and prunes the others only."""
     set_defaults(monkeypatch, round_length=5)
     scene = changed(BASE, "means", slice(3, 6), 1e6)
-    encoded = encode(scene, effort="high", iterations=10)
+    encoded = encode(scene, method, effort="high", iterations=10)
+    assert header_of(encoded).method.name.lower() == method
     check_kept(scene, [3, 4, 5], encoded)
 
 
@@ -166,7 +175,7 @@ def test_a_run_is_resumed_without_what_coding_set_aside(
     set_defaults(monkeypatch, round_length=5)
     scene = changed(BASE, "sh_dc", ([7], [0]), 1e12)
     states: list[bytes] = []
-    options = {"effort": "high", "iterations": 10, "position_bits": 10}
+    options: dict[str, Any] = {"effort": "high", "iterations": 10, "position_bits": 10}
     whole = encode(scene, **options, checkpoint=states.append)
     check_kept(scene, [7], whole)
     assert encode(scene, **options, resume=states[-1]).data == whole.data

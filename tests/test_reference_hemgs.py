@@ -34,7 +34,7 @@ assert reference.METHODS[3] is reference_hemgs.decode_hemgs
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training that takes no time: a badly trained model decodes alike, too."""
     pytest.importorskip("torch")
-    set_defaults(monkeypatch, "hemgs", training=12)
+    set_defaults(monkeypatch, training=12)
 
 
 def encode(scene: GaussianScene | AnchorScene, **options: Any) -> Payload:
@@ -103,7 +103,7 @@ def sound() -> dict[str, Payload]:
     """A small file of each kind."""
     pytest.importorskip("torch")
     with pytest.MonkeyPatch.context() as patch:
-        set_defaults(patch, "hemgs", training=12)
+        set_defaults(patch, training=12)
         anchors = encode(make_anchor_scene(30, masked=True))
         return {"gaussians": encode(make_scene(40, 1)), "anchors": anchors}
 

@@ -18,7 +18,7 @@ from anchors import small_views
 from gscodec.camera import TargetViews
 from gscodec.errors import SceneError
 from gscodec.methods.hac import METHOD, Given, Options
-from quick import set_defaults
+from quick import LEARNED, set_defaults
 from scenes import make_scene, silent
 
 torch = pytest.importorskip("torch")
@@ -67,11 +67,14 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return trained
 
 
-def test_a_resumed_run_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", LEARNED)
+def test_a_resumed_run_ends_with_the_same_bytes(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From whatever state; what was trained is not trained again."""
     states: list[bytes] = []
     trained = fits(monkeypatch)
-    whole = gscodec.encode(SCENE, "hac", **options(), checkpoint=states.append)
+    whole = gscodec.encode(SCENE, method, **options(), checkpoint=states.append)
     rounds = trained[:-1]
     assert len(rounds) >= 2
     assert trained[-1] == 1.0
@@ -80,7 +83,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch)
         trained.clear()
         later: list[bytes] = []
         data = gscodec.encode(
-            SCENE, "hac", **options(), resume=states[number], checkpoint=later.append
+            SCENE, method, **options(), resume=states[number], checkpoint=later.append
         )
         assert data == whole
         assert len(trained) == left
