@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from gscodec import methods
 from gscodec.container import unpack
-from gscodec.methods import hac
+from gscodec.methods import hac, hemgs
+from gscodec.payload import Method
 from gscodec.threads import one_blas_thread
 from test_vectors import VECTORS
 from wide import wide_anchors
@@ -30,15 +32,19 @@ def blas_threads() -> set[int]:
 def peak(payload: Payload) -> int:
     tracemalloc.start()
     try:
-        hac.decode(payload, silent, 1)
+        methods.by_id(payload.header.method).decode(payload, silent, 1)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-def test_memory_grows_with_the_scene_and_not_with_the_context() -> None:
-    """Anchors of 52 bytes, looked up in 96 tables: a context is 20 times what is decoded."""
-    one, two = (peak(wide_anchors(count, 1, 1, ())) for count in (8192, 16_384))
+@pytest.mark.parametrize("method", [Method.HAC, Method.HEMGS])
+def test_memory_grows_with_the_scene_and_not_with_the_context(method: Method) -> None:
+    """Anchors of 52 bytes, looked up in 96 tables: a context is 20 times what is decoded.
+
+    Or with all candidates of all primitives of a turn.
+    """
+    one, two = (peak(wide_anchors(count, 1, 1, (), method)) for count in (8192, 16_384))
     assert two < 40e6
     assert two - one < 8192 * 1000
 
@@ -46,6 +52,8 @@ def test_memory_grows_with_the_scene_and_not_with_the_context() -> None:
 def test_threads_are_bounded_by_what_their_blocks_take() -> None:
     """A gigabyte for all blocks at work, and at least one of them."""
     wide = hac.METHOD.opened(wide_anchors(50_000, 256, 64, ()), silent)
+    assert wide.threads(64) == 2
+    wide = hemgs.METHOD.opened(wide_anchors(50_000, 256, 64, (), Method.HEMGS), silent)
     assert wide.threads(64) == 2
     usual = (VECTORS / "hac" / "mic_6000_sh3.gsz").read_bytes()
     opened = hac.METHOD.opened(unpack(usual), silent)

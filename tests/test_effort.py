@@ -137,10 +137,9 @@ def test_a_wanted_size_is_met(scene: GaussianScene, method: str) -> None:
         gscodec.encode(scene, method, views=VIEWS, target_bytes=500)
 
 
-@pytest.mark.parametrize("method", LEARNED)
-def test_a_wanted_psnr_is_met(scene: GaussianScene, method: str) -> None:
+def test_a_wanted_psnr_is_met(scene: GaussianScene) -> None:
     """Within 0.1 dB."""
-    coded = gscodec.encode_with_report(scene, method, views=VIEWS, target_psnr=38.0)
+    coded = gscodec.encode_with_report(scene, "hac", views=VIEWS, target_psnr=38.0)
     assert psnr(scene, gaussians(coded.reconstruction)) == pytest.approx(38.0, abs=0.1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,19 +12,30 @@ from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
 from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import GridLevel, HashGrid
+from gscodec.intnet.neighbours import columns_of
 from gscodec.intnet.network import Layer, Network
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
 from gscodec.learned import assembly
 from gscodec.learned.networks import Networks
-from gscodec.methods.hac import Model
+from gscodec.methods import hac, hemgs
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 
+if TYPE_CHECKING:
+    from gscodec.units import Unit
+
 BITS = 8
+_BOX = Box((0, 0, 0), 1 << BITS)
 _STEP_BIAS, _LEVEL = 87, 0  # the coarsest steps, at which a zero costs next to nothing
 
 
-def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...]) -> Payload:
+def wide_anchors(
+    count: int,
+    features: int,
+    offsets: int,
+    hidden: tuple[int, ...],
+    method: Method = Method.HAC,
+) -> Payload:
     """``count`` anchors of one block, all of them zero, under networks of zeros.
 
     Args:
@@ -31,25 +43,18 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
         features: F.
         offsets: K.
         hidden: Widths of the hidden layers of every context network.
+        method: One that learns. All laws are the same at every turn, so streams are, too.
     """
     units = anchor_units(features, offsets)
-    grid = HashGrid((GridLevel(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
-    width = POSITION_FEATURES + grid.features
-    models: list[AnyModel] = [DecisionModel(_zeros(width, hidden, offsets))]
-    width += offsets
     streams = {Attribute.MASK: Encoder()}
     ones = np.ones(count * offsets, np.int64)
     encode_bits(streams[Attribute.MASK], ones, np.zeros(len(ones), np.float32))
     for unit in units[1:]:
-        models.append(
-            UnitModel(Family.LAPLACE, 0, 0, 3, _STEP_BIAS, _zeros(width, hidden, unit.outputs))
-        )
-        width += unit.features
         values = np.zeros(count * unit.columns, np.int64)
         levels = np.full(len(values), _LEVEL, np.uint8)
         encoder = streams.setdefault(unit.attribute, Encoder())
         encode_residuals(encoder, values, levels, Family.LAPLACE)
-    model = Model(grid, Box((0, 0, 0), 1 << BITS), Networks(units, tuple(models)))
+    model = (_hemgs if method is Method.HEMGS else _hac)(units, hidden)
     side = 1 << BITS
     cells = np.random.default_rng(0).choice(side**3, count, replace=False)
     codes = np.sort(cells.astype(np.uint64))
@@ -61,7 +66,7 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
     corner = (0.0, 0.0, 0.0)
     header = Header(
         kind=SceneKind.ANCHORS,
-        method=Method.HAC,
+        method=method,
         count=count,
         sh_degree=0,
         has_normals=False,
@@ -82,6 +87,36 @@ def wide_anchors(count: int, features: int, offsets: int, hidden: tuple[int, ...
             Stream(Attribute.CHECKPOINT, 0, blueprint.encode()),
         ),
     )
+
+
+def _hac(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hac.Model:
+    """As many tables as a grid can have."""
+    grid = HashGrid((GridLevel(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
+    width, models = POSITION_FEATURES + grid.features, []
+    for unit in units:
+        models.append(_model(unit, width, hidden))
+        width += unit.features
+    return hac.Model(grid, _BOX, Networks(units, tuple(models)))
+
+
+def _hemgs(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hemgs.Model:
+    """Later units see all neighbours of earlier ones."""
+    width, models = hemgs.FIRST, []
+    for unit in units:
+        width += columns_of(unit)
+        models.append(_model(unit, width, hidden))
+        width += unit.features
+    gains = tuple(np.zeros(0 if u.decides else u.columns, np.int64) for u in units)
+    networks = Networks(units, tuple(models))
+    return hemgs.Model(_BOX, 60, networks, gains, (True,) * len(units))
+
+
+def _model(unit: Unit, width: int, hidden: tuple[int, ...]) -> AnyModel:
+    """Of zeros, with ``width`` inputs."""
+    network = _zeros(width, hidden, unit.outputs)
+    if unit.decides:
+        return DecisionModel(network)
+    return UnitModel(Family.LAPLACE, 0, 0, 3, _STEP_BIAS, network)
 
 
 def _zeros(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
