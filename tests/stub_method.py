@@ -58,7 +58,7 @@ def _read(streams: Any, units: Any, bits: int) -> Model:  # noqa: ARG001
 
 
 def _fit(work: Any, targets: Any, options: Any, share: float, progress: Any) -> Model:  # noqa: ARG001
-    from gscodec.fit.units import scaling
+    from gscodec.fit.targets import scaling
 
     models: list[Any] = []
     for target in targets:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import AnchorScene
     from gscodec.fit.anchor_pixels import AnchorSensitivity
     from gscodec.fit.subject import Columns
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
 
 # Share of a column's mean sensitivity that every value has: it may show in another view.
 _PRIOR = 0.02
@@ -95,7 +95,7 @@ class AnchorSource:
 
     def targets(self, price: float, lam: float) -> list[Target]:
         """What the model is to code."""
-        from gscodec.fit.units import Target
+        from gscodec.fit.targets import Target
 
         features = sum(column.shape[1] for column in self.columns[MASK + 1 : -2])
         units = anchor_units(features, self.columns[MASK].shape[1])

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from gscodec.camera import Camera
     from gscodec.fit.subject import Columns
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
@@ -185,7 +185,7 @@ class GaussianSource:
 
     def targets(self, price: float, lam: float) -> list[Target]:
         """What the model is to code; rotations have no peak."""
-        from gscodec.fit.units import Target
+        from gscodec.fit.targets import Target
 
         families = [Family.LAPLACE] * len(self.columns)
         families[ROTATION] = Family.GAUSSIAN

@@ -23,18 +23,11 @@ import torch
 from torch import Tensor
 
 from gscodec.coding import Family
-from gscodec.fit.perceptrons import (
-    LAYERS,
-    bits_of,
-    coded,
-    evaluate,
-    integer_model,
-    started,
-    trained,
-    unit_of,
-)
+from gscodec.fit.integers import LAYERS, integer_model, unit_of
+from gscodec.fit.perceptrons import bits_of, coded, evaluate, started, trained
+from gscodec.fit.targets import UNIT
 from gscodec.fit.threads import one_thread_an_operation
-from gscodec.fit.units import UNIT, TrainedDecisions
+from gscodec.fit.units import TrainedDecisions
 from gscodec.intnet.hashgrid import FRACTION_BITS, VALUES, GridLevel, HashGrid, corners
 from gscodec.intnet.network import INPUT_MAX
 
@@ -43,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.intnet.context import AnyModel
 
 # A batch is so many shards of so many rows. Shards have their own random numbers and are added
@@ -273,8 +266,10 @@ class _GridModel:
 
     def integer_models(self) -> tuple[AnyModel, ...]:
         """The networks as integers, with the constants of their units."""
-        numbered = enumerate(self.units)
-        return tuple(integer_model(unit, self._float_network(n)) for n, unit in numbered)
+        return tuple(
+            integer_model(unit.unit, unit.family, unit.scaled, self._float_network(number))
+            for number, unit in enumerate(self.units)
+        )
 
     def _float_network(self, number: int) -> list[NDArray[np.float64]]:
         """Weights and biases of a network, without inputs of dropped levels."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.grid import Learned
     from gscodec.fit.options import Options
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.intnet.box import Box
 
 # Fewer Gaussians than `_FEW` are learned in a share of them, as if there were `_FEWEST` at least:

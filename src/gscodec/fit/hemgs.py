@@ -1,9 +1,10 @@
 """Training of method hemgs: networks that see decoded neighbours.
 
-What neighbours decode to depends on the networks that are being learned. So neighbours are
-looked up in a table of what everything decodes to; it starts with values rounded to the steps
-that they should have, and is made anew by the networks some times on the way. What is seen of
-it is computed by the very integers of `intnet.neighbours`.
+A network sees what other units and neighbours decode to, and that depends on the networks that
+are being learned. So all of them look into a table of what everything decodes to; it starts
+with values rounded to the steps that they should have, and is made anew some times on the way,
+in the turns of a decoder and by the very integers of `intnet.neighbours`. In between all of
+them are learned together, each for itself (`fit.masked`).
 
 Many primitives are learned from some runs of them along the Morton curve, each with all
 neighbours that it would have in a block.
@@ -20,22 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gscodec.coding import Family
 from gscodec.fit.devices import on_device
-from gscodec.fit.perceptrons import (
-    LAYERS,
-    bits_of,
-    coded,
-    evaluate,
-    integer_model,
-    started,
-    trained,
-    unit_of,
-)
+from gscodec.fit.integers import integer_model
+from gscodec.fit.laws import cheapest
+from gscodec.fit.masked import GAIN_UNIT, Masked
+from gscodec.fit.perceptrons import evaluate, trained
+from gscodec.fit.sensitivity import BIT_PRICE
+from gscodec.fit.targets import UNIT, Target
 from gscodec.fit.threads import one_thread_an_operation
-from gscodec.fit.units import UNIT, Target, TrainedDecisions, TrainedUnit
-from gscodec.intnet.box import box_around, position_features
+from gscodec.fit.units import TrainedDecisions
+from gscodec.intnet.box import POSITION_FEATURES, box_around, position_features
 from gscodec.intnet.neighbours import (
+    DISTANCES,
     TURNS,
     WEIGHT_BITS,
     columns_of,
@@ -44,7 +41,7 @@ from gscodec.intnet.neighbours import (
     octaves,
     seen_of,
 )
-from gscodec.intnet.network import INPUT_MAX
+from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,25 +49,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.options import Options
-    from gscodec.fit.perceptrons import Laws
     from gscodec.intnet.box import Box
     from gscodec.intnet.context import AnyModel
     from gscodec.intnet.neighbours import Neighbours
     from gscodec.units import Unit
 
+_FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
 _SHARDS = 2  # as in `fit.grid`
-_ROWS = 512
-_RATE = 5e-3
-_REFRESHES = 8  # of the table
-_FIRST_REFRESH = 0.25  # share of the iterations that come before
-_AT_ONCE = 16_384
+_ROWS = 512  # of a shard
+_RATE = 1e-2
+_LOOKS = 6  # times that the table is made anew
+_FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
 _MOST = 32  # runs
 _KEPT = 12  # columns of a unit whose neighbours later ones see, at most
 _DEAD_ZONE = 0.35  # of the first table: smaller parts of a step are rounded towards zero
 _FIRST_STEP = 0.7  # of the ideal one, about what networks choose
-_FIRST_GAIN = 0.5
-_GAIN_UNIT = 64
 _MAX_GAIN = 127
 _FEW, _FEWEST = 128, 8  # as in `fit.hac`
 
@@ -101,22 +95,21 @@ def learn(
     Args:
         cells: In the order of the targets, that of Morton codes.
         targets: Units in coding order.
-        options: Seed, device, threads and iterations, of which ``share`` is taken.
+        options: Seed, threads and iterations, of which ``share`` is taken.
         share: See above.
         progress: Called with the share that is done.
     """
     box = box_around(cells)
     runs = _runs(len(cells), options.block_size)
     usual = _usual([cells[run] for run in runs])
-    generator = torch.Generator().manual_seed(options.seed)
-    device = torch.device(on_device(options.device))
     few = min(1.0, max(len(cells), _FEWEST) / _FEW)
-    iterations = max(2, round(share * options.training * few))
-    with one_thread_an_operation(), ThreadPoolExecutor(options.threads) as pool:
+    steps = max(2, round(share * options.training * few))
+    threads = one_blas_thread(), one_thread_an_operation()
+    with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
         places = list(pool.map(partial(_Run.of, cells, box, usual), runs))
         own = [_taken(target, runs) for target in targets]
-        model = _Trained(places, own, _hidden(len(cells)), generator, device)
-        _train(model, iterations, options.seed, pool, progress)
+        model = _Training(places, own, _hidden(len(cells)), options)
+        model.train(steps, pool, progress)
     return box, usual, model.integers()
 
 
@@ -142,7 +135,7 @@ def _usual(cells: Sequence[NDArray[np.int64]]) -> int:
     """Typical distance of neighbours."""
     far = [around.nearest[around.nearest > 0] for c in cells for around in neighbours_of(c)]
     every = np.concatenate(far)
-    return int(np.median(every)) if every.size else octaves(np.array([2]))[0]
+    return int(np.median(every)) if every.size else int(octaves(np.array([2]))[0])
 
 
 def _hidden(count: int) -> int:
@@ -154,7 +147,6 @@ def _hidden(count: int) -> int:
 class _Run:
     """Some primitives along the curve, as a block has them."""
 
-    rows: slice  # of all that are learned from, consecutive
     first: NDArray[np.int8]
     around: list[Neighbours]
 
@@ -163,181 +155,170 @@ class _Run:
         own = cells[rows]
         around = neighbours_of(own)
         where = position_features(box.normalise(own)).astype(np.int8)
-        first = np.concatenate([where, distances(own, around, usual)], axis=1)
-        return cls(rows, first, around)
+        return cls(np.concatenate([where, distances(own, around, usual)], axis=1), around)
 
 
-class _Trained:
-    """Networks, gains, and the table of what everything decodes to."""
+class _Columns:
+    """A unit and its part of the table of what everything decodes to."""
+
+    def __init__(self, target: Target, used: int, device: torch.device) -> None:
+        """``used`` columns are before its own: of neighbours, then of its values."""
+        self.unit, self.family = target.unit, target.family
+        self.trained = trained(target, device)
+        self.keeps = keeps(target.unit)
+        self.start, self.own = used, used + columns_of(target.unit)
+        self.end = self.own + target.unit.features
+
+    def inputs(self, before: Sequence[_Columns], width: int) -> NDArray[np.bool_]:
+        """(width,) what its network sees, of units ``before`` it and of its neighbours."""
+        seen = np.zeros(width, bool)
+        seen[:_FIRST] = True
+        for other in before:
+            seen[other.start if other.keeps else other.own : other.end] = True
+        seen[self.start : self.own] = True
+        return seen
+
+    def at_first(self, rows: Tensor) -> Tensor:
+        """What ``rows`` decode to, about, before anything is learned: (B, columns)."""
+        unit = self.trained
+        if isinstance(unit, TrainedDecisions):
+            return unit.wanted(rows)
+        values = unit.values[rows]
+        step = torch.exp2(unit.log2_ideal(rows)) * _FIRST_STEP
+        whole = torch.floor(values.abs() / step + _DEAD_ZONE)
+        return self._absent(torch.sign(values) * whole * step, rows)
+
+    def decoded(
+        self, weights: Sequence[Tensor], x: Tensor, lead: Tensor, rows: Tensor
+    ) -> Tensor:
+        """What ``rows`` decode to, seen as ``x`` (B, inputs) with ``lead`` of neighbours."""
+        unit = self.trained
+        if isinstance(unit, TrainedDecisions):
+            return unit.wanted(rows)
+        octaves, centre, spread = torch.split(
+            evaluate(weights, x, rounding=True), unit.widths, dim=1
+        )
+        log2_step, centre = unit.log2_step(octaves), centre + lead
+        step = torch.exp2(log2_step)
+        price = BIT_PRICE * torch.exp2(2 * (unit.log2_ideal(rows) - log2_step))
+        residual, sigma = (unit.values[rows] - centre) / step, torch.exp2(spread) / step
+        return self._absent(centre + cheapest(unit.family, residual, sigma, price) * step, rows)
+
+    def _absent(self, values: Tensor, rows: Tensor) -> Tensor:
+        unit = self.trained
+        if isinstance(unit, TrainedDecisions) or unit.present is None:
+            return values
+        return torch.where(unit.present[rows], values, unit.scaled.zero)
+
+    def features(self, values: Tensor) -> NDArray[np.int8]:
+        """What later units see of ``values`` (B, columns): (B, features)."""
+        unit = self.trained
+        seen = [values] if isinstance(unit, TrainedDecisions) else unit.features(values)
+        return (torch.cat(seen, dim=1) * UNIT).cpu().numpy().astype(np.int8)
+
+
+class _Training:
+    """All units, and the table of what everything decodes to."""
 
     def __init__(
-        self,
-        runs: Sequence[_Run],
-        targets: Sequence[Target],
-        hidden: int,
-        generator: torch.Generator,
-        device: torch.device,
+        self, runs: Sequence[_Run], targets: Sequence[Target], hidden: int, options: Options
     ) -> None:
-        self._runs = runs
-        self.units = [trained(target, device) for target in targets]
-        first = np.concatenate([run.first for run in runs])
-        self.first = torch.from_numpy(first).to(device)
-        width = self.first.shape[1]
-        self.weights: list[Tensor] = []
-        self.gains: list[Tensor] = []
-        self._seen: list[Tensor] = []  # of neighbours, (N, columns) int8
-        self._means: list[Tensor] = []  # (N, columns) int16
-        for unit in (target.unit for target in targets):
-            inputs = width + columns_of(unit)
-            self.weights += started(inputs, hidden, unit.outputs, generator, device)
-            gain = torch.full((0 if unit.decides else unit.columns,), _FIRST_GAIN)
-            self.gains.append(gain.to(device).requires_grad_())
-            width += unit.features + (columns_of(unit) if keeps(unit) else 0)
-        self.parameters = self.weights + self.gains
-        self.rounded = [p.detach().clone().requires_grad_() for p in self.parameters]
+        device = torch.device(on_device(options.device))
+        generator = torch.Generator().manual_seed(options.seed)
+        self._runs, self._seed, self._device = runs, options.seed, device
+        self._units: list[_Columns] = []
+        used = _FIRST
+        for target in targets:
+            self._units.append(_Columns(target, used, device))
+            used = self._units[-1].end
+        self._starts = np.cumsum([0, *(len(run.first) for run in runs)]).tolist()
+        self._known = np.zeros((self._starts[-1], used), np.int8)
+        self._known[:, :_FIRST] = np.concatenate([run.first for run in runs])
+        self._inputs = [u.inputs(self._units[:n], used) for n, u in enumerate(self._units)]
+        scaled = [unit.trained.scaled for unit in self._units]
+        self._model = Masked(targets, scaled, self._inputs, hidden, generator, device)
+        self._means = np.zeros((self._starts[-1], self._model.columns), np.int16)
+
+    def train(
+        self, steps: int, pool: ThreadPoolExecutor, progress: Callable[[float], None]
+    ) -> None:
+        """Adam; weights are rounded in the second half."""
+        model = self._model
+        optimiser = torch.optim.Adam(model.parameters, lr=_RATE, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, _RATE, total_steps=steps + 1, pct_start=0.15
+        )
+        generators = [
+            torch.Generator(self._device).manual_seed(self._seed * _SHARDS + shard)
+            for shard in range(_SHARDS)
+        ]
+        first = round(_FIRST_LOOK * steps)
+        looks = {0, *np.linspace(first, steps, _LOOKS, endpoint=False).astype(int).tolist()}
+        for step in range(steps):
+            model.round_parameters(rounding=2 * step >= steps)
+            if step in looks:
+                known, means = self._table(pool, at_first=not step)
+            if not step:
+                model.start_outputs(means)
+                model.round_parameters(rounding=False)
+            gradients = partial(self._gradients, known, means, rounding=2 * step >= steps)
+            model.set_gradients(list(pool.map(gradients, generators)))
+            optimiser.step()
+            schedule.step()
+            if step % 16 == 0:
+                progress(step / steps)
+
+    def _gradients(
+        self, known: Tensor, means: Tensor, generator: torch.Generator, *, rounding: bool
+    ) -> tuple[Tensor, ...]:
+        model, device = self._model, self._device
+        rows = torch.randint(0, len(known), (_ROWS,), generator=generator, device=device)
+        seen, lead = known[rows] / UNIT, means[rows] / (UNIT << WEIGHT_BITS)
+        loss = model.loss(rows, seen, lead, rounding=rounding) / _SHARDS
+        return torch.autograd.grad(loss, model.rounded, materialize_grads=True)
+
+    def _table(self, pool: ThreadPoolExecutor, *, at_first: bool) -> tuple[Tensor, Tensor]:
+        """What everything decodes to, and the means of neighbours, on the device."""
+        if not at_first:
+            self._model.round_parameters(rounding=True)
+        networks = [self._model.network(n, own) for n, own in enumerate(self._inputs)]
+        list(pool.map(partial(self._look, networks, at_first), range(len(self._runs))))
+        device = self._device
+        return torch.from_numpy(self._known).to(device), torch.from_numpy(self._means).to(
+            device
+        )
 
     @torch.no_grad()
-    def round_parameters(self, *, rounding: bool) -> None:
-        """Copies the parameters into ``rounded``, rounded if asked."""
-        units = [unit_of(number) for number in range(len(self.weights))]
-        units += [_GAIN_UNIT] * len(self.gains)
-        for unit, parameter, rounded in zip(units, self.parameters, self.rounded, strict=True):
-            rounded.copy_(torch.round(parameter * unit) / unit if rounding else parameter)
-
-    def loss(self, rows: Tensor, generator: torch.Generator, *, rounding: bool) -> Tensor:
-        """Bits per primitive of ``rows`` (B,), plus the penalty of the steps."""
-        laws: Laws = {family: [] for family in Family}
-        penalty, _ = self._coded(rows, generator, laws, rounding=rounding)
-        return (penalty + bits_of(laws)) / len(rows)
-
-    def _coded(
-        self, rows: Tensor, generator: torch.Generator, laws: Laws, *, rounding: bool
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Penalties and decisions in bits, and what each unit decodes to; adds to ``laws``."""
-        context = self.first[rows] / UNIT
-        penalty, all_decoded = context.new_zeros(()), []
-        for number, unit in enumerate(self.units):
-            seen = torch.cat([context, self._seen[number][rows] / UNIT], dim=1)
-            context = seen if keeps(unit.unit) else context
-            out = evaluate(self._network(number), seen, rounding=rounding)
-            if isinstance(unit, TrainedDecisions):
-                decoded = unit.wanted(rows)
-                penalty = penalty + unit.bits(out, decoded)
-                context = torch.cat([context, decoded], dim=1)
-            else:
-                means = self._means[number][rows] / (UNIT << WEIGHT_BITS)
-                lead = self.rounded[len(self.weights) + number] * means
-                zeros = [lead.new_zeros(len(rows), n) for n in unit.widths[::2]]
-                out = out + torch.cat([zeros[0], lead, zeros[1]], dim=1)
-                cost, decoded = coded(unit, out, rows, generator, laws, rounding=rounding)
-                penalty = penalty + cost
-                context = torch.cat([context, *unit.features(decoded)], dim=1)
-            all_decoded.append(decoded)
-        return penalty, all_decoded
-
-    def _network(self, number: int) -> list[Tensor]:
-        return self.rounded[2 * LAYERS * number : 2 * LAYERS * (number + 1)]
-
-    @torch.no_grad()
-    def look(self, pool: ThreadPoolExecutor, generator: torch.Generator) -> None:
-        """Makes the table anew; the first time from rounded values."""
-        count, device = len(self.first), self.first.device
-        features = [np.empty((unit.unit.columns, count), np.int8) for unit in self.units]
-
-        def part(start: int) -> None:
-            rows = torch.arange(start, min(start + _AT_ONCE, count), device=device)
-            if self._seen:
-                laws: Laws = {family: [] for family in Family}
-                _, decoded = self._coded(rows, generator, laws, rounding=True)
-            else:
-                decoded = [_at_first(unit, rows) for unit in self.units]
-            for own, unit, values in zip(features, self.units, decoded, strict=True):
-                seen = _feature(unit, values, rows)
-                own[:, start : start + _AT_ONCE] = seen.T.cpu().numpy().astype(np.int8)
-
-        list(pool.map(part, range(0, count, _AT_ONCE)))
-        self._see(features, pool)
-
-    def _see(self, features: Sequence[NDArray[np.int8]], pool: ThreadPoolExecutor) -> None:
-        """What networks see of decoded ``features`` (columns, N) of each unit."""
-        count, device = len(self.first), self.first.device
-        seen = [np.empty((count, columns_of(u.unit)), np.int8) for u in self.units]
-        means = [np.empty((count, u.unit.columns), np.int16) for u in self.units]
-        starts = np.cumsum([0, *(len(run.first) for run in self._runs)]).tolist()
-
-        def look(number: int) -> None:
-            rows = slice(starts[number], starts[number + 1])
-            for n, unit in enumerate(self.units):
-                own = np.ascontiguousarray(features[n][:, rows])
-                for turn, around in zip(TURNS, self._runs[number].around, strict=True):
-                    seen[n][rows][turn], means[n][rows][turn] = seen_of(unit.unit, own, around)
-
-        list(pool.map(look, range(len(self._runs))))
-        self._seen = [torch.from_numpy(array).to(device) for array in seen]
-        self._means = [torch.from_numpy(array).to(device) for array in means]
+    def _look(self, networks: Sequence[Sequence[Tensor]], at_first: bool, number: int) -> None:
+        """Makes the table of a run anew, turn by turn as a decoder does."""
+        start, end = self._starts[number : number + 2]
+        run, known, means = self._runs[number], self._known[start:end], self._means[start:end]
+        rows = torch.arange(start, end, device=self._device)
+        for n, unit in enumerate(self._units):
+            own = np.zeros((unit.unit.columns, end - start), np.int8)
+            gains, at = self._model.gains(n), self._model.at[n]
+            for turn, around in zip(TURNS, run.around, strict=True):
+                seen, mean = seen_of(unit.unit, own, around)
+                known[turn, unit.start : unit.own] = seen
+                means[turn, at] = mean[:, : at.stop - at.start]
+                if at_first:
+                    values = unit.at_first(rows[turn])
+                else:
+                    x = torch.from_numpy(known[turn][:, self._inputs[n]]).to(self._device)
+                    lead = torch.from_numpy(mean).to(self._device) / (UNIT << WEIGHT_BITS)
+                    lead = lead[:, : len(gains)] * gains
+                    values = unit.decoded(networks[n], x / UNIT, lead, rows[turn])
+                features = unit.features(values)
+                known[turn, unit.own : unit.end] = features
+                own[:, turn] = features[:, : unit.unit.columns].T
 
     def integers(self) -> Learned:
         """The networks and gains as integers."""
         models, gains = [], []
-        for number, unit in enumerate(self.units):
-            weights = self.weights[2 * LAYERS * number : 2 * LAYERS * (number + 1)]
-            arrays = [w.detach().cpu().numpy().astype(np.float64) for w in weights]
-            models.append(integer_model(unit, arrays))
-            gain = torch.round(self.gains[number].detach() * _GAIN_UNIT)
+        for number, unit in enumerate(self._units):
+            parts = self._model.network(number, self._inputs[number])
+            weights = [part.cpu().numpy().astype(np.float64) for part in parts]
+            models.append(integer_model(unit.unit, unit.family, unit.trained.scaled, weights))
+            gain = torch.round(self._model.gains(number) * GAIN_UNIT)
             gains.append(gain.clamp(-_MAX_GAIN, _MAX_GAIN).cpu().numpy().astype(np.int64))
-        kept = tuple(keeps(unit.unit) for unit in self.units)
-        return Learned(tuple(models), tuple(gains), kept)
-
-
-def _at_first(unit: TrainedUnit | TrainedDecisions, rows: Tensor) -> Tensor:
-    """What ``rows`` decode to, about, before anything is learned: (B, columns)."""
-    if isinstance(unit, TrainedDecisions):
-        return unit.wanted(rows)
-    values = unit.values[rows]
-    step = torch.exp2(unit.log2_ideal(rows)) * _FIRST_STEP
-    return torch.sign(values) * torch.floor(values.abs() / step + _DEAD_ZONE) * step
-
-
-def _feature(unit: TrainedUnit | TrainedDecisions, values: Tensor, rows: Tensor) -> Tensor:
-    """What neighbours see of ``values`` (B, columns), in `UNIT`; of absent ones, of zeros."""
-    if isinstance(unit, TrainedUnit) and unit.present is not None:
-        values = torch.where(unit.present[rows], values, -unit.middle)
-    return torch.floor(values * UNIT).clamp(-INPUT_MAX, INPUT_MAX)
-
-
-def _train(
-    model: _Trained,
-    iterations: int,
-    seed: int,
-    pool: ThreadPoolExecutor,
-    progress: Callable[[float], None],
-) -> None:
-    """Adam, first with noise, then with rounding."""
-    optimiser = torch.optim.Adam(model.parameters, lr=_RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _RATE, total_steps=iterations + 1, pct_start=0.15
-    )
-    device = model.first.device
-    generators = [
-        torch.Generator(device).manual_seed(seed * _SHARDS + shard) for shard in range(_SHARDS)
-    ]
-    model.look(pool, generators[0])
-
-    def gradients(generator: torch.Generator, *, rounding: bool) -> tuple[Tensor, ...]:
-        rows = torch.randint(0, len(model.first), (_ROWS,), generator=generator, device=device)
-        loss = model.loss(rows, generator, rounding=rounding) / _SHARDS
-        return torch.autograd.grad(loss, model.rounded, materialize_grads=True)
-
-    every = max(1, iterations // _REFRESHES)
-    for iteration in range(iterations):
-        rounding = 2 * iteration >= iterations
-        model.round_parameters(rounding=rounding)
-        if iteration % every == 0 and iteration >= _FIRST_REFRESH * iterations:
-            model.look(pool, generators[0])
-        shards = list(pool.map(partial(gradients, rounding=rounding), generators))
-        for parameter, *parts in zip(model.parameters, *shards, strict=True):
-            parameter.grad = sum(parts[1:], parts[0])
-        optimiser.step()
-        schedule.step()
-        if iteration % 16 == 0:
-            progress(iteration / iterations)
+        return Learned(tuple(models), tuple(gains), tuple(unit.keeps for unit in self._units))

@@ -6,31 +6,23 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gscodec.errors import CannotCodeError, FormatError
+from gscodec.fit.integers import LAYERS
 from gscodec.fit.laws import SMALLEST_SIGMA, bits, cheapest, step_cost
 from gscodec.fit.sensitivity import BIT_PRICE
-from gscodec.fit.units import UNIT, TrainedDecisions, TrainedUnit
-from gscodec.intnet.context import OUTPUT_BITS, DecisionModel, UnitModel
-from gscodec.intnet.network import ACTIVATION_MAX, Layer, Network
+from gscodec.fit.targets import UNIT
+from gscodec.fit.units import TrainedDecisions, TrainedUnit
+from gscodec.intnet.network import ACTIVATION_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from gscodec.coding import Family
-    from gscodec.fit.units import Target
-    from gscodec.intnet.context import AnyModel
+    from gscodec.fit.targets import Target
 
     Laws = dict[Family, list[tuple[Tensor, ...]]]
-
-WEIGHT_SHIFT = 6
-LAYERS = 3
-_HALF_BIN = 1 / 16  # octaves: half of what floor() loses in steps and spreads
 
 
 def trained(target: Target, device: torch.device) -> TrainedUnit | TrainedDecisions:
@@ -50,11 +42,6 @@ def started(
         weights.append(start.to(device).requires_grad_())
         weights.append(torch.zeros(columns, device=device).requires_grad_())
     return weights
-
-
-def unit_of(number: int) -> int:
-    """What weights (even ``number``) and biases (odd) have so many to one of, as integers."""
-    return 1 << (WEIGHT_SHIFT + OUTPUT_BITS * (number % 2))
 
 
 def coded(
@@ -127,33 +114,3 @@ def evaluate(weights: Sequence[Tensor], x: Tensor, *, rounding: bool) -> Tensor:
         if rounding:
             x = x + (torch.floor(x.detach() * UNIT) / UNIT - x.detach())
     return torch.addmm(weights[-1], x, weights[-2])
-
-
-def integer_network(real: Sequence[NDArray[np.float64]]) -> Network:
-    """``real`` (weight, bias by layer) in 2**-shift, as fine as float32 stays exact."""
-    for shift in range(WEIGHT_SHIFT, -1, -1):
-        layers = tuple(
-            Layer(
-                np.rint(real[n] * 2.0**shift).astype(np.float32),
-                np.rint(real[n + 1] * (UNIT << shift)).astype(np.float32),
-            )
-            for n in range(0, 2 * LAYERS, 2)
-        )
-        try:
-            return Network(layers, shift)
-        except FormatError as error:
-            reason = str(error)
-    raise CannotCodeError(f"the trained networks do not fit into integers ({reason})")
-
-
-def integer_model(
-    unit: TrainedUnit | TrainedDecisions, weights: list[NDArray[np.float64]]
-) -> AnyModel:
-    """A network as integers, with the constants of its unit."""
-    if isinstance(unit, TrainedDecisions):
-        return DecisionModel(integer_network(weights))
-    steps, columns = unit.unit.steps, unit.unit.columns
-    weights[-1][:steps] += _HALF_BIN
-    weights[-1][steps + columns :] += _HALF_BIN
-    constants = (unit.fraction, unit.mean, unit.log2_unit, unit.bias)
-    return UnitModel(unit.family, *constants, integer_network(weights))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
     from gscodec.fit.options import Given, Options
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.fit.views import EncoderViews
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind

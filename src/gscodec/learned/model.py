@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.learned.networks import Known
     from gscodec.payload import Attribute, Method
     from gscodec.units import Place, Unit

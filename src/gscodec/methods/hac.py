@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.intnet.box import Box
     from gscodec.intnet.hashgrid import HashGrid
     from gscodec.learned.model import Streams

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
-    from gscodec.fit.units import Target
+    from gscodec.fit.targets import Target
     from gscodec.learned.model import Streams
     from gscodec.units import Law, Place, Unit
 
