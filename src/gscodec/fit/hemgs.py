@@ -242,7 +242,7 @@ class _Training:
     def train(
         self, steps: int, pool: ThreadPoolExecutor, progress: Callable[[float], None]
     ) -> None:
-        """Adam; weights are rounded in the second half."""
+        """Adam, on the mean of the shards."""
         model = self._model
         optimiser = torch.optim.Adam(model.parameters, lr=_RATE, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -255,13 +255,13 @@ class _Training:
         first = round(_FIRST_LOOK * steps)
         looks = {0, *np.linspace(first, steps, _LOOKS, endpoint=False).astype(int).tolist()}
         for step in range(steps):
-            model.round_parameters(rounding=2 * step >= steps)
+            model.round_parameters()
             if step in looks:
                 known, means = self._table(pool, at_first=not step)
             if not step:
                 model.start_outputs(means)
-                model.round_parameters(rounding=False)
-            gradients = partial(self._gradients, known, means, rounding=2 * step >= steps)
+                model.round_parameters()
+            gradients = partial(self._gradients, known, means)
             model.set_gradients(list(pool.map(gradients, generators)))
             optimiser.step()
             schedule.step()
@@ -269,18 +269,16 @@ class _Training:
                 progress(step / steps)
 
     def _gradients(
-        self, known: Tensor, means: Tensor, generator: torch.Generator, *, rounding: bool
-    ) -> tuple[Tensor, ...]:
-        model, device = self._model, self._device
+        self, known: Tensor, means: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Of some rows."""
+        device = self._device
         rows = torch.randint(0, len(known), (_ROWS,), generator=generator, device=device)
         seen, lead = known[rows] / UNIT, means[rows] / (UNIT << WEIGHT_BITS)
-        loss = model.loss(rows, seen, lead, rounding=rounding) / _SHARDS
-        return torch.autograd.grad(loss, model.rounded, materialize_grads=True)
+        return self._model.gradients(rows, seen, lead)
 
     def _table(self, pool: ThreadPoolExecutor, *, at_first: bool) -> tuple[Tensor, Tensor]:
         """What everything decodes to, and the means of neighbours, on the device."""
-        if not at_first:
-            self._model.round_parameters(rounding=True)
         networks = [self._model.network(n, own) for n, own in enumerate(self._inputs)]
         list(pool.map(partial(self._look, networks, at_first), range(len(self._runs))))
         device = self._device
@@ -314,6 +312,7 @@ class _Training:
 
     def integers(self) -> Learned:
         """The networks and gains as integers."""
+        self._model.round_parameters()
         models, gains = [], []
         for number, unit in enumerate(self._units):
             parts = self._model.network(number, self._inputs[number])

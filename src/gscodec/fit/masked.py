@@ -4,10 +4,10 @@ One network with masks takes a few large operations where many small networks ta
 small ones, whose calls would cost more than their arithmetic. All it sees is given, so nothing
 passes from one unit to another; see `fit.hemgs`.
 
-The loss of a value is its bits, with noise-free residuals first; once weights are rounded it is
-that of what the encoder will choose. Two rules keep narrow laws from becoming all: a step is
-chosen as if the spread were not far below the ideal step, and where the encoder will choose
-zero the centre learns from the squared error, as far as it costs, in place of the bits.
+The loss of a row is bits, and the error of its steps in bits (`fit.laws.step_cost`). Weights are
+rounded, and values are what the encoder will choose, from the start. Two rules keep narrow laws
+from becoming all: a step is chosen as if the spread were not below the ideal step, and where
+the encoder will choose zero the centre learns from the squared error in place of the bits.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gscodec.coding import Family
 from gscodec.fit.integers import WEIGHT_SHIFT
-from gscodec.fit.laws import SMALLEST_SIGMA, bits, cheapest, step_cost
+from gscodec.fit.laws import SMALLEST_SIGMA, cheapest
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.targets import UNIT
 from gscodec.intnet.neighbours import WEIGHT_BITS
 from gscodec.intnet.network import ACTIVATION_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from gscodec.fit.targets import Scaled, Target
 
-_SPREAD = 1.0  # octaves below the ideal step to which a spread counts when a step is chosen
+_LN2 = math.log(2)
+_SPREAD = 0.0  # octaves below the ideal step to which a spread counts when a step is chosen
 _FIRST_GAIN = 0.5
 GAIN_UNIT = 64
 
@@ -73,12 +73,12 @@ class Masked:
         self._masked = [mask.to(device) for mask in masks]
         with torch.no_grad():
             self._weights[-1] *= 0.1  # all outputs start near their biases
-        biases = [torch.zeros(mask.shape[1], device=device) for mask in masks]
+        widths = [len(inputs) * hidden] * 2 + [masks[2].shape[1]]
+        biases = [torch.zeros(width, device=device) for width in widths]
         gains = torch.full((self.columns,), _FIRST_GAIN, device=device)
         pairs = zip(self._weights, biases, strict=True)
-        self.parameters = [p.requires_grad_() for pair in pairs for p in pair]
-        self.parameters.append(gains.requires_grad_())
-        self.rounded = [p.detach().clone().requires_grad_() for p in self.parameters]
+        self.parameters = [*(p for pair in pairs for p in pair), gains]
+        self.rounded = [p.clone() for p in self.parameters]
         bias_unit = UNIT << WEIGHT_SHIFT
         self._units = [1 << WEIGHT_SHIFT, bias_unit] * len(masks) + [GAIN_UNIT]
 
@@ -143,7 +143,7 @@ class Masked:
         """What of the matrices is not zero."""
         hidden, units = self._hidden, len(inputs)
         first = np.repeat(np.stack(inputs, axis=1), hidden, axis=1)
-        second = np.kron(np.eye(units), np.ones((hidden, hidden)))
+        second = np.ones((units, hidden, hidden))
         outputs = sum(len(own) for own in self._outputs)
         third = np.zeros((units * hidden, outputs))
         for number, own in enumerate(self._outputs):
@@ -153,7 +153,7 @@ class Masked:
     @staticmethod
     def _start(mask: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
         random = torch.rand(mask.shape, generator=generator) * 2 - 1
-        return (random * mask / mask.sum(0).clamp_min(1).sqrt()).to(device)
+        return (random * mask / mask.sum(-2, keepdim=True).clamp_min(1).sqrt()).to(device)
 
     @torch.no_grad()
     def start_outputs(self, means: Tensor) -> None:
@@ -172,81 +172,80 @@ class Masked:
                 bias[first + self.columns + column] = spread
 
     @torch.no_grad()
-    def round_parameters(self, *, rounding: bool) -> None:
-        """Copies the parameters into ``rounded``, rounded if asked."""
+    def round_parameters(self) -> None:
+        """Makes ``rounded`` of the parameters."""
         for unit, own, rounded in zip(self._units, self.parameters, self.rounded, strict=True):
-            rounded.copy_(torch.round(own * unit) / unit if rounding else own)
+            torch.round(own * unit, out=rounded).div_(unit)
 
     @torch.no_grad()
     def set_gradients(self, shards: Sequence[Sequence[Tensor]]) -> None:
-        """Gives the sum of the gradients by ``rounded`` to the parameters."""
+        """Gives the mean of the gradients to the parameters."""
         for parameter, *parts in zip(self.parameters, *shards, strict=True):
-            parameter.grad = sum(parts[1:], parts[0])
-        for weights, mask in zip(self._weights, self._masked, strict=True):
-            if weights.grad is not None:
-                weights.grad *= mask
+            parameter.grad = sum(parts[1:], parts[0]) / len(parts)
 
-    def loss(self, rows: Tensor, seen: Tensor, means: Tensor, *, rounding: bool) -> Tensor:
-        """Bits of a row of ``rows`` (B,), plus the penalty of its steps.
+    @torch.no_grad()
+    def gradients(self, rows: Tensor, seen: Tensor, means: Tensor) -> list[Tensor]:
+        """Of the loss of ``rows`` (B,) by the parameters, in their order, in closed form.
 
         ``seen`` (B, width) and ``means`` (B, columns) are of all units.
         """
-        out = self._evaluate(seen, rounding=rounding)
-        end = self.steps + 2 * self.columns
-        octaves, centre, spread, logits = torch.split(
-            out, [self.steps, self.columns, self.columns, out.shape[1] - end], dim=1
-        )
-        centre = centre + self.rounded[-1] * means
-        log2_ideal = self._ideal[rows][:, self._step_of] + self._offset
-        log2_step = octaves[:, self._step_of] + self._base
-        log2_step = torch.minimum(torch.maximum(log2_step, self._low), self._high)
-        wide = torch.maximum(spread.detach(), log2_ideal - _SPREAD)
-        cost = step_cost(log2_step, log2_ideal, wide)
-        log2_step = log2_step.detach()
-        sigma = torch.exp2(spread - log2_step)
+        w1, b1, w2, b2, w3, b3, gains = self.rounded
+        units, hidden, count = len(w2), self._hidden, len(rows)
+        z1 = torch.addmm(b1, seen, w1)
+        a1, open1 = _activated(z1)
+        each = a1.view(count, units, hidden).transpose(0, 1)
+        z2 = torch.baddbmm(b2.view(units, 1, hidden), each, w2)
+        a2, open2 = _activated(z2)
+        last = a2.transpose(0, 1).reshape(count, units * hidden)
+        slopes = self._slopes(torch.addmm(b3, last, w3), rows, means, gains)
+        by_gain = (slopes[:, self._centres] * means).sum(0)
+        by_w3 = (last.t() @ slopes) * self._masked[2]
+        back = (slopes @ w3.t()).view(count, units, hidden).transpose(0, 1) * open2
+        by_w2, by_b2 = torch.bmm(each.transpose(1, 2), back), back.sum(1).view(-1)
+        back = torch.bmm(back, w2.transpose(1, 2)).transpose(0, 1).reshape(count, -1) * open1
+        by_w1 = (seen.t() @ back) * self._masked[0]
+        return [by_w1, back.sum(0), by_w2, by_b2, by_w3, slopes.sum(0), by_gain]
+
+    def _slopes(self, out: Tensor, rows: Tensor, means: Tensor, gains: Tensor) -> Tensor:
+        """Of the loss by the outputs ``out``, a mean over the rows."""
+        steps, columns = self.steps, self.columns
+        octaves = out[:, :steps].index_select(1, self._step_of) + self._base
+        spread = out[:, steps + columns : steps + 2 * columns]
+        log2_ideal = self._ideal[rows].index_select(1, self._step_of) + self._offset
+        log2_step = torch.minimum(torch.maximum(octaves, self._low), self._high)
+        centre = out[:, self._centres] + gains * means
         residual = (self._values[rows] - centre) * torch.exp2(-log2_step)
+        error = torch.exp2(2 * (log2_step - log2_ideal)) / BIT_PRICE  # of a step, in bits
+        by_step = _by_step(log2_step, torch.maximum(spread, log2_ideal - _SPREAD), error)
+        by_step *= octaves == log2_step
+        wide = torch.exp2(spread - log2_step)  # in steps
+        by_value, by_spread = torch.empty_like(wide), torch.empty_like(wide)
+        for family, part in self._families():
+            own = residual[:, part], wide[:, part], error[:, part]
+            by_value[:, part], by_spread[:, part] = _by_law(family, *own)
+        by_centre = -by_value * torch.exp2(-log2_step)
         if self._present is not None:
-            # What is absent gets the narrowest table and no residual: no bits.
             present = self._present[rows]
-            cost = cost * present
-            residual = torch.where(present, residual, 0.0)
-            sigma = torch.where(present, sigma, SMALLEST_SIGMA)
-        if rounding:
-            price = BIT_PRICE * torch.exp2(2 * (log2_ideal - log2_step))
-            total = self._rounded_bits(residual, sigma, price)
-        else:
-            total = self._by_family(bits, residual, sigma).sum()
+            by_step, by_centre = by_step * present, by_centre * present
+            by_spread = by_spread * present
+        slopes = torch.zeros_like(out)
+        slopes[:, :steps].index_add_(1, self._step_of, by_step)
+        slopes[:, self._centres] = by_centre
+        slopes[:, steps + columns : steps + 2 * columns] = by_spread
         if self._decisions is not None:
-            wanted = self._decisions[rows]
-            nats = binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
-            total = total + nats / math.log(2)
-        return (cost.sum() + total) / len(rows)
+            chance = torch.sigmoid(out[:, steps + 2 * columns :])
+            slopes[:, steps + 2 * columns :] = (chance - self._decisions[rows]) / _LN2
+        return slopes / len(rows)
 
-    def _rounded_bits(self, residual: Tensor, sigma: Tensor, price: Tensor) -> Tensor:
-        """Spread learns from the rounded values, the centre from where they are."""
-        whole = self._by_family(cheapest, residual.detach(), sigma.detach(), price)
-        own = self._by_family(bits, residual, sigma.detach())
-        own = torch.where(whole == 0, residual * residual / price, own)
-        return self._by_family(bits, whole, sigma).sum() + own.sum()
+    @property
+    def _centres(self) -> slice:
+        return slice(self.steps, self.steps + self.columns)
 
-    def _by_family(self, function: Callable[..., Tensor], *args: Tensor) -> Tensor:
-        parts = [
-            function(family, *(arg[:, part] for arg in args))
-            for family, part in (
-                (Family.LAPLACE, slice(self._laplace)),
-                (Family.GAUSSIAN, slice(self._laplace, None)),
-            )
-            if args[0][:, part].shape[1]
-        ]
-        return torch.cat(parts, dim=1)
-
-    def _evaluate(self, x: Tensor, *, rounding: bool) -> Tensor:
-        for number in (0, 2):
-            x = torch.addmm(self.rounded[number + 1], x, self.rounded[number])
-            x = x.clamp(0, ACTIVATION_MAX / UNIT)
-            if rounding:
-                x = x + (torch.floor(x.detach() * UNIT) / UNIT - x.detach())
-        return torch.addmm(self.rounded[5], x, self.rounded[4])
+    def _families(self) -> list[tuple[Family, slice]]:
+        """Columns of each family that there is."""
+        laplace, columns = self._laplace, self.columns
+        parts = [(Family.LAPLACE, slice(laplace)), (Family.GAUSSIAN, slice(laplace, columns))]
+        return [(family, part) for family, part in parts if part.stop > (part.start or 0)]
 
     @torch.no_grad()
     def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Tensor]:
@@ -254,11 +253,57 @@ class Masked:
         hidden = slice(number * self._hidden, (number + 1) * self._hidden)
         own = self._outputs[number]
         seen = torch.from_numpy(np.flatnonzero(inputs))
-        w1, b1, w2, b2, w3, b3, _ = self.parameters
-        parts = w1[seen, hidden], b1[hidden], w2[hidden, hidden], b2[hidden]
-        return [part.detach() for part in (*parts, w3[hidden, own], b3[own])]
+        w1, b1, w2, b2, w3, b3, _ = self.rounded
+        first = w1[:, hidden][seen], b1[hidden], w2[number], b2[hidden]
+        return [*first, w3[hidden][:, own], b3[own]]
 
     @torch.no_grad()
     def gains(self, number: int) -> Tensor:
         """Of a unit, (columns,)."""
-        return self.parameters[-1][self.at[number]].detach()
+        return self.rounded[-1][self.at[number]]
+
+
+def _activated(z: Tensor) -> tuple[Tensor, Tensor]:
+    """What the next layer sees, and where it was not clipped."""
+    clipped = z.clamp(0, ACTIVATION_MAX / UNIT)
+    return torch.floor(clipped * UNIT) / UNIT, clipped == z
+
+
+def _by_step(log2_step: Tensor, log2_spread: Tensor, error: Tensor) -> Tensor:
+    """Slope of `fit.laws.step_cost` by ``log2_step``."""
+    fine = 2 * _LN2 * (log2_spread - log2_step) + math.log(12)
+    share = torch.sigmoid(fine)
+    return share * (error * share * (2 * _LN2 / 12) - 1)
+
+
+def _by_law(
+    family: Family, residual: Tensor, sigma: Tensor, error: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Slopes of the bits by the value, in steps, and by log2 of the deviation.
+
+    The spread learns from the integers that the encoder chooses; the centre from the slope of
+    the density, or from the squared error where zero is chosen.
+    """
+    whole = cheapest(family, residual, sigma.clamp_min(SMALLEST_SIGMA), 1 / error).abs()
+    narrow = sigma.clamp_min(SMALLEST_SIGMA)
+    if family is Family.LAPLACE:
+        rate = math.sqrt(2) / narrow
+        by_value = rate / _LN2
+        zero = whole == 0
+        tail = 1 / torch.expm1(torch.where(zero, rate / 2, rate))
+        by_rate = torch.where(zero, -tail / 2, whole - 0.5 - tail)
+        by_spread = -rate * by_rate
+    else:
+        low, high = (whole - 0.5) / narrow, (whole + 0.5) / narrow
+        mass = (torch.special.ndtr(-low) - torch.special.ndtr(-high)).clamp_min(2.0**-20)
+        by_spread = (high * _density(high) - low * _density(low)) / mass
+        edge = low.clamp(4, 8)
+        by_spread = torch.where(low > 4, -edge * edge, by_spread)
+        by_value = (residual.abs() / narrow).clamp_max(8) / narrow / _LN2
+    by_spread = by_spread * (sigma / SMALLEST_SIGMA).clamp_max(1)
+    by_value = torch.sign(residual) * by_value
+    return torch.where(whole == 0, 2 * residual * error, by_value), by_spread
+
+
+def _density(z: Tensor) -> Tensor:
+    return torch.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
