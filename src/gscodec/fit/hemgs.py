@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.fit.devices import on_device
 from gscodec.fit.integers import integer_model
 from gscodec.fit.laws import cheapest
@@ -58,6 +59,10 @@ _FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
 _SHARDS = 2  # as in `fit.grid`
 _ROWS = 512  # of a shard
 _RATE = 1e-2
+_BETAS = 0.9, 0.95  # slopes change with every look: what is remembered must be short
+_NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
+# Bits of a primitive up to which the usual number of steps is enough; more are worth more.
+_USUAL_BITS, _LONGEST = 100.0, 3.0
 _LOOKS = 6  # times that the table is made anew
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
@@ -103,12 +108,14 @@ def learn(
     runs = _runs(len(cells), options.block_size)
     usual = _usual([cells[run] for run in runs])
     few = min(1.0, max(len(cells), _FEWEST) / _FEW)
-    steps = max(2, round(share * options.training * few))
+    bits = _bits(targets)
+    longer = min(max(1.0, bits / _USUAL_BITS), _LONGEST)
+    steps = max(2, round(share * options.training * few * longer))
     threads = one_blas_thread(), one_thread_an_operation()
     with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
         places = list(pool.map(partial(_Run.of, cells, box, usual), runs))
         own = [_taken(target, runs) for target in targets]
-        model = _Training(places, own, _hidden(len(cells)), options)
+        model = _Training(places, own, _hidden(bits * len(cells)), options)
         model.train(steps, pool, progress)
     return box, usual, model.integers()
 
@@ -138,9 +145,22 @@ def _usual(cells: Sequence[NDArray[np.int64]]) -> int:
     return int(np.median(every)) if every.size else int(octaves(np.array([2]))[0])
 
 
-def _hidden(count: int) -> int:
-    """Width of the networks: what they save must outweigh what they cost to send."""
-    return 16 if count < 500_000 else 24
+def _bits(targets: Sequence[Target]) -> float:
+    """Of a primitive, about: under one normal law for each column."""
+    total = 0.0
+    for target in targets:
+        unit = target.unit
+        if not unit.decides:
+            offset = np.array(unit.step_offset) / LEVELS_PER_OCTAVE
+            ideal = (target.log2_ideal[:, unit.step_of] + offset).mean(axis=0)
+            spread = np.log2(target.values.std(axis=0) + 1e-30)
+            total += float(np.maximum(0.0, spread - ideal + _NORMAL_BITS).sum())
+    return total
+
+
+def _hidden(bits: float) -> int:
+    """Width of the networks: what they save of ``bits`` must outweigh what they cost."""
+    return 8 if bits < 1.5e6 else 16 if bits < 4.5e6 else 24 if bits < 3e7 else 32
 
 
 @dataclass(frozen=True)
@@ -244,7 +264,7 @@ class _Training:
     ) -> None:
         """Adam, on the mean of the shards."""
         model = self._model
-        optimiser = torch.optim.Adam(model.parameters, lr=_RATE, fused=True)
+        optimiser = torch.optim.Adam(model.parameters, lr=_RATE, betas=_BETAS, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, _RATE, total_steps=steps + 1, pct_start=0.15
         )

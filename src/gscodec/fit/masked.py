@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LN2 = math.log(2)
 _SPREAD = 0.0  # octaves below the ideal step to which a spread counts when a step is chosen
+_STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
 GAIN_UNIT = 64
 
@@ -235,7 +236,7 @@ class Masked:
         if self._decisions is not None:
             chance = torch.sigmoid(out[:, steps + 2 * columns :])
             slopes[:, steps + 2 * columns :] = (chance - self._decisions[rows]) / _LN2
-        return slopes / len(rows)
+        return slopes.clamp(-_STEEPEST, _STEEPEST) / len(rows)
 
     @property
     def _centres(self) -> slice:
