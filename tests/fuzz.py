@@ -28,6 +28,7 @@ import grammar
 import scenes
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
+from quick import LEARNED
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
@@ -39,7 +40,7 @@ _FORBIDDEN = {
     *("compile", "exec", "ctypes.dlopen", "pickle.find_class", "os.system", "os.exec"),
     *("os.fork", "os.posix_spawn", "subprocess.Popen", "os.remove", "os.rename", "os.mkdir"),
 }
-LEARNED = Path(__file__).resolve().parent / "vectors" / "hac"
+VECTORS = Path(__file__).resolve().parent / "vectors"
 
 
 def default_samples() -> list[fuzzing.Sample]:
@@ -64,10 +65,15 @@ def exact_samples() -> list[fuzzing.Sample]:
     return [fuzzing.Sample.of(data) for data in files]
 
 
+def vectors() -> list[Path]:
+    """The smallest of each learned method."""
+    return [VECTORS / method / "anchors_one.gsz" for method in LEARNED]
+
+
 def learned_samples() -> list[bytes]:
-    """Small files of method hac; the smallest vectors where torch is missing."""
+    """Small files of learned methods; the smallest vectors where torch is missing."""
     if find_spec("torch") is None:
-        return [(LEARNED / f"{name}.gsz").read_bytes() for name in ("anchors_one", "anchors")]
+        return [path.read_bytes() for path in vectors()]
     gaussians = [scenes.make_scene(60, degree) for degree in range(4)]
     some = scenes.make_scene(60, 1)
     gaussians += [some.take(np.arange(60) // 20), some.take(np.arange(2))]
@@ -78,9 +84,11 @@ def learned_samples() -> list[bytes]:
     quick: dict[str, Any] = {"training": 10, "raw_below": 0}
     quick["block_size"] = 24  # two or three blocks
     views: dict[str, Any] = {"views": small_views()}
-    return [codec.encode(s, **quick) for s in gaussians] + [
-        codec.encode(s, **quick, **views) for s in anchors
-    ]
+    files = []
+    for method in LEARNED:
+        files += [codec.encode(s, method, **quick) for s in gaussians]
+        files += [codec.encode(s, method, **quick, **views) for s in anchors]
+    return files
 
 
 def mutate(samples: list[fuzzing.Sample], number: int) -> fuzzing.Mutation:

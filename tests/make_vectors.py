@@ -68,7 +68,8 @@ def _with_far_anchors() -> AnchorScene:
     return replace(scene, anchors=positions)
 
 
-_VIEWS = {"views": small_views()}
+_VIEWS: dict[str, Any] = {"views": small_views()}
+_QUICK: dict[str, Any] = {"training": 40, "raw_below": 0}
 # Name -> (method, options, scene). Names say what is special.
 CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
     "raw/empty": ("raw", {}, lambda: hard_scenes()["empty"]),
@@ -106,6 +107,30 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
     "hac/outliers": ("hac", _VIEWS, _with_outliers),
     "hac/anchors_outliers": ("hac", _VIEWS, _with_far_anchors),
     "hac/anchors_one": ("hac", _VIEWS, _anchors(n=1)),
+    "hemgs/mic_700_sh3": ("hemgs", _VIEWS | _QUICK, lambda: _example(700, 3)),
+    "hemgs/mic_700_sh0_coarse": ("hemgs", {"lam": 8e-3} | _QUICK, lambda: _example(700, 0)),
+    "hemgs/duplicates_depth_4": (
+        "hemgs",
+        {"position_bits": 4} | _VIEWS | _QUICK,
+        lambda: make_scene(300, 1, 4).take(np.arange(600) // 2),
+    ),
+    "hemgs/three_blocks_outliers": (
+        "hemgs",
+        {"block_size": 150} | _VIEWS | _QUICK,
+        _with_outliers,
+    ),
+    "hemgs/two": ("hemgs", _VIEWS | _QUICK, lambda: make_scene(2, 2)),
+    "hemgs/anchors_masked_three_blocks": (
+        "hemgs",
+        {"block_size": 130} | _VIEWS | _QUICK,
+        _anchors(n=300, features=23, offsets=5, masked=True, storage=Storage.HAC),
+    ),
+    "hemgs/anchors_bank_appearance_coarse": (
+        "hemgs",
+        {"lam": 8e-3, "position_bits": 9} | _VIEWS | _QUICK,
+        _anchors(n=300, offsets=11, bank=True, appearance=4, storage=Storage.STATE_DICTS),
+    ),
+    "hemgs/anchors_one": ("hemgs", _VIEWS | _QUICK, _anchors(n=1)),
 }
 
 

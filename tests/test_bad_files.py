@@ -48,7 +48,7 @@ def test_every_changed_byte_is_refused() -> None:
 def test_mutations_are_refused_or_harmless() -> None:
     """A small sample of what tests/fuzz.py does, sealed mutations included."""
     samples = fuzz.exact_samples()
-    samples += [fuzzing.Sample.of(p.read_bytes()) for p in fuzz.LEARNED.glob("anchors_one.gsz")]
+    samples += [fuzzing.Sample.of(path.read_bytes()) for path in fuzz.vectors()]
     kinds = set()
     for number in range(1000):
         mutation = fuzzing.mutate(samples, number)
@@ -61,7 +61,7 @@ def test_hostile_symbols_are_refused_or_harmless() -> None:
     """A small sample of what tests/fuzz.py does with the grammar; streams and digest are sound."""
     scene = replace(make_scene(30, 1), extras=(ExtraProperty("a", np.arange(30, dtype="i2")),))
     files = [codec.encode(scene, "raw")]
-    files += [path.read_bytes() for path in fuzz.LEARNED.glob("anchors_one.gsz")]
+    files += [path.read_bytes() for path in fuzz.vectors()]
     samples = [fuzzing.Sample.of(data) for data in files]
     outcomes = set()
     for number in range(1, 200, 2):

@@ -71,9 +71,8 @@ def require_sums(found: BitMap, data: bytes) -> None:
         if attribute in found.shared:
             assert found.shared[attribute] == wanted
         else:
-            whole = attribute in {Attribute.POSITION, Attribute.EXTRA} and not any(
-                a == attribute and b for a, b in sizes
-            )
+            shared = {Attribute.POSITION, Attribute.EXTRA, Attribute.OUTLIER}
+            whole = attribute in shared and not any(a == attribute and b for a, b in sizes)
             rows = slice(None) if whole else slice(block * size, (block + 1) * size)
             total = found.bits[attribute][rows].sum(dtype=np.float64)
             assert total == pytest.approx(wanted, rel=0.01, abs=_END), attribute
