@@ -649,12 +649,10 @@ def test_exit_codes_are_documented() -> None:
     } <= documented
 
 
-def test_defaults_in_help_are_those_of_hac() -> None:
+def test_defaults_in_help_are_those_of_the_method() -> None:
     """The help names the defaults of the method's options."""
-    from gscodec.methods import hac
-
     helps = {p.name: p.help or "" for p in commands()["encode"].params}  # type: ignore[attr-defined]
-    defaults = hac.Options()
+    defaults = methods.by_name(methods.DEFAULT).Options()
     assert defaults.lam == float(re.findall(r"Default: (\S+)\.$", helps["lam"])[0])
     assert helps["seed"].endswith(f"Default: {defaults.seed}.")
     assert helps["device"].endswith(f"Default: {defaults.device}.")
