@@ -53,7 +53,9 @@ def test_no_cuda(cli: Cli) -> None:
     """--device cuda where torch has none: neither a bug nor found out after the measuring."""
     result = cli(*ENCODE, "--device", "cuda")
     assert result.code == 2
-    assert result.err.startswith(f"gscodec: error: method {methods.DEFAULT}: device cuda: torch ")
+    assert result.err.startswith(
+        f"gscodec: error: method {methods.DEFAULT}: device cuda: torch "
+    )
     assert result.err.count("\n") == 1
     assert "use --device cpu; pip install 'gscodec[encode]', or use --method raw" in result.err
     with pytest.raises(UsageError, match="device cuda"):

@@ -25,6 +25,7 @@ from bench import ROOT, SHARED
 
 from gscodec.cli.app import app
 from gscodec.container import inspect
+from gscodec.methods import DEFAULT
 
 JUDGE = SHARED / "judge" / "judge_scaffold.py"
 SETTINGS = ("fast 4e-4", "high 8e-4 2500")
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument(
         "--settings", nargs="*", default=SETTINGS, help='"EFFORT LAMBDA [ITERATIONS]"'
     )
+    parser.add_argument("--method", default=DEFAULT, help="of the settings")
     parser.add_argument("--ablations", nargs="*", default=ABLATIONS)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     args = parser.parse_args()
@@ -126,13 +128,13 @@ def main() -> None:
             scene, folder = SHARED / "scenes" / name, Path(scratch)
             for setting in args.settings:
                 effort, lam, *iterations = setting.split()
-                options = ["--effort", effort, "--lambda", lam]
+                options = ["--method", args.method, "--effort", effort, "--lambda", lam]
                 options += ["--iterations", *iterations] if iterations else []
                 high = effort == "high"
                 rows.append(row(setting, scene, options, folder, photographs=high))
             for part in args.ablations if name == args.scenes[0] else ():
                 with without(part):
-                    options = ["--lambda", "4e-4"]
+                    options = ["--method", "hac", "--lambda", "4e-4"]
                     rows.append(
                         row(f"fast 4e-4, {part}", scene, options, folder, photographs=False)
                     )

@@ -29,7 +29,9 @@ class Entry(NamedTuple):
 REGISTRY = {
     Method.RAW: Entry("raw", "gscodec.methods.raw", "every bit kept"),
     Method.HAC: Entry("hac", "gscodec.methods.hac", "as hemgs, larger: a grid, no neighbours"),
-    Method.HEMGS: Entry("hemgs", "gscodec.methods.hemgs", "small, quantised to what the eye sees"),
+    Method.HEMGS: Entry(
+        "hemgs", "gscodec.methods.hemgs", "small, quantised to what the eye sees"
+    ),
 }
 
 
