@@ -50,8 +50,10 @@ def encode(scene: GaussianScene | AnchorScene, **options: Any) -> codec.Encoded:
 
 
 def test_it_is_listed() -> None:
-    assert methods.names() == ("raw", "hac", "stub-law")
-    with pytest.raises(gscodec.errors.UsageError, match="expected one of raw, hac, stub-law"):
+    assert methods.names() == ("raw", "hac", "hemgs", "stub-law")
+    with pytest.raises(
+        gscodec.errors.UsageError, match="expected one of raw, hac, hemgs, stub-law"
+    ):
         methods.by_name("stub_method")
 
 
