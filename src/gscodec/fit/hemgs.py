@@ -61,8 +61,9 @@ _ROWS = 512  # of a shard
 _RATE = 1e-2
 _BETAS = 0.9, 0.95  # slopes change with every look: what is remembered must be short
 _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
-# Bits of a primitive up to which the usual number of steps is enough; more are worth more.
-_USUAL_BITS, _LONGEST = 100.0, 3.0
+# Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
+# worth more steps, up to `_LONGEST` times as many.
+_USUAL_BITS, _USUAL_SIZE, _LONGEST = 100.0, 3e6, 3.0
 _LOOKS = 6  # times that the table is made anew
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
@@ -109,7 +110,8 @@ def learn(
     usual = _usual([cells[run] for run in runs])
     few = min(1.0, max(len(cells), _FEWEST) / _FEW)
     bits = _bits(targets)
-    longer = min(max(1.0, bits / _USUAL_BITS), _LONGEST)
+    worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
+    longer = min(max(1.0, worth), _LONGEST)
     steps = max(2, round(share * options.training * few * longer))
     threads = one_blas_thread(), one_thread_an_operation()
     with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
