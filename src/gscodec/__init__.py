@@ -1,7 +1,7 @@
 """gscodec: small, exact, trustworthy files for trained 3D Gaussian Splatting scenes.
 
     scene = gscodec.read_ply(Path("scene.ply").read_bytes()).scene
-    data = gscodec.encode(scene, method="hac", lam=3e-4)
+    data = gscodec.encode(scene, method="hemgs", lam=3e-4)
     scene = gscodec.decode(data)
     print(gscodec.inspect(data).total_bytes)
 

@@ -68,7 +68,7 @@ def encode(scene: Scene, method: str = methods.DEFAULT, **options: Any) -> bytes
     Args:
         scene: What to encode.
         method: One of `gscodec.methods.names`.
-        options: Fields of the method's ``Options`` (for hac: lam, position_bits, seed, ...) and
+        options: Fields of the method's ``Options`` (for hemgs: lam, position_bits, seed, ...) and
             of its ``Given`` (views, resume, checkpoint).
 
     Raises:
