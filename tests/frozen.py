@@ -53,7 +53,7 @@ def visible(count: int, degree: int, seed: int = 0) -> GaussianScene:
 def encoded(scene: GaussianScene | AnchorScene, **options: Any) -> bytes:
     """By method hac, after little training."""
     chosen: dict[str, Any] = {"views": small_views(), "lam": 1e-3, **QUICK, **options}
-    return gscodec.encode(scene, **chosen)
+    return gscodec.encode(scene, "hac", **chosen)
 
 
 def resumed(scene: GaussianScene) -> bytes:
