@@ -18,6 +18,7 @@ from gscodec.checkpointio import write_checkpoint
 from gscodec.cli.checkpoints import write_folder
 from gscodec.comparison import errors_between, require_finite
 from gscodec.errors import SceneError
+from gscodec.methods import DEFAULT
 from gscodec.render import render
 from gscodec.render.neural import stand_in
 from gscodec.report.compare_result import MatchedBy
@@ -209,4 +210,7 @@ def test_anchors_have_curves_too(
     few = ("--lambda", "1e-3,1e-2", "--max-views", "2", "--csv", "out.csv")
     assert cli("rd", "a", "-o", "out.html", *few, "--quiet").code == 0
     lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert [line.split(",")[:2] for line in lines[1:]] == [["hac", "0.001"], ["hac", "0.01"]]
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [DEFAULT, "0.001"],
+        [DEFAULT, "0.01"],
+    ]
