@@ -6,8 +6,8 @@ with values rounded to the steps that they should have, and is made anew some ti
 in the turns of a decoder and by the very integers of `intnet.neighbours`. In between all of
 them are learned together, each for itself (`fit.masked`).
 
-Many primitives are learned from some runs of them along the Morton curve, each with all
-neighbours that it would have in a block.
+Many primitives are learned from some runs of them along the Morton curve, each with the
+neighbours that it would have in a block as long as the run.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ _LOOKS = 6  # times that the table is made anew
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
 _MOST = 32  # runs
+_SHORTEST = 256  # of a run: smaller blocks are learned from together
 _KEPT = 12  # columns of a unit whose neighbours later ones see, at most
 _DEAD_ZONE = 0.35  # of the first table: smaller parts of a step are rounded towards zero
 _FIRST_STEP = 0.7  # of the ideal one, about what networks choose
@@ -109,14 +110,14 @@ def learn(
     runs = _runs(len(cells), options.block_size)
     usual = _usual([cells[run] for run in runs])
     few = min(1.0, max(len(cells), _FEWEST) / _FEW)
-    bits = _bits(targets)
+    own = [_taken(target, runs) for target in targets]
+    bits = _bits(own)
     worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
     longer = min(max(1.0, worth), _LONGEST)
     steps = max(2, round(share * options.training * few * longer))
     threads = one_blas_thread(), one_thread_an_operation()
     with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
         places = list(pool.map(partial(_Run.of, cells, box, usual), runs))
-        own = [_taken(target, runs) for target in targets]
         model = _Training(places, own, _hidden(bits * len(cells)), options)
         model.train(steps, pool, progress)
     return box, usual, model.integers()
@@ -125,7 +126,8 @@ def learn(
 def _runs(count: int, block_size: int) -> list[slice]:
     """Whole blocks; of many primitives, runs evenly along the curve."""
     if count <= _MOST * _RUN:
-        return [slice(s, min(s + block_size, count)) for s in range(0, count, block_size)]
+        size = max(block_size, _SHORTEST)
+        return [slice(s, min(s + size, count)) for s in range(0, count, size)]
     starts = np.linspace(0, count - _RUN, _MOST).astype(int)
     return [slice(int(start), int(start) + _RUN) for start in starts]
 

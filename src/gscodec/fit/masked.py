@@ -38,6 +38,7 @@ _LN2 = math.log(2)
 _SPREAD = 0.0  # octaves below the ideal step to which a spread counts when a step is chosen
 _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
+_FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
 GAIN_UNIT = 64
 
 
@@ -104,6 +105,8 @@ class Masked:
                 for (t, _), first in zip(own, steps, strict=False)
             ]
         )
+        # Columns that share a step are added by a product: scattered sums have no order on a GPU.
+        self._to_steps = torch.nn.functional.one_hot(self._step_of, self.steps).float()
         limits = [np.repeat(s.limits[:, None], len(s.base), axis=1) for s in parts]
         self._low, self._high = put(limits, 1)
         self._present: Tensor | None = None
@@ -169,8 +172,8 @@ class Masked:
                 middle = own.median()
                 spread = torch.log2(1.4 * (own - middle).abs().mean() + 1e-6)
                 bias[self._step_of[column]] = wanted[rows, column].mean()
-                bias[first + column] = middle
-                bias[first + self.columns + column] = spread
+                bias[first + column] = middle.clamp(-_FARTHEST, _FARTHEST)
+                bias[first + self.columns + column] = spread.clamp(-_FARTHEST, _FARTHEST)
 
     @torch.no_grad()
     def round_parameters(self) -> None:
@@ -230,7 +233,7 @@ class Masked:
             by_step, by_centre = by_step * present, by_centre * present
             by_spread = by_spread * present
         slopes = torch.zeros_like(out)
-        slopes[:, :steps].index_add_(1, self._step_of, by_step)
+        slopes[:, :steps] = by_step @ self._to_steps
         slopes[:, self._centres] = by_centre
         slopes[:, steps + columns : steps + 2 * columns] = by_spread
         if self._decisions is not None:

@@ -121,6 +121,7 @@ class Known:
         """For a trial of the unit at hand, before its first turn."""
         other = copy(self)
         other._columns = self._columns.copy()  # noqa: SLF001 - its own
+        other._law, other._decisions = None, dict(self._decisions)  # noqa: SLF001
         return other
 
     @property
