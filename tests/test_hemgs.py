@@ -13,7 +13,7 @@ import reference_hemgs
 from gscodec.container import pack
 from gscodec.errors import FormatError
 from gscodec.intnet.box import Box
-from gscodec.intnet.neighbours import columns_of
+from gscodec.intnet.neighbours import FIRST, columns_of
 from gscodec.kinds.gaussians import gaussian_units
 from gscodec.methods import hemgs
 from gscodec.payload import Attribute, Payload, Stream
@@ -81,7 +81,7 @@ def test_a_stream_that_goes_on_is_refused() -> None:
 def test_a_width_counts_what_is_kept_and_the_widest() -> None:
     """What a decoder makes room for is what networks look at."""
     inputs = [m.network.inputs for m in MODEL.networks.models]
-    room = hemgs.FIRST + MODEL.networks.features + MODEL.spare
+    room = FIRST + MODEL.networks.features + MODEL.spare
     assert max(inputs) <= room
     every = replace(MODEL, kept=(True,) * len(UNITS))
     assert every.spare == sum(map(columns_of, UNITS)) + max(map(columns_of, UNITS))

@@ -17,6 +17,7 @@ from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.neighbours import (
     CANDIDATES,
     DISTANCES,
+    FIRST,
     NEAREST,
     TURNS,
     Neighbours,
@@ -193,7 +194,7 @@ def test_extreme_features_do_not_overflow(sign: int, weights: list[int]) -> None
 def model_of(units: tuple[Unit, ...], seed: int) -> hemgs.Model:
     """Random networks that look at everything."""
     rng = np.random.default_rng(seed)
-    width, models, gains, kept = hemgs.FIRST, list[AnyModel](), [], []
+    width, models, gains, kept = FIRST, list[AnyModel](), [], []
     for number, one in enumerate(units):
         inputs = width + columns_of(one)
         shape = (inputs, one.outputs)

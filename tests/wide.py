@@ -12,7 +12,7 @@ from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
 from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import GridLevel, HashGrid
-from gscodec.intnet.neighbours import columns_of
+from gscodec.intnet.neighbours import FIRST, columns_of
 from gscodec.intnet.network import Layer, Network
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
@@ -101,7 +101,7 @@ def _hac(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hac.Model:
 
 def _hemgs(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hemgs.Model:
     """Later units see all neighbours of earlier ones."""
-    width, models = hemgs.FIRST, []
+    width, models = FIRST, []
     for unit in units:
         width += columns_of(unit)
         models.append(_model(unit, width, hidden))

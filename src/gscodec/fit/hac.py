@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gscodec.fit.devices import on_device
 from gscodec.fit.grid import Settings, fit
+from gscodec.fit.options import enough
 from gscodec.intnet.box import box_around, position_features
 from gscodec.intnet.hashgrid import GridLevel
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from gscodec.fit.options import Options
     from gscodec.fit.targets import Target
     from gscodec.intnet.box import Box
-
-# Fewer Gaussians than `_FEW` are learned in a share of them, as if there were `_FEWEST` at least:
-# each is still looked at many thousand times.
-_FEW, _FEWEST = 128, 8
 
 
 def learn(
@@ -57,9 +54,13 @@ def settings(
     count: int, iterations: float, *, seed: int, device: str, threads: int | None
 ) -> Settings:
     """How to train the model of ``count`` primitives, in about so many ``iterations``."""
-    enough = iterations * min(1.0, max(count, _FEWEST) / _FEW)
     return Settings(
-        max(2, round(enough)), _hidden(count), _levels(count), seed, on_device(device), threads
+        max(2, round(enough(iterations, count))),
+        _hidden(count),
+        _levels(count),
+        seed,
+        on_device(device),
+        threads,
     )
 
 

@@ -25,19 +25,22 @@ from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.fit.devices import on_device
 from gscodec.fit.integers import integer_model
 from gscodec.fit.laws import cheapest
-from gscodec.fit.masked import GAIN_UNIT, Masked
+from gscodec.fit.masked import Masked
+from gscodec.fit.options import enough
 from gscodec.fit.perceptrons import evaluate, trained
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.targets import UNIT, Target
 from gscodec.fit.threads import one_thread_an_operation
 from gscodec.fit.units import TrainedDecisions
-from gscodec.intnet.box import POSITION_FEATURES, box_around, position_features
+from gscodec.intnet.box import box_around
 from gscodec.intnet.neighbours import (
-    DISTANCES,
+    FIRST,
+    GAIN_BITS,
+    MAX_GAIN,
     TURNS,
     WEIGHT_BITS,
     columns_of,
-    distances,
+    first_of,
     neighbours_of,
     octaves,
     seen_of,
@@ -55,7 +58,6 @@ if TYPE_CHECKING:
     from gscodec.intnet.neighbours import Neighbours
     from gscodec.units import Unit
 
-_FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
 _SHARDS = 2  # as in `fit.grid`
 _ROWS = 512  # of a shard
 _RATE = 1e-2
@@ -72,8 +74,6 @@ _SHORTEST = 256  # of a run: smaller blocks are learned from together
 _KEPT = 12  # columns of a unit whose neighbours later ones see, at most
 _DEAD_ZONE = 0.35  # of the first table: smaller parts of a step are rounded towards zero
 _FIRST_STEP = 0.7  # of the ideal one, about what networks choose
-_MAX_GAIN = 127
-_FEW, _FEWEST = 128, 8  # as in `fit.hac`
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,19 @@ def learn(
     """
     box = box_around(cells)
     runs = _runs(len(cells), options.block_size)
-    usual = _usual([cells[run] for run in runs])
-    few = min(1.0, max(len(cells), _FEWEST) / _FEW)
     own = [_taken(target, runs) for target in targets]
     bits = _bits(own)
     worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
     longer = min(max(1.0, worth), _LONGEST)
-    steps = max(2, round(share * options.training * few * longer))
+    steps = max(2, round(enough(share * options.training, len(cells)) * longer))
     threads = one_blas_thread(), one_thread_an_operation()
     with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
-        places = list(pool.map(partial(_Run.of, cells, box, usual), runs))
+        around = list(pool.map(lambda run: neighbours_of(cells[run]), runs))
+        usual = _usual(around)
+        places = [
+            _Run(first_of(cells[run], near, box, usual), near)
+            for run, near in zip(runs, around, strict=True)
+        ]
         model = _Training(places, own, _hidden(bits * len(cells)), options)
         model.train(steps, pool, progress)
     return box, usual, model.integers()
@@ -142,9 +145,9 @@ def _taken(target: Target, runs: Sequence[slice]) -> Target:
     return Target(target.unit, target.family, values, ideal, present)
 
 
-def _usual(cells: Sequence[NDArray[np.int64]]) -> int:
+def _usual(around: Sequence[Sequence[Neighbours]]) -> int:
     """Typical distance of neighbours."""
-    far = [around.nearest[around.nearest > 0] for c in cells for around in neighbours_of(c)]
+    far = [turn.nearest[turn.nearest > 0] for run in around for turn in run]
     every = np.concatenate(far)
     return int(np.median(every)) if every.size else int(octaves(np.array([2]))[0])
 
@@ -174,13 +177,6 @@ class _Run:
     first: NDArray[np.int8]
     around: list[Neighbours]
 
-    @classmethod
-    def of(cls, cells: NDArray[np.int64], box: Box, usual: int, rows: slice) -> _Run:
-        own = cells[rows]
-        around = neighbours_of(own)
-        where = position_features(box.normalise(own)).astype(np.int8)
-        return cls(np.concatenate([where, distances(own, around, usual)], axis=1), around)
-
 
 class _Columns:
     """A unit and its part of the table of what everything decodes to."""
@@ -196,7 +192,7 @@ class _Columns:
     def inputs(self, before: Sequence[_Columns], width: int) -> NDArray[np.bool_]:
         """(width,) what its network sees, of units ``before`` it and of its neighbours."""
         seen = np.zeros(width, bool)
-        seen[:_FIRST] = True
+        seen[:FIRST] = True
         for other in before:
             seen[other.start if other.keeps else other.own : other.end] = True
         seen[self.start : self.own] = True
@@ -251,13 +247,13 @@ class _Training:
         generator = torch.Generator().manual_seed(options.seed)
         self._runs, self._seed, self._device = runs, options.seed, device
         self._units: list[_Columns] = []
-        used = _FIRST
+        used = FIRST
         for target in targets:
             self._units.append(_Columns(target, used, device))
             used = self._units[-1].end
         self._starts = np.cumsum([0, *(len(run.first) for run in runs)]).tolist()
         self._known = np.zeros((self._starts[-1], used), np.int8)
-        self._known[:, :_FIRST] = np.concatenate([run.first for run in runs])
+        self._known[:, :FIRST] = np.concatenate([run.first for run in runs])
         self._inputs = [u.inputs(self._units[:n], used) for n, u in enumerate(self._units)]
         scaled = [unit.trained.scaled for unit in self._units]
         self._model = Masked(targets, scaled, self._inputs, hidden, generator, device)
@@ -342,6 +338,6 @@ class _Training:
             parts = self._model.network(number, self._inputs[number])
             weights = [part.cpu().numpy().astype(np.float64) for part in parts]
             models.append(integer_model(unit.unit, unit.family, unit.trained.scaled, weights))
-            gain = torch.round(self._model.gains(number) * GAIN_UNIT)
-            gains.append(gain.clamp(-_MAX_GAIN, _MAX_GAIN).cpu().numpy().astype(np.int64))
+            gain = torch.round(self._model.gains(number) * (1 << GAIN_BITS))
+            gains.append(gain.clamp(-MAX_GAIN, MAX_GAIN).cpu().numpy().astype(np.int64))
         return Learned(tuple(models), tuple(gains), tuple(unit.keeps for unit in self._units))

@@ -24,7 +24,7 @@ class _GaussianBits(torch.autograd.Function):
         size = value.abs()
         low, high = (size - 0.5) / sigma, (size + 0.5) / sigma
         mass = (torch.special.ndtr(-low) - torch.special.ndtr(-high)).clamp_min(2.0**-20)
-        density_low, density_high = _density(low), _density(high)
+        density_low, density_high = density(low), density(high)
         slope = (density_low - density_high) / mass
         by_sigma = (high * density_high - low * density_low) / mass
         nats = -torch.log(mass)
@@ -45,7 +45,8 @@ class _GaussianBits(torch.autograd.Function):
         return grads[0] * by_value, grads[0] * by_sigma
 
 
-def _density(z: Tensor) -> Tensor:
+def density(z: Tensor) -> Tensor:
+    """Of a normal law of deviation one."""
     return torch.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
 
 

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from gscodec.coding import Family
 from gscodec.fit.integers import WEIGHT_SHIFT
-from gscodec.fit.laws import SMALLEST_SIGMA, cheapest
+from gscodec.fit.laws import SMALLEST_SIGMA, cheapest, density
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.targets import UNIT
-from gscodec.intnet.neighbours import WEIGHT_BITS
+from gscodec.intnet.neighbours import GAIN_BITS, WEIGHT_BITS
 from gscodec.intnet.network import ACTIVATION_MAX
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _SPREAD = 0.0  # octaves below the ideal step to which a spread counts when a st
 _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
-GAIN_UNIT = 64
 
 
 class Masked:
@@ -82,7 +81,7 @@ class Masked:
         self.parameters = [*(p for pair in pairs for p in pair), gains]
         self.rounded = [p.clone() for p in self.parameters]
         bias_unit = UNIT << WEIGHT_SHIFT
-        self._units = [1 << WEIGHT_SHIFT, bias_unit] * len(masks) + [GAIN_UNIT]
+        self._units = [1 << WEIGHT_SHIFT, bias_unit] * len(masks) + [1 << GAIN_BITS]
 
     def _put(self, own: Sequence[tuple[Target, Scaled | None]], device: torch.device) -> None:
         """Values and steps of all columns, as tensors."""
@@ -288,8 +287,8 @@ def _by_law(
     The spread learns from the integers that the encoder chooses; the centre from the slope of
     the density, or from the squared error where zero is chosen.
     """
-    whole = cheapest(family, residual, sigma.clamp_min(SMALLEST_SIGMA), 1 / error).abs()
     narrow = sigma.clamp_min(SMALLEST_SIGMA)
+    whole = cheapest(family, residual, narrow, 1 / error).abs()
     if family is Family.LAPLACE:
         rate = math.sqrt(2) / narrow
         by_value = rate / _LN2
@@ -300,14 +299,10 @@ def _by_law(
     else:
         low, high = (whole - 0.5) / narrow, (whole + 0.5) / narrow
         mass = (torch.special.ndtr(-low) - torch.special.ndtr(-high)).clamp_min(2.0**-20)
-        by_spread = (high * _density(high) - low * _density(low)) / mass
+        by_spread = (high * density(high) - low * density(low)) / mass
         edge = low.clamp(4, 8)
         by_spread = torch.where(low > 4, -edge * edge, by_spread)
         by_value = (residual.abs() / narrow).clamp_max(8) / narrow / _LN2
     by_spread = by_spread * (sigma / SMALLEST_SIGMA).clamp_max(1)
     by_value = torch.sign(residual) * by_value
     return torch.where(whole == 0, 2 * residual * error, by_value), by_spread
-
-
-def _density(z: Tensor) -> Tensor:
-    return torch.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))

@@ -17,8 +17,16 @@ LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
 MAX_BLOCK_SIZE = 65_536  # of a file; of an encoder unless said otherwise
 MAX_ITERATIONS = 10**8
 ITERATIONS = 1500  # of effort high, unless said otherwise
+# Fewer primitives than `_FEW` are learned in a share of the iterations, as if there were `_FEWEST` at
+# least: each is still looked at many thousand times.
+_FEW, _FEWEST = 128, 8
 # Names for lambdas; what they give on real scenes is in docs/quality.md.
 QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
+
+
+def enough(iterations: float, count: int) -> float:
+    """How many of so many ``iterations`` teach a model of ``count`` primitives."""
+    return iterations * min(1.0, max(count, _FEWEST) / _FEW)
 
 
 @dataclass(frozen=True)

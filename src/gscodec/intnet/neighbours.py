@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.intnet.box import POSITION_FEATURES, position_features
 from gscodec.intnet.network import INPUT_MAX
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.intnet.box import Box
     from gscodec.units import Unit
 
 CANDIDATES = 16
@@ -36,6 +38,9 @@ _FINE_BITS = 3  # a mean that is seen finer is seen eight times finer
 _SEPARATE = 10  # columns of a unit whose deviations are seen one by one
 _RANKS = (0, 1, 3, 7)  # of the distances to places around that a network sees
 DISTANCES = len(_RANKS) + 1
+FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
+GAIN_BITS = 6  # of a mean's part in a centre, in 2**-6
+MAX_GAIN = 127  # magnitude
 _OCTAVE_BITS = 5  # distances in 2**-5 octaves
 _FAR = np.int64(1) << 50  # beyond any squared distance
 
@@ -109,10 +114,20 @@ def octaves(naturals: NDArray[np.int64]) -> NDArray[np.int64]:
     return (whole << _OCTAVE_BITS) + ((naturals << _OCTAVE_BITS) >> whole) - (1 << _OCTAVE_BITS)
 
 
+def first_of(
+    cells: NDArray[np.int64], around: Sequence[Neighbours], box: Box, usual: int
+) -> NDArray[np.int8]:
+    """What networks see of where primitives and those around them are: (rows, FIRST)."""
+    first = np.empty((len(cells), FIRST), np.int8)
+    first[:, :POSITION_FEATURES] = position_features(box.normalise(cells))
+    first[:, POSITION_FEATURES:] = distances(cells, around, usual)
+    return first
+
+
 def distances(
     cells: NDArray[np.int64], around: Sequence[Neighbours], usual: int
 ) -> NDArray[np.int8]:
-    """What networks see of where the places around are: (rows, DISTANCES).
+    """What networks see of where the places around are: 5 columns.
 
     Of the 1st, 2nd, 4th and 8th nearest of the 16 places around in Morton order, and of the
     nearest decoded neighbour: octaves beyond ``usual``.

@@ -23,15 +23,17 @@ from gscodec.coding import (
 )
 from gscodec.errors import FormatError
 from gscodec.geometry import morton
-from gscodec.intnet.box import POSITION_FEATURES, Box, position_features
+from gscodec.intnet.box import Box
 from gscodec.intnet.context import OUTPUT_BITS, UnitModel, decode_model, encode_model
 from gscodec.intnet.neighbours import (
-    DISTANCES,
+    FIRST,
+    GAIN_BITS,
+    MAX_GAIN,
     NEAREST,
     TURNS,
     WEIGHT_BITS,
     columns_of,
-    distances,
+    first_of,
     neighbours_of,
     seen_of,
 )
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
     from gscodec.learned.model import Streams
     from gscodec.units import Law, Place, Unit
 
-FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
-GAIN_BITS = 6  # gains are in 2**-6
-MAX_GAIN = 127  # magnitude
 _MAX_USUAL = 1 << 11  # of `octaves`: no distance of a lattice has more
 # From gain times mean of neighbours to a unit of a network.
 _LEAD_BITS = GAIN_BITS + OUTPUT_BITS + WEIGHT_BITS
@@ -122,9 +121,7 @@ class _Known(Known):
     def __init__(self, model: Model, cells: NDArray[np.int64]) -> None:
         self._model = model
         self._around = neighbours_of(cells)
-        first = np.empty((len(cells), FIRST), np.int8)
-        first[:, :POSITION_FEATURES] = position_features(model.box.normalise(cells))
-        first[:, POSITION_FEATURES:] = distances(cells, self._around, model.usual)
+        first = first_of(cells, self._around, model.box, model.usual)
         super().__init__(model.networks, first, model.spare)
         self._features = self._empty()
 
