@@ -18,21 +18,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gscodec.coding import LEVELS_PER_OCTAVE
-from gscodec.fit.devices import on_device
-from gscodec.fit.integers import integer_model
-from gscodec.fit.laws import cheapest
+from gscodec.fit.adam import Adam
+from gscodec.fit.integers import LAYERS, integer_model
 from gscodec.fit.masked import Masked
 from gscodec.fit.options import enough
-from gscodec.fit.perceptrons import evaluate, trained
 from gscodec.fit.sensitivity import BIT_PRICE
-from gscodec.fit.targets import UNIT, Target
-from gscodec.fit.threads import one_thread_an_operation
-from gscodec.fit.units import TrainedDecisions
+from gscodec.fit.slopes import SMALLEST_SIGMA, cheapest
+from gscodec.fit.targets import UNIT, Scaled, Target
 from gscodec.intnet.box import box_around
+from gscodec.intnet.context import FINE_SHIFT
 from gscodec.intnet.neighbours import (
     FIRST,
     GAIN_BITS,
@@ -45,6 +41,7 @@ from gscodec.intnet.neighbours import (
     octaves,
     seen_of,
 )
+from gscodec.intnet.network import ACTIVATION_MAX, INPUT_MAX
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -58,10 +55,11 @@ if TYPE_CHECKING:
     from gscodec.intnet.neighbours import Neighbours
     from gscodec.units import Unit
 
+    Floats = NDArray[np.float32]
+
 _SHARDS = 2  # as in `fit.grid`
 _ROWS = 512  # of a shard
 _RATE = 1e-2
-_BETAS = 0.9, 0.95  # slopes change with every look: what is remembered must be short
 _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
 # Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
 # worth more steps, up to `_LONGEST` times as many.
@@ -113,8 +111,7 @@ def learn(
     worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
     longer = min(max(1.0, worth), _LONGEST)
     steps = max(2, round(enough(share * options.training, len(cells)) * longer))
-    threads = one_blas_thread(), one_thread_an_operation()
-    with threads[0], threads[1], ThreadPoolExecutor(options.threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(options.threads) as pool:
         around = list(pool.map(lambda run: neighbours_of(cells[run]), runs))
         usual = _usual(around)
         places = [
@@ -181,10 +178,11 @@ class _Run:
 class _Columns:
     """A unit and its part of the table of what everything decodes to."""
 
-    def __init__(self, target: Target, used: int, device: torch.device) -> None:
+    def __init__(self, target: Target, used: int) -> None:
         """``used`` columns are before its own: of neighbours, then of its values."""
         self.unit, self.family = target.unit, target.family
-        self.trained = trained(target, device)
+        self.scaled = None if target.unit.decides else Scaled.of(target)
+        self._target = target
         self.keeps = keeps(target.unit)
         self.start, self.own = used, used + columns_of(target.unit)
         self.end = self.own + target.unit.features
@@ -198,43 +196,65 @@ class _Columns:
         seen[self.start : self.own] = True
         return seen
 
-    def at_first(self, rows: Tensor) -> Tensor:
+    def at_first(self, rows: slice) -> NDArray[np.float64] | Floats:
         """What ``rows`` decode to, about, before anything is learned: (B, columns)."""
-        unit = self.trained
-        if isinstance(unit, TrainedDecisions):
-            return unit.wanted(rows)
-        values = unit.values[rows]
-        step = torch.exp2(unit.log2_ideal(rows)) * _FIRST_STEP
-        whole = torch.floor(values.abs() / step + _DEAD_ZONE)
-        return self._absent(torch.sign(values) * whole * step, rows)
+        scaled = self.scaled
+        if scaled is None:
+            return self._target.values[rows]
+        values = scaled.values[rows]
+        step = _FIRST_STEP * np.exp2(self._log2_ideal(scaled, rows))
+        whole = np.floor(np.abs(values) / step + _DEAD_ZONE)
+        return self._absent(np.copysign(whole * step, values), rows)
 
     def decoded(
-        self, weights: Sequence[Tensor], x: Tensor, lead: Tensor, rows: Tensor
-    ) -> Tensor:
+        self, weights: Sequence[Floats], x: Floats, lead: Floats, rows: slice
+    ) -> NDArray[np.float64] | Floats:
         """What ``rows`` decode to, seen as ``x`` (B, inputs) with ``lead`` of neighbours."""
-        unit = self.trained
-        if isinstance(unit, TrainedDecisions):
-            return unit.wanted(rows)
-        octaves, centre, spread = torch.split(
-            evaluate(weights, x, rounding=True), unit.widths, dim=1
-        )
-        log2_step, centre = unit.log2_step(octaves), centre + lead
-        step = torch.exp2(log2_step)
-        price = BIT_PRICE * torch.exp2(2 * (unit.log2_ideal(rows) - log2_step))
-        residual, sigma = (unit.values[rows] - centre) / step, torch.exp2(spread) / step
-        return self._absent(centre + cheapest(unit.family, residual, sigma, price) * step, rows)
+        scaled = self.scaled
+        if scaled is None:
+            return self._target.values[rows]
+        out, steps, columns = _evaluated(weights, x), self.unit.steps, self.unit.columns
+        low, high = scaled.limits
+        octaves = out[:, :steps][:, self.unit.step_of] + scaled.base
+        log2_step = np.clip(octaves, low, high)
+        centre, step = out[:, steps : steps + columns] + lead, np.exp2(log2_step)
+        price = BIT_PRICE * np.exp2(2 * (self._log2_ideal(scaled, rows) - log2_step))
+        residual = (scaled.values[rows] - centre) / step
+        sigma = np.maximum(np.exp2(out[:, steps + columns :]) / step, SMALLEST_SIGMA)
+        whole = cheapest(self.family, np.abs(residual), sigma, price)
+        return self._absent(centre + np.copysign(whole, residual) * step, rows)
 
-    def _absent(self, values: Tensor, rows: Tensor) -> Tensor:
-        unit = self.trained
-        if isinstance(unit, TrainedDecisions) or unit.present is None:
+    def _log2_ideal(self, scaled: Scaled, rows: slice) -> Floats:
+        """Of the steps (B, columns) in units."""
+        ideal: Floats = scaled.ideal[rows][:, self.unit.step_of] + scaled.offset
+        return ideal
+
+    def _absent(self, values: Floats, rows: slice) -> Floats:
+        present, scaled = self._target.present, self.scaled
+        if present is None or scaled is None:
             return values
-        return torch.where(unit.present[rows], values, unit.scaled.zero)
+        return np.where(present[rows], values, np.float32(scaled.zero))
 
-    def features(self, values: Tensor) -> NDArray[np.int8]:
+    def features(self, values: NDArray[np.float64] | Floats) -> NDArray[np.int8]:
         """What later units see of ``values`` (B, columns): (B, features)."""
-        unit = self.trained
-        seen = [values] if isinstance(unit, TrainedDecisions) else unit.features(values)
-        return (torch.cat(seen, dim=1) * UNIT).cpu().numpy().astype(np.int8)
+        if self.scaled is None:
+            return (values * UNIT).astype(np.int8)
+        scales = [UNIT, UNIT << FINE_SHIFT] if self.unit.fine else [UNIT]
+        seen = [np.clip(np.floor(values * s), -INPUT_MAX, INPUT_MAX) for s in scales]
+        return np.concatenate(seen, axis=1).astype(np.int8)
+
+
+def _evaluated(weights: Sequence[Floats], x: Floats) -> Floats:
+    """A network on ``x`` (B, inputs), as integers will give it."""
+    for number in range(0, 2 * (LAYERS - 1), 2):
+        x = x @ weights[number]
+        x += weights[number + 1]
+        np.clip(x, 0, ACTIVATION_MAX / UNIT, out=x)
+        x *= UNIT
+        np.floor(x, out=x)
+        x *= 1 / UNIT
+    out: Floats = x @ weights[-2] + weights[-1]
+    return out
 
 
 class _Training:
@@ -243,20 +263,19 @@ class _Training:
     def __init__(
         self, runs: Sequence[_Run], targets: Sequence[Target], hidden: int, options: Options
     ) -> None:
-        device = torch.device(on_device(options.device))
-        generator = torch.Generator().manual_seed(options.seed)
-        self._runs, self._seed, self._device = runs, options.seed, device
+        self._runs, self._seed = runs, options.seed
         self._units: list[_Columns] = []
         used = FIRST
         for target in targets:
-            self._units.append(_Columns(target, used, device))
+            self._units.append(_Columns(target, used))
             used = self._units[-1].end
         self._starts = np.cumsum([0, *(len(run.first) for run in runs)]).tolist()
         self._known = np.zeros((self._starts[-1], used), np.int8)
         self._known[:, :FIRST] = np.concatenate([run.first for run in runs])
         self._inputs = [u.inputs(self._units[:n], used) for n, u in enumerate(self._units)]
-        scaled = [unit.trained.scaled for unit in self._units]
-        self._model = Masked(targets, scaled, self._inputs, hidden, generator, device)
+        scaled = [unit.scaled for unit in self._units]
+        rng = np.random.default_rng(self._seed)
+        self._model = Masked(targets, scaled, self._inputs, hidden, rng)
         self._means = np.zeros((self._starts[-1], self._model.columns), np.int16)
 
     def train(
@@ -264,54 +283,37 @@ class _Training:
     ) -> None:
         """Adam, on the mean of the shards."""
         model = self._model
-        optimiser = torch.optim.Adam(model.parameters, lr=_RATE, betas=_BETAS, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, _RATE, total_steps=steps + 1, pct_start=0.15
-        )
-        generators = [
-            torch.Generator(self._device).manual_seed(self._seed * _SHARDS + shard)
-            for shard in range(_SHARDS)
-        ]
+        optimiser = Adam(model.parameters, _RATE, steps)
+        rngs = [np.random.default_rng((self._seed, shard)) for shard in range(_SHARDS)]
         first = round(_FIRST_LOOK * steps)
         looks = {0, *np.linspace(first, steps, _LOOKS, endpoint=False).astype(int).tolist()}
         for step in range(steps):
             model.round_parameters()
             if step in looks:
-                known, means = self._table(pool, at_first=not step)
+                self._look_at_all(pool, at_first=not step)
             if not step:
-                model.start_outputs(means)
+                model.start_outputs(self._means)
                 model.round_parameters()
-            gradients = partial(self._gradients, known, means)
-            model.set_gradients(list(pool.map(gradients, generators)))
-            optimiser.step()
-            schedule.step()
+            optimiser.step(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
             if step % 16 == 0:
                 progress(step / steps)
 
-    def _gradients(
-        self, known: Tensor, means: Tensor, generator: torch.Generator
-    ) -> list[Tensor]:
+    def _gradients(self, rng: np.random.Generator) -> Floats:
         """Of some rows."""
-        device = self._device
-        rows = torch.randint(0, len(known), (_ROWS,), generator=generator, device=device)
-        seen, lead = known[rows] / UNIT, means[rows] / (UNIT << WEIGHT_BITS)
+        rows = rng.integers(0, len(self._known), _ROWS)
+        seen = self._known[rows] * np.float32(1 / UNIT)
+        lead = self._means[rows].T * np.float32(1 / (UNIT << WEIGHT_BITS))
         return self._model.gradients(rows, seen, lead)
 
-    def _table(self, pool: ThreadPoolExecutor, *, at_first: bool) -> tuple[Tensor, Tensor]:
-        """What everything decodes to, and the means of neighbours, on the device."""
+    def _look_at_all(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
+        """Makes the table anew: what everything decodes to, and the means of neighbours."""
         networks = [self._model.network(n, own) for n, own in enumerate(self._inputs)]
         list(pool.map(partial(self._look, networks, at_first), range(len(self._runs))))
-        device = self._device
-        return torch.from_numpy(self._known).to(device), torch.from_numpy(self._means).to(
-            device
-        )
 
-    @torch.no_grad()
-    def _look(self, networks: Sequence[Sequence[Tensor]], at_first: bool, number: int) -> None:
+    def _look(self, networks: Sequence[Sequence[Floats]], at_first: bool, number: int) -> None:
         """Makes the table of a run anew, turn by turn as a decoder does."""
         start, end = self._starts[number : number + 2]
         run, known, means = self._runs[number], self._known[start:end], self._means[start:end]
-        rows = torch.arange(start, end, device=self._device)
         for n, unit in enumerate(self._units):
             own = np.zeros((unit.unit.columns, end - start), np.int8)
             gains, at = self._model.gains(n), self._model.at[n]
@@ -319,13 +321,13 @@ class _Training:
                 seen, mean = seen_of(unit.unit, own, around)
                 known[turn, unit.start : unit.own] = seen
                 means[turn, at] = mean[:, : at.stop - at.start]
+                rows = slice(start + turn.start, end, turn.step)
                 if at_first:
-                    values = unit.at_first(rows[turn])
+                    values = unit.at_first(rows)
                 else:
-                    x = torch.from_numpy(known[turn][:, self._inputs[n]]).to(self._device)
-                    lead = torch.from_numpy(mean).to(self._device) / (UNIT << WEIGHT_BITS)
-                    lead = lead[:, : len(gains)] * gains
-                    values = unit.decoded(networks[n], x / UNIT, lead, rows[turn])
+                    x = known[turn][:, self._inputs[n]] * np.float32(1 / UNIT)
+                    lead = mean[:, : len(gains)] * (gains * (1 / (UNIT << WEIGHT_BITS)))
+                    values = unit.decoded(networks[n], x, lead, rows)
                 features = unit.features(values)
                 known[turn, unit.own : unit.end] = features
                 own[:, turn] = features[:, : unit.unit.columns].T
@@ -336,8 +338,8 @@ class _Training:
         models, gains = [], []
         for number, unit in enumerate(self._units):
             parts = self._model.network(number, self._inputs[number])
-            weights = [part.cpu().numpy().astype(np.float64) for part in parts]
-            models.append(integer_model(unit.unit, unit.family, unit.trained.scaled, weights))
-            gain = torch.round(self._model.gains(number) * (1 << GAIN_BITS))
-            gains.append(gain.clamp(-MAX_GAIN, MAX_GAIN).cpu().numpy().astype(np.int64))
+            weights = [part.astype(np.float64) for part in parts]
+            models.append(integer_model(unit.unit, unit.family, unit.scaled, weights))
+            gain = np.rint(self._model.gains(number) * (1 << GAIN_BITS))
+            gains.append(np.clip(gain, -MAX_GAIN, MAX_GAIN).astype(np.int64))
         return Learned(tuple(models), tuple(gains), tuple(unit.keeps for unit in self._units))

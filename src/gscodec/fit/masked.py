@@ -1,13 +1,15 @@
-"""All networks of a model as one, learned together: matrices with blocks of zeros.
+"""All networks of a model as one, learned together: matrices with blocks of zeros; numpy float32.
 
 One network with masks takes a few large operations where many small networks take hundreds of
 small ones, whose calls would cost more than their arithmetic. All it sees is given, so nothing
 passes from one unit to another; see `fit.hemgs`.
 
-The loss of a row is bits, and the error of its steps in bits (`fit.laws.step_cost`). Weights are
+The loss of a row is bits, and the error of its steps in bits (`fit.slopes`). Weights are
 rounded, and values are what the encoder will choose, from the start. Two rules keep narrow laws
 from becoming all: a step is chosen as if the spread were not below the ideal step, and where
 the encoder will choose zero the centre learns from the squared error in place of the bits.
+
+Arrays of many rows have rows last: what is sliced is the first axis.
 """
 
 from __future__ import annotations
@@ -16,13 +18,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gscodec.coding import Family
 from gscodec.fit.integers import WEIGHT_SHIFT
-from gscodec.fit.laws import SMALLEST_SIGMA, cheapest, density
 from gscodec.fit.sensitivity import BIT_PRICE
+from gscodec.fit.slopes import by_law, by_step
 from gscodec.fit.targets import UNIT
 from gscodec.intnet.neighbours import GAIN_BITS, WEIGHT_BITS
 from gscodec.intnet.network import ACTIVATION_MAX
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
     from gscodec.fit.targets import Scaled, Target
 
-_LN2 = math.log(2)
-_SPREAD = 0.0  # octaves below the ideal step to which a spread counts when a step is chosen
+    Floats = NDArray[np.float32]
+
 _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
+_LAYERS = 3
 
 
 class Masked:
@@ -49,7 +50,7 @@ class Masked:
     of columns.
 
     Attributes:
-        parameters: Weights and biases of three layers, then gains.
+        parameters: (P,) weights and biases of three layers, then gains.
         rounded: The same as the loss sees them.
     """
 
@@ -59,73 +60,70 @@ class Masked:
         scaled: Sequence[Scaled | None],
         inputs: Sequence[NDArray[np.bool_]],
         hidden: int,
-        generator: torch.Generator,
-        device: torch.device,
+        rng: np.random.Generator,
     ) -> None:
         """``inputs`` (width,) say what the network of each unit sees."""
         self._hidden = hidden
         real = [n for n, target in enumerate(targets) if not target.unit.decides]
         order = sorted(real, key=lambda n: targets[n].family, reverse=True)
-        own = [(targets[n], scaled[n]) for n in order]
-        self._put(own, device)
+        self._put([(targets[n], scaled[n]) for n in order])
         self._outputs = self._laid_out(targets, order)
-        masks = self._masks(inputs)
-        self._weights = [self._start(mask, generator, device) for mask in masks]
-        self._masked = [mask.to(device) for mask in masks]
-        with torch.no_grad():
-            self._weights[-1] *= 0.1  # all outputs start near their biases
-        widths = [len(inputs) * hidden] * 2 + [masks[2].shape[1]]
-        biases = [torch.zeros(width, device=device) for width in widths]
-        gains = torch.full((self.columns,), _FIRST_GAIN, device=device)
-        pairs = zip(self._weights, biases, strict=True)
-        self.parameters = [*(p for pair in pairs for p in pair), gains]
-        self.rounded = [p.clone() for p in self.parameters]
-        bias_unit = UNIT << WEIGHT_SHIFT
-        self._units = [1 << WEIGHT_SHIFT, bias_unit] * len(masks) + [1 << GAIN_BITS]
+        self._masks = self._masked(inputs)
+        arrays = []
+        for number, mask in enumerate(self._masks):
+            weights = _start(mask, rng)
+            # All outputs start near their biases.
+            arrays.append(weights * np.float32(0.1 if number == _LAYERS - 1 else 1))
+            arrays.append(np.zeros(weights[..., 0, :].size, np.float32))
+        arrays.append(np.full(self.columns, _FIRST_GAIN, np.float32))
+        self.parameters = np.concatenate([array.ravel() for array in arrays])
+        self.rounded = self.parameters.copy()
+        self._shapes = [array.shape for array in arrays]
+        units = [1 << WEIGHT_SHIFT, UNIT << WEIGHT_SHIFT] * _LAYERS + [1 << GAIN_BITS]
+        sizes = [array.size for array in arrays]
+        self._units = np.repeat(np.array(units, np.float32), sizes)
 
-    def _put(self, own: Sequence[tuple[Target, Scaled | None]], device: torch.device) -> None:
-        """Values and steps of all columns, as tensors."""
+    def _put(self, own: Sequence[tuple[Target, Scaled | None]]) -> None:
+        """Values and steps of all columns."""
         steps = np.cumsum([0, *(target.unit.steps for target, _ in own)])
         parts = [s for _, s in own if s is not None]
-
-        def put(arrays: Sequence[NDArray[np.generic]], axis: int = 0) -> Tensor:
-            return torch.from_numpy(np.concatenate(arrays, axis=axis)).to(device)
-
         self.steps = int(steps[-1])
         self.columns = sum(target.unit.columns for target, _ in own)
         laplace = [t.unit.columns for t, _ in own if t.family is Family.LAPLACE]
         self._laplace = sum(laplace)
-        self._values = put([s.values for s in parts], 1)
-        self._ideal = put([s.ideal for s in parts], 1)
-        self._base, self._offset = put([s.base for s in parts]), put([s.offset for s in parts])
-        self._step_of = put(
+        self._values = np.concatenate([s.values for s in parts], axis=1)
+        self._ideal = np.concatenate([s.ideal for s in parts], axis=1)
+        self._base = np.concatenate([s.base for s in parts])[:, None]
+        self._offset = np.concatenate([s.offset for s in parts])[:, None]
+        self._step_of = np.concatenate(
             [
-                np.array(t.unit.step_of) + first
+                np.array(t.unit.step_of, np.int64) + first
                 for (t, _), first in zip(own, steps, strict=False)
             ]
         )
-        # Columns that share a step are added by a product: scattered sums have no order on a GPU.
-        self._to_steps = torch.nn.functional.one_hot(self._step_of, self.steps).float()
+        self._to_steps = np.eye(self.steps, dtype=np.float32)[:, self._step_of]
         limits = [np.repeat(s.limits[:, None], len(s.base), axis=1) for s in parts]
-        self._low, self._high = put(limits, 1)
-        self._present: Tensor | None = None
+        self._low, self._high = np.concatenate(limits, axis=1)[:, :, None]
+        self._present: NDArray[np.bool_] | None = None
         if any(target.present is not None for target, _ in own):
             every = [
                 np.ones(t.values.shape, bool) if t.present is None else t.present
                 for t, _ in own
             ]
-            self._present = put(every, 1)
+            self._present = np.concatenate(every, axis=1)
 
-    def _laid_out(self, targets: Sequence[Target], order: Sequence[int]) -> list[Tensor]:
+    def _laid_out(
+        self, targets: Sequence[Target], order: Sequence[int]
+    ) -> list[NDArray[np.int64]]:
         """Numbers of the outputs of each unit, in the order of its own network."""
-        found: list[Tensor] = [torch.zeros(0, dtype=torch.int64) for _ in targets]
+        found = [np.zeros(0, np.int64) for _ in targets]
         self.at: list[slice] = [slice(0, 0) for _ in targets]  # its columns
         step = column = 0
         for number in order:
             unit = targets[number].unit
-            own = torch.arange(column, column + unit.columns) + self.steps
-            found[number] = torch.cat(
-                [torch.arange(step, step + unit.steps), own, own + self.columns]
+            own = np.arange(column, column + unit.columns) + self.steps
+            found[number] = np.concatenate(
+                [np.arange(step, step + unit.steps), own, own + self.columns]
             )
             self.at[number] = slice(column, column + unit.columns)
             step, column = step + unit.steps, column + unit.columns
@@ -133,112 +131,117 @@ class Masked:
         wanted = []
         for number, target in enumerate(targets):
             if target.unit.decides:
-                found[number] = torch.arange(first, first + target.unit.columns)
+                found[number] = np.arange(first, first + target.unit.columns)
                 first += target.unit.columns
                 wanted.append(target.values.astype(np.float32))
-        self._decisions = None
-        if wanted:
-            device = self._values.device
-            self._decisions = torch.from_numpy(np.concatenate(wanted, axis=1)).to(device)
+        self._decisions = np.concatenate(wanted, axis=1) if wanted else None
         return found
 
-    def _masks(self, inputs: Sequence[NDArray[np.bool_]]) -> list[Tensor]:
+    def _masked(self, inputs: Sequence[NDArray[np.bool_]]) -> list[Floats]:
         """What of the matrices is not zero."""
         hidden, units = self._hidden, len(inputs)
         first = np.repeat(np.stack(inputs, axis=1), hidden, axis=1)
         second = np.ones((units, hidden, hidden))
-        outputs = sum(len(own) for own in self._outputs)
-        third = np.zeros((units * hidden, outputs))
+        third = np.zeros((units * hidden, sum(map(len, self._outputs))))
         for number, own in enumerate(self._outputs):
-            third[number * hidden : (number + 1) * hidden, own.numpy()] = 1
-        return [torch.from_numpy(mask.astype(np.float32)) for mask in (first, second, third)]
+            third[number * hidden : (number + 1) * hidden, own] = 1
+        return [mask.astype(np.float32) for mask in (first, second, third)]
 
-    @staticmethod
-    def _start(mask: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
-        random = torch.rand(mask.shape, generator=generator) * 2 - 1
-        return (random * mask / mask.sum(-2, keepdim=True).clamp_min(1).sqrt()).to(device)
-
-    @torch.no_grad()
-    def start_outputs(self, means: Tensor) -> None:
+    def start_outputs(self, means: NDArray[np.int16]) -> None:
         """Outputs start at the mean step, and at what is typical beside the ``means``."""
-        gap = self._values - _FIRST_GAIN * means / (UNIT << WEIGHT_BITS)
-        wanted = self._ideal[:, self._step_of] + self._offset - self._base
-        bias, first = self.parameters[5], self.steps
+        bias, first = self._split(self.parameters)[5], self.steps
         for column in range(self.columns):
             rows = slice(None) if self._present is None else self._present[:, column]
-            own = gap[rows, column]
+            lead = means[rows, column] * np.float32(_FIRST_GAIN / (UNIT << WEIGHT_BITS))
+            own = self._values[rows, column] - lead
             if len(own):
-                middle = own.median()
-                spread = torch.log2(1.4 * (own - middle).abs().mean() + 1e-6)
-                bias[self._step_of[column]] = wanted[rows, column].mean()
-                bias[first + column] = middle.clamp(-_FARTHEST, _FARTHEST)
-                bias[first + self.columns + column] = spread.clamp(-_FARTHEST, _FARTHEST)
+                step, offset = self._step_of[column], self._offset[column] - self._base[column]
+                middle = np.median(own)
+                spread = np.log2(1.4 * np.abs(own - middle).mean() + 1e-6)
+                bias[step] = self._ideal[rows, step].mean() + offset[0]
+                bias[first + column] = np.clip(middle, -_FARTHEST, _FARTHEST)
+                bias[first + self.columns + column] = np.clip(spread, -_FARTHEST, _FARTHEST)
 
-    @torch.no_grad()
     def round_parameters(self) -> None:
         """Makes ``rounded`` of the parameters."""
-        for unit, own, rounded in zip(self._units, self.parameters, self.rounded, strict=True):
-            torch.round(own * unit, out=rounded).div_(unit)
+        np.multiply(self.parameters, self._units, out=self.rounded)
+        np.rint(self.rounded, out=self.rounded)
+        self.rounded /= self._units
 
-    @torch.no_grad()
-    def set_gradients(self, shards: Sequence[Sequence[Tensor]]) -> None:
-        """Gives the mean of the gradients to the parameters."""
-        for parameter, *parts in zip(self.parameters, *shards, strict=True):
-            parameter.grad = sum(parts[1:], parts[0]) / len(parts)
+    def _split(self, flat: Floats) -> list[Floats]:
+        """Weights and biases by layer, and gains: views of ``flat``."""
+        parts, start = [], 0
+        for shape in self._shapes:
+            end = start + math.prod(shape)
+            parts.append(flat[start:end].reshape(shape))
+            start = end
+        return parts
 
-    @torch.no_grad()
-    def gradients(self, rows: Tensor, seen: Tensor, means: Tensor) -> list[Tensor]:
+    def gradients(self, rows: NDArray[np.int64], seen: Floats, means: Floats) -> Floats:
         """Of the loss of ``rows`` (B,) by the parameters, in their order, in closed form.
 
-        ``seen`` (B, width) and ``means`` (B, columns) are of all units.
+        ``seen`` (B, width) and ``means`` (columns, B) are of all units.
         """
-        w1, b1, w2, b2, w3, b3, gains = self.rounded
+        w1, b1, w2, b2, w3, b3, gains = self._split(self.rounded)
         units, hidden, count = len(w2), self._hidden, len(rows)
-        z1 = torch.addmm(b1, seen, w1)
-        a1, open1 = _activated(z1)
-        each = a1.view(count, units, hidden).transpose(0, 1)
-        z2 = torch.baddbmm(b2.view(units, 1, hidden), each, w2)
-        a2, open2 = _activated(z2)
-        last = a2.transpose(0, 1).reshape(count, units * hidden)
-        slopes = self._slopes(torch.addmm(b3, last, w3), rows, means, gains)
-        by_gain = (slopes[:, self._centres] * means).sum(0)
-        by_w3 = (last.t() @ slopes) * self._masked[2]
-        back = (slopes @ w3.t()).view(count, units, hidden).transpose(0, 1) * open2
-        by_w2, by_b2 = torch.bmm(each.transpose(1, 2), back), back.sum(1).view(-1)
-        back = torch.bmm(back, w2.transpose(1, 2)).transpose(0, 1).reshape(count, -1) * open1
-        by_w1 = (seen.t() @ back) * self._masked[0]
-        return [by_w1, back.sum(0), by_w2, by_b2, by_w3, slopes.sum(0), by_gain]
+        found = np.empty_like(self.parameters)
+        to_w1, to_b1, to_w2, to_b2, to_w3, to_b3, to_gains = self._split(found)
+        a1, open1 = _activated(w1.T @ seen.T, b1[:, None])
+        each = a1.reshape(units, hidden, count)
+        a2, open2 = _activated(w2.transpose(0, 2, 1) @ each, b2.reshape(units, hidden, 1))
+        last = a2.reshape(units * hidden, count)
+        out = w3.T @ last
+        out += b3[:, None]
+        slopes = self._slopes(out, rows, means, gains)
+        np.einsum("cb,cb->c", slopes[self._centres], means, out=to_gains)
+        slopes.sum(axis=1, out=to_b3)
+        np.multiply(last @ slopes.T, self._masks[2], out=to_w3)
+        back = (w3 @ slopes).reshape(units, hidden, count)
+        back *= open2
+        np.matmul(each, back.transpose(0, 2, 1), out=to_w2)
+        back.reshape(-1, count).sum(axis=1, out=to_b2)
+        back = w2 @ back
+        back *= open1.reshape(back.shape)
+        first = back.reshape(-1, count)
+        first.sum(axis=1, out=to_b1)
+        np.multiply(seen.T @ first.T, self._masks[0], out=to_w1)
+        return found
 
-    def _slopes(self, out: Tensor, rows: Tensor, means: Tensor, gains: Tensor) -> Tensor:
-        """Of the loss by the outputs ``out``, a mean over the rows."""
-        steps, columns = self.steps, self.columns
-        octaves = out[:, :steps].index_select(1, self._step_of) + self._base
-        spread = out[:, steps + columns : steps + 2 * columns]
-        log2_ideal = self._ideal[rows].index_select(1, self._step_of) + self._offset
-        log2_step = torch.minimum(torch.maximum(octaves, self._low), self._high)
-        centre = out[:, self._centres] + gains * means
-        residual = (self._values[rows] - centre) * torch.exp2(-log2_step)
-        error = torch.exp2(2 * (log2_step - log2_ideal)) / BIT_PRICE  # of a step, in bits
-        by_step = _by_step(log2_step, torch.maximum(spread, log2_ideal - _SPREAD), error)
-        by_step *= octaves == log2_step
-        wide = torch.exp2(spread - log2_step)  # in steps
-        by_value, by_spread = torch.empty_like(wide), torch.empty_like(wide)
+    def _slopes(
+        self, out: Floats, rows: NDArray[np.int64], means: Floats, gains: Floats
+    ) -> Floats:
+        """Of the loss by the outputs ``out`` (outputs, B), a mean over the rows."""
+        steps, columns, at = self.steps, self.columns, self._step_of
+        octaves = out[:steps][at] + self._base
+        spread = out[steps + columns : steps + 2 * columns]
+        log2_ideal = self._ideal[rows].T[at] + self._offset
+        log2_step = np.minimum(np.maximum(octaves, self._low), self._high)
+        step_inverse = np.exp2(-log2_step)
+        residual = self._values[rows].T - out[self._centres]
+        residual -= gains[:, None] * means
+        residual *= step_inverse
+        error = np.exp2(2 * (log2_step - log2_ideal)) / BIT_PRICE  # of a step, in bits
+        slopes = np.empty_like(out)
+        by_steps = by_step(log2_step, np.maximum(spread, log2_ideal), error)
+        by_steps *= octaves == log2_step
+        wide = np.exp2(spread) * step_inverse  # in steps
+        by_centre, by_spread = slopes[self._centres], slopes[steps + columns :][:columns]
         for family, part in self._families():
-            own = residual[:, part], wide[:, part], error[:, part]
-            by_value[:, part], by_spread[:, part] = _by_law(family, *own)
-        by_centre = -by_value * torch.exp2(-log2_step)
+            own = residual[part], wide[part], error[part]
+            by_centre[part], by_spread[part] = by_law(family, *own)
+        by_centre *= -step_inverse
         if self._present is not None:
-            present = self._present[rows]
-            by_step, by_centre = by_step * present, by_centre * present
-            by_spread = by_spread * present
-        slopes = torch.zeros_like(out)
-        slopes[:, :steps] = by_step @ self._to_steps
-        slopes[:, self._centres] = by_centre
-        slopes[:, steps + columns : steps + 2 * columns] = by_spread
+            present = self._present[rows].T
+            by_steps *= present
+            by_centre *= present
+            by_spread *= present
+        np.matmul(self._to_steps, by_steps, out=slopes[:steps])
         if self._decisions is not None:
-            chance = torch.sigmoid(out[:, steps + 2 * columns :])
-            slopes[:, steps + 2 * columns :] = (chance - self._decisions[rows]) / _LN2
-        return slopes.clamp(-_STEEPEST, _STEEPEST) / len(rows)
+            chance = 1 / (1 + np.exp(-out[steps + 2 * columns :]))
+            slopes[steps + 2 * columns :] = (chance - self._decisions[rows].T) / math.log(2)
+        np.clip(slopes, -_STEEPEST, _STEEPEST, out=slopes)
+        slopes /= len(rows)
+        return slopes
 
     @property
     def _centres(self) -> slice:
@@ -250,59 +253,34 @@ class Masked:
         parts = [(Family.LAPLACE, slice(laplace)), (Family.GAUSSIAN, slice(laplace, columns))]
         return [(family, part) for family, part in parts if part.stop > (part.start or 0)]
 
-    @torch.no_grad()
-    def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Tensor]:
+    def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Floats]:
         """Weights and biases of the network of a unit, which sees ``inputs``."""
         hidden = slice(number * self._hidden, (number + 1) * self._hidden)
         own = self._outputs[number]
-        seen = torch.from_numpy(np.flatnonzero(inputs))
-        w1, b1, w2, b2, w3, b3, _ = self.rounded
-        first = w1[:, hidden][seen], b1[hidden], w2[number], b2[hidden]
+        w1, b1, w2, b2, w3, b3, _ = self._split(self.rounded)
+        first = w1[inputs, hidden], b1[hidden], w2[number], b2[hidden]
         return [*first, w3[hidden][:, own], b3[own]]
 
-    @torch.no_grad()
-    def gains(self, number: int) -> Tensor:
+    def gains(self, number: int) -> Floats:
         """Of a unit, (columns,)."""
-        return self.rounded[-1][self.at[number]]
+        return self._split(self.rounded)[-1][self.at[number]]
 
 
-def _activated(z: Tensor) -> tuple[Tensor, Tensor]:
-    """What the next layer sees, and where it was not clipped."""
-    clipped = z.clamp(0, ACTIVATION_MAX / UNIT)
-    return torch.floor(clipped * UNIT) / UNIT, clipped == z
+def _start(mask: Floats, rng: np.random.Generator) -> Floats:
+    """Random weights where ``mask`` (..., inputs, outputs) has them, of one spread for each output."""
+    inputs = np.maximum(mask.sum(axis=-2, keepdims=True), 1)
+    random = rng.random(mask.shape, np.float32) * 2 - 1
+    weights: Floats = random * mask / np.sqrt(inputs)
+    return weights
 
 
-def _by_step(log2_step: Tensor, log2_spread: Tensor, error: Tensor) -> Tensor:
-    """Slope of `fit.laws.step_cost` by ``log2_step``."""
-    fine = 2 * _LN2 * (log2_spread - log2_step) + math.log(12)
-    share = torch.sigmoid(fine)
-    return share * (error * share * (2 * _LN2 / 12) - 1)
-
-
-def _by_law(
-    family: Family, residual: Tensor, sigma: Tensor, error: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Slopes of the bits by the value, in steps, and by log2 of the deviation.
-
-    The spread learns from the integers that the encoder chooses; the centre from the slope of
-    the density, or from the squared error where zero is chosen.
-    """
-    narrow = sigma.clamp_min(SMALLEST_SIGMA)
-    whole = cheapest(family, residual, narrow, 1 / error).abs()
-    if family is Family.LAPLACE:
-        rate = math.sqrt(2) / narrow
-        by_value = rate / _LN2
-        zero = whole == 0
-        tail = 1 / torch.expm1(torch.where(zero, rate / 2, rate))
-        by_rate = torch.where(zero, -tail / 2, whole - 0.5 - tail)
-        by_spread = -rate * by_rate
-    else:
-        low, high = (whole - 0.5) / narrow, (whole + 0.5) / narrow
-        mass = (torch.special.ndtr(-low) - torch.special.ndtr(-high)).clamp_min(2.0**-20)
-        by_spread = (high * density(high) - low * density(low)) / mass
-        edge = low.clamp(4, 8)
-        by_spread = torch.where(low > 4, -edge * edge, by_spread)
-        by_value = (residual.abs() / narrow).clamp_max(8) / narrow / _LN2
-    by_spread = by_spread * (sigma / SMALLEST_SIGMA).clamp_max(1)
-    by_value = torch.sign(residual) * by_value
-    return torch.where(whole == 0, 2 * residual * error, by_value), by_spread
+def _activated(z: Floats, bias: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """What the next layer sees of ``z``, which is overwritten, and where it was not clipped."""
+    z += bias
+    top = ACTIVATION_MAX / UNIT
+    unclipped = (z > 0) & (z <= top)
+    np.clip(z, 0, top, out=z)
+    z *= UNIT
+    np.floor(z, out=z)
+    z *= 1 / UNIT
+    return z, unclipped
