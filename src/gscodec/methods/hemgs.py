@@ -3,160 +3,29 @@
 As in `hac` positions are coded losslessly and small integer networks predict step, centre and
 spread of each unit. In place of a grid they see what is already decoded around: the
 primitives of a block are coded in turns, each turn sees the nearest ones of earlier turns
-(`intnet.neighbours`). Where this differs from the paper: docs/hemgs.md.
+(`learned.around`). Where this differs from the paper: docs/hemgs.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gscodec.coding import (
-    Decoder,
-    Encoder,
-    decode_fitted,
-    decode_naturals,
-    encode_fitted,
-    encode_naturals,
-)
-from gscodec.errors import FormatError
-from gscodec.geometry import morton
-from gscodec.intnet.box import Box
-from gscodec.intnet.context import OUTPUT_BITS, UnitModel, decode_model, encode_model
-from gscodec.intnet.neighbours import (
-    FIRST,
-    GAIN_BITS,
-    MAX_GAIN,
-    NEAREST,
-    TURNS,
-    WEIGHT_BITS,
-    columns_of,
-    first_of,
-    neighbours_of,
-    seen_of,
-)
+from gscodec.coding import Decoder
+from gscodec.learned.around import Around, decode_around
 from gscodec.learned.method import LearnedMethod
-from gscodec.learned.networks import Known, Networks
+from gscodec.learned.networks import Networks
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
     from gscodec.fit.targets import Target
     from gscodec.learned.model import Streams
-    from gscodec.units import Law, Place, Unit
+    from gscodec.units import Unit
 
-_MAX_USUAL = 1 << 11  # of `octaves`: no distance of a lattice has more
-# From gain times mean of neighbours to a unit of a network.
-_LEAD_BITS = GAIN_BITS + OUTPUT_BITS + WEIGHT_BITS
-_NEIGHBOUR_BYTES = 10 * NEAREST  # index and weight of all neighbours of a primitive
-
-
-@dataclass(frozen=True)
-class Model:
-    """Everything that a decoder needs besides positions and residuals.
-
-    Attributes:
-        box: The part of the lattice that networks see positions in.
-        usual: Typical distance, `intnet.neighbours.octaves`.
-        networks: Of all units.
-        gains: For each unit, (columns,) int64: how much of the neighbours' mean its centre
-            has, besides what the network says; nothing for decisions.
-        kept: For each unit, whether later ones see its neighbours, too.
-    """
-
-    box: Box
-    usual: int
-    networks: Networks
-    gains: tuple[NDArray[np.int64], ...]
-    kept: tuple[bool, ...]
-
-    @property
-    def spare(self) -> int:
-        """Columns of neighbours at most."""
-        own = [columns_of(unit) for unit in self.networks.units]
-        return sum(n for n, kept in zip(own, self.kept, strict=True) if kept) + max(own)
-
-    @property
-    def width(self) -> int:
-        """Bytes of what is known of a primitive in the end."""
-        return FIRST + self.networks.features + self.spare + _NEIGHBOUR_BYTES
-
-    def known(self, place: Place) -> Known:
-        """Positions, and where neighbours are."""
-        return _Known(self, morton.decode(place.codes))
-
-    def streams(self) -> dict[Attribute, bytes]:
-        """One, of everything."""
-        encoder = Encoder()
-        encode_naturals(encoder, np.array([*self.box.low, self.box.edge, self.usual]))
-        units = zip(self.kept, self.gains, self.networks.models, strict=True)
-        for kept, gains, model in units:
-            encode_naturals(encoder, np.array([kept]))
-            if isinstance(model, UnitModel):
-                encode_fitted(encoder, gains)
-            encode_model(encoder, model)
-        return {Attribute.NETWORKS: encoder.finish()}
-
-    def at(self, ratio: float) -> Model:
-        """Coarser steps for ``ratio`` times the lambda."""
-        return replace(self, networks=self.networks.at(ratio))
-
-    def farthest_mean(self) -> int:
-        """Magnitude, quanta."""
-        return self.networks.farthest_mean()
-
-
-class _Known(Known):
-    """With neighbours of earlier turns."""
-
-    turns = TURNS
-
-    def __init__(self, model: Model, cells: NDArray[np.int64]) -> None:
-        self._model = model
-        self._around = neighbours_of(cells)
-        first = first_of(cells, self._around, model.box, model.usual)
-        super().__init__(model.networks, first, model.spare)
-        self._features = self._empty()
-
-    def _empty(self) -> NDArray[np.int8]:
-        """What is decoded of the unit at hand, as neighbours see it: (columns, block)."""
-        return np.zeros((self.unit.columns, len(self._columns)), np.int8)
-
-    def copy(self) -> Self:
-        """See `Known`."""
-        other = super().copy()
-        other._features = self._features.copy()  # noqa: SLF001 - its own
-        return other
-
-    def predicted(self) -> Law:
-        """Networks see neighbours' values of the unit; centres follow their mean as well."""
-        unit, model = self.unit, self.model
-        seen, means = seen_of(unit, self._features, self._around[self._turn])
-        end = self._used + seen.shape[1]
-        self._columns[self.rows, self._used : end] = seen
-        law = model.law(unit, self._columns[self.rows, :end])
-        if isinstance(model, UnitModel):
-            lead = means * self._model.gains[self.number] << model.log2_unit >> _LEAD_BITS
-            np.add(law.centre, lead, out=law.centre)
-        return law
-
-    def _decoded(self, values: NDArray[np.int64]) -> None:
-        own = self.model.features(self.unit, values[self.rows])[:, : self.unit.columns]
-        self._features[:, self.rows] = own.T
-
-    def _finish(self, values: NDArray[np.int64]) -> None:
-        if self._model.kept[self.number]:
-            self._used += columns_of(self.unit)
-        super()._finish(values)
-        if self.number < len(self._model.kept):
-            self._features = self._empty()
+Model = Around
 
 
 def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model:
@@ -166,31 +35,9 @@ def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model
         FormatError: The stream is damaged.
     """
     decoder = Decoder(streams[Attribute.NETWORKS, 0])
-    x, y, z, edge, usual = decode_naturals(decoder, 5).tolist()
-    size = 1 << position_bits
-    if max(x, y, z) >= size or not 1 <= edge <= size or usual > _MAX_USUAL:
-        raise FormatError(
-            f"networks: box ({x}, {y}, {z}) + {edge} and distance {usual}, expected inside "
-            f"{size} cells and at most {_MAX_USUAL}"
-        )
-    width, kept, gains, models = FIRST, [], [], []
-    for unit in units:
-        keeps = int(decode_naturals(decoder, 1)[0])
-        gain = np.zeros(0, np.int64)
-        if not unit.decides:
-            gain = decode_fitted(decoder, unit.columns)
-        if keeps > 1 or np.abs(gain).max(initial=0) > MAX_GAIN:
-            raise FormatError(
-                f"networks: flag {keeps} and gains up to {np.abs(gain).max(initial=0)}, "
-                f"expected at most 1 and {MAX_GAIN}"
-            )
-        models.append(decode_model(decoder, unit, width + columns_of(unit)))
-        width += unit.features + keeps * columns_of(unit)
-        kept.append(bool(keeps))
-        gains.append(gain)
+    model = decode_around(decoder, units, position_bits)
     decoder.finish()
-    networks = Networks(units, tuple(models))
-    return Model(Box((x, y, z), edge), usual, networks, tuple(gains), tuple(kept))
+    return model
 
 
 def fit(
