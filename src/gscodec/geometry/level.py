@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.geometry.neighbours import child_neighbours, root_neighbours
-from gscodec.slices import in_slices
+from gscodec.geometry.neighbours import AROUND, OCCUPIED, SELF, Pairs, child_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,42 +26,32 @@ class Level:
     Attributes:
         codes: (M,) uint64 Morton codes of the nodes, rising.
         single: (M,) bool, whether a node holds exactly one point.
-        tracked: (M,) bool, whether a node's neighbours are known; true for multiple nodes.
-        around: (R, 27) int32 neighbours of the R tracked nodes, M where absent.
+        tracked: Whether the neighbours of single nodes are known; those of multiple ones are.
+        pairs: Each node whose neighbours are known with each of them.
     """
 
     codes: NDArray[np.uint64]
     single: NDArray[np.bool_]
-    tracked: NDArray[np.bool_]
-    around: NDArray[np.int32]
+    tracked: bool
+    pairs: Pairs
 
     @classmethod
     def root(cls, count: int) -> Level:
         """The level of the root alone, which holds ``count`` points, 1 or more."""
-        only = np.array([count == 1])
-        return cls(np.zeros(1, np.uint64), only, np.ones(1, np.bool_), root_neighbours())
+        return cls(np.zeros(1, np.uint64), np.array([count == 1]), True, Pairs.none())
 
     def __len__(self) -> int:
         """Number of nodes, M."""
         return len(self.codes)
 
-    def states(self) -> NDArray[np.uint8]:
-        """(M + 1,) uint8 ABSENT, SINGLE or MULTIPLE by node; the last one is absent."""
-        states = np.full(len(self) + 1, ABSENT, dtype=np.uint8)
-        states[:-1] = np.where(self.single, SINGLE, MULTIPLE)
-        return states
-
-    def near_singles(self) -> NDArray[np.uint8]:
-        """(s, 27) uint8 states of the neighbours of the single nodes, all of them tracked."""
-        states, chosen = self.states(), np.flatnonzero(self.single)
-        near = np.empty((len(chosen), self.around.shape[1]), np.uint8)
-        for part in in_slices(len(chosen)):
-            near[part] = states[self.around[chosen[part]]]
-        return near
-
-    def around_multiple(self) -> NDArray[np.int32]:
-        """(m, 27) int32 neighbours of the multiple nodes."""
-        return self.around[~self.single[self.tracked]]
+    def around_multiple(self) -> NDArray[np.intp]:
+        """(27, m) neighbours of the multiple nodes and, in the middle, these; M where absent."""
+        multiple = np.flatnonzero(~self.single)
+        around = np.full((AROUND, len(multiple)), len(self), np.intp)
+        around[SELF] = multiple
+        pairs = self.pairs.seen_from(multiple, len(self))
+        around[pairs.offset, pairs.one] = pairs.two
+        return around
 
 
 @dataclass(frozen=True)
@@ -71,19 +60,19 @@ class Children:
 
     Attributes:
         codes: (M',) uint64 Morton codes, rising.
-        octants: (M',) uint8 place in the parent.
+        parents: (M',) int32 number of the parent.
         parent_single: (M',) bool, whether the parent is single; then so is the child.
-        siblings: (M',) int64 number of children of the parent, 1 to 8.
-        tracked: (M',) bool, children whose neighbours are listed.
-        around: (R', 27) int32 neighbours of the tracked children, M' where absent.
+        siblings: (M',) uint8 number of children of the parent, 1 to 8.
+        tracked: Whether neighbours of the children of single nodes are listed.
+        pairs: Each other child with each of its neighbours, at least.
     """
 
     codes: NDArray[np.uint64]
-    octants: NDArray[np.uint8]
+    parents: NDArray[np.int32]
     parent_single: NDArray[np.bool_]
-    siblings: NDArray[np.int64]
-    tracked: NDArray[np.bool_]
-    around: NDArray[np.int32]
+    siblings: NDArray[np.uint8]
+    tracked: bool
+    pairs: Pairs
 
     def undecided(self) -> NDArray[np.bool_]:
         """(M',) bool, children that may be single or multiple.
@@ -92,30 +81,25 @@ class Children:
         """
         return ~self.parent_single & (self.siblings > 1)
 
-    def grow(self, single: NDArray[np.bool_], *, track_singles: bool) -> Level:
+    def grow(self, single: NDArray[np.bool_]) -> Level:
         """The level of these nodes, once ``single`` (M',) is known."""
-        tracked = self.tracked if track_singles else ~single
-        kept = tracked[self.tracked]
-        around = self.around if kept.all() else self.around[kept]
-        return Level(self.codes, single, tracked, around)
+        pairs = self.pairs if self.tracked else self.pairs.about(~single)
+        return Level(self.codes, single, self.tracked, pairs)
 
 
 def split(level: Level, occupancy: NDArray[np.uint8], *, track_singles: bool) -> Children:
     """Children of ``level`` by ``occupancy`` (M,) uint8, bit o for a child in octant o."""
-    occupied = np.unpackbits(occupancy[:, None], axis=1, bitorder="little")
-    parents, places = np.nonzero(occupied)
-    octants = places.astype(np.uint8)
-    codes = level.codes[parents] << np.uint64(3) | octants.astype(np.uint64)
-    tracked = np.ones(len(parents), np.bool_) if track_singles else ~level.single[parents]
-    table = np.full((len(level) + 1, 8), len(parents), dtype=np.int32)
-    table[parents, octants] = np.arange(len(parents), dtype=np.int32)
-    row = np.cumsum(level.tracked) - 1
-    around = child_neighbours(level.around, row[parents[tracked]], table, octants[tracked])
+    places = np.flatnonzero(np.unpackbits(occupancy, bitorder="little"))
+    parents = (places >> 3).astype(np.int32)
+    codes = level.codes[parents] << np.uint64(3) | (places & 7).astype(np.uint64)
+    siblings = OCCUPIED[occupancy]
+    first = np.cumsum(siblings, dtype=np.int32) - siblings
+    pairs = level.pairs if track_singles else level.pairs.about(~level.single)
     return Children(
         codes=codes,
-        octants=octants,
+        parents=parents,
         parent_single=level.single[parents],
-        siblings=occupied.sum(axis=1, dtype=np.int64)[parents],
-        tracked=tracked,
-        around=around,
+        siblings=siblings[parents],
+        tracked=track_singles,
+        pairs=child_pairs(pairs, occupancy, first),
     )

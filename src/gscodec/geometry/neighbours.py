@@ -1,12 +1,14 @@
 """The 3x3x3 neighbourhood: constant tables, and how children inherit their neighbours.
 
 An offset (x, y, z) in {-1, 0, 1}^3 has the index 9 (z + 1) + 3 (y + 1) + x + 1, the node itself
-13. An octant has bit 0 for the upper half in x, bit 1 in y, bit 2 in z. A neighbour of a child
-is a child of a neighbour of its parent, so neighbours are looked up, never searched.
+13. An octant has bit 0 for the upper half in x, bit 1 in y, bit 2 in z. Children are neighbours
+if they have one parent, or if their parents are neighbours and both lie on the side that faces
+the other; so neighbours are listed, never searched. Most nodes of a scene have few.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,8 @@ import numpy as np
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 AROUND = 27
@@ -30,6 +34,8 @@ _target = _octant_bits[:, None, :] + OFFSETS[None]  # (8, 27, 3) child cells, -1
 SOURCE = (_target // 2 + 1) @ np.array([1, 3, 9])
 # (8, 27) octant of the child's neighbour in that parent.
 OCTANT = (_target % 2) @ np.array([1, 2, 4])
+# (256,) octants in an occupancy; numpy before 2.0 cannot count bits.
+OCCUPIED = np.array([occupancy.bit_count() for occupancy in range(256)], dtype=np.uint8)
 
 
 def _sides() -> NDArray[np.int64]:
@@ -49,37 +55,165 @@ def _sides() -> NDArray[np.int64]:
 
 SIDE = _sides()
 
-
-def root_neighbours() -> NDArray[np.int32]:
-    """(1, 27) int32 for the root: itself, and 26 absent ones (the number of nodes, 1)."""
-    around = np.ones((1, AROUND), dtype=np.int32)
-    around[0, SELF] = 0
-    return around
+# (27, 256) the octants of an occupancy that face an offset.
+_facing = ((OFFSETS[:, None] == 0) | (OFFSETS[:, None] == 2 * _octant_bits - 1)).all(axis=2)
+_FACING = (_facing @ (1 << np.arange(8)))[:, None] & np.arange(256)
+_HOW_MANY = OCCUPIED[_FACING]
 
 
-def child_neighbours(
-    around: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    children: NDArray[np.int32],
-    octants: NDArray[np.uint8],
-) -> NDArray[np.int32]:
-    """Neighbours of child nodes.
+def _octants_in_order() -> NDArray[np.uint8]:
+    """(27, 256, 8): the n-th octant of `_FACING`, plus 8 times its place in the occupancy."""
+    there = _FACING[..., None] >> np.arange(8) & 1
+    octants = np.argsort(-there, axis=2, kind="stable")
+    below = (1 << octants) - 1 & np.arange(256)[:, None]
+    table: NDArray[np.uint8] = (octants + 8 * OCCUPIED[below]).astype(np.uint8)
+    return table
+
+
+_IN_ORDER = _octants_in_order()
+# (27, 8, 8) offset of one child from another, by the offset of their parents; only of those
+# that face each other.
+_away = 2 * OFFSETS[:, None, None] + _octant_bits[None, None] - _octant_bits[None, :, None]
+_OFFSET = ((np.clip(_away, -1, 1) + 1) @ np.array([1, 3, 9])).astype(np.uint8)
+_number = np.arange(64 * 8)
+# (512,) of a number below 64 and one from 1 to 8, by 8 * number + divisor - 1.
+_QUOTIENTS = (_number // 8 // (_number % 8 + 1)).astype(np.uint8)
+_RESTS = (_number // 8 % (_number % 8 + 1)).astype(np.uint8)
+_AT_ONCE = 1 << 15  # pairs, of which children make up to 64 each
+_SUMMED_AT_ONCE = 1 << 18
+_PACKED_BITS = 26  # two sums below 2**24 in one double
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Nodes of a level that are neighbours, each two of them once.
+
+    Attributes:
+        one: (E,) int32 number of a node.
+        two: (E,) int32 number of its neighbour.
+        offset: (E,) uint8 where the neighbour is, an index of `OFFSETS`; never `SELF`.
+    """
+
+    one: NDArray[np.int32]
+    two: NDArray[np.int32]
+    offset: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls) -> Pairs:
+        """Of a node alone."""
+        nothing = np.zeros(0, np.int32)
+        return cls(nothing, nothing, nothing.astype(np.uint8))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """All of them."""
+        if not parts:
+            return cls.none()
+        columns = zip(*((part.one, part.two, part.offset) for part in parts), strict=True)
+        one, two, offset = (np.concatenate(column) for column in columns)
+        return cls(one, two, offset)
+
+    def __len__(self) -> int:
+        """E."""
+        return len(self.one)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Pairs:
+        """Some of them."""
+        return Pairs(self.one[rows], self.two[rows], self.offset[rows])
+
+    def about(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Those in which at least one node is among ``chosen`` (M,)."""
+        return self[np.flatnonzero(chosen.take(self.one) | chosen.take(self.two))]
+
+    def seen_from(self, chosen: NDArray[np.intp], count: int) -> Pairs:
+        """From each of the nodes ``chosen`` (n,) of ``count``, which are 0 .. n - 1 in ``one``."""
+        place = np.full(count, -1, np.int32)
+        place[chosen] = np.arange(len(chosen), dtype=np.int32)
+        back = AROUND - 1 - self.offset
+        parts = []
+        for one, two, offset in (
+            (self.one, self.two, self.offset),
+            (self.two, self.one, back),
+        ):
+            places = place.take(one)
+            rows = np.flatnonzero(places >= 0)
+            parts.append(Pairs(places.take(rows), two.take(rows), offset.take(rows)))
+        return Pairs.joined(parts)
+
+
+def sums(
+    nodes: NDArray[np.int32],
+    keys: NDArray[np.integer],
+    table: NDArray[np.float32],
+    count: int,
+) -> NDArray[np.float32]:
+    """For each node the sum of some rows of a table.
+
+    Exact for integers, whose sums stay below 2**24: two of them are added up in a double.
 
     Args:
-        around: (R, 27) neighbours of parents, the number of parents where absent.
-        rows: (n,) row in ``around`` of each child's parent.
-        children: (parents + 1, 8) number of each child node, the number of children where
-            absent; the last row is all absent.
-        octants: (n,) octant of each child in its parent.
+        nodes: (E,) the node that a key is of.
+        keys: (E,) row of the table.
+        table: (K, C) integers.
+        count: Of nodes.
 
     Returns:
-        (n, 27) int32 numbers of child nodes, the number of children where absent.
+        (C, count) float32.
     """
-    flat = children.reshape(-1)
-    out = np.empty((len(octants), AROUND), dtype=np.int32)
-    for octant in range(8):
-        chosen = np.flatnonzero(octants == octant)
-        for part in in_slices(len(chosen)):
-            near = around[rows[chosen[part]]][:, SOURCE[octant]]
-            out[chosen[part]] = flat[near * 8 + OCTANT[octant]]
+    out = np.zeros((table.shape[1], count), np.float32)
+    columns = table.T.astype(np.float64)
+    packed = columns[::2].copy()
+    packed[: len(columns) // 2] += np.ldexp(columns[1::2], _PACKED_BITS)
+    for number, column in enumerate(packed):
+        total = np.zeros(count)
+        for rows in in_slices(len(nodes), _SUMMED_AT_ONCE):
+            total += np.bincount(nodes[rows], column.take(keys[rows]), count)
+        high = np.rint(np.ldexp(total, -_PACKED_BITS))
+        out[2 * number] = total - np.ldexp(high, _PACKED_BITS)
+        out[2 * number + 1 : 2 * number + 2] = high
     return out
+
+
+def child_pairs(pairs: Pairs, occupancy: NDArray[np.uint8], first: NDArray[np.int32]) -> Pairs:
+    """Neighbours among the children of all nodes.
+
+    Args:
+        pairs: Of the nodes, the parents.
+        occupancy: (M,) uint8 of all of them, bit o for a child in octant o.
+        first: (M,) int32 number of the first child of each.
+
+    Returns:
+        Children of one parent, and of two that are among ``pairs``.
+    """
+    several = np.flatnonzero(OCCUPIED[occupancy] > 1).astype(np.int32)
+    own = Pairs(several, several, np.full(len(several), SELF, np.uint8))
+    parts = [
+        _children(each[rows], occupancy, first)
+        for each in (pairs, own)
+        for rows in in_slices(len(each), _AT_ONCE)
+    ]
+    return Pairs.joined(parts)
+
+
+def _children(pairs: Pairs, occupancy: NDArray[np.uint8], first: NDArray[np.int32]) -> Pairs:
+    """Of the children of both nodes those that face each other; of one node, each two once."""
+    there = pairs.offset.astype(np.intp)
+    one = there * 256 + occupancy.take(pairs.one)
+    two = (AROUND - 1 - there) * 256 + occupancy.take(pairs.two)
+    across = _HOW_MANY.take(two)
+    count = _HOW_MANY.take(one) * across
+    kept = np.flatnonzero(count)
+    count = count.take(kept)
+    start = np.cumsum(count, dtype=np.intp) - count
+    rows = np.repeat(kept, count)
+    number = np.arange(len(rows)) - np.repeat(start, count)
+    key = number * 8 + across.take(rows) - 1
+    a = _IN_ORDER.take(8 * one.take(rows) + _QUOTIENTS.take(key))
+    b = _IN_ORDER.take(8 * two.take(rows) + _RESTS.take(key))
+    key = 64 * there.take(rows) + ((a & 7) << 3 | b & 7)
+    found = Pairs(
+        first.take(pairs.one).take(rows) + (a >> 3),
+        first.take(pairs.two).take(rows) + (b >> 3),
+        _OFFSET.take(key),
+    )
+    return found[np.flatnonzero(found.offset > SELF)] if SELF in there[:1] else found

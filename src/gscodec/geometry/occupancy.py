@@ -21,7 +21,7 @@ import numpy as np
 
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, OCTANT, RANK, SELF, SIDE, SOURCE
+from gscodec.geometry.neighbours import AROUND, OCCUPIED, OCTANT, RANK, SELF, SIDE, SOURCE
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ _PASS = 21
 _FOUND = 29
 _FOUND_TOP = 4
 _SAMPLE = 16_384
-# (256,) octants in an occupancy; numpy before 2.0 cannot count bits.
-OCCUPIED = np.array([occupancy.bit_count() for occupancy in range(256)], dtype=np.uint8)
 # A node's content in 10 bits: 0 absent; 256 + occupancy if single; 512 + occupancy so far.
 _SINGLE_CONTENT, _MULTIPLE_CONTENT, _CONTENTS = 256, 512, 768
 # Parents of the cells around an octant: the node itself and seven neighbours towards it.
@@ -58,9 +56,11 @@ def encode_occupancy(
     logistic.encode_weights(encoder, weights, before)
     around = level.around_multiple()
     column = weights.astype(np.float32)[:, None]
+    sides = _sides(around, len(level), column)
     for octant in range(8):
         contents = _contents(level, occupancy, octant)
         logits = _combine(around, contents, contents[multiple], octant, column)[:, 0]
+        logits += sides[octant, 0]
         open_ = _undecided(contents[multiple], octant)
         bits = occupancy[multiple][open_] >> octant & 1
         encode_bits(encoder, bits, logits[open_])
@@ -85,10 +85,12 @@ def decode_occupancy(
     weights = logistic.decode_weights(decoder, before)
     around = level.around_multiple()
     column = weights.astype(np.float32)[:, None]
+    sides = _sides(around, len(level), column)
     contents = _contents(level, occupancy, 0)
     for octant in range(8):
         own = contents[multiple]
         logits = _combine(around, contents, own, octant, column)[:, 0]
+        logits += sides[octant, 0]
         open_ = _undecided(own, octant)
         bits = np.ones(len(multiple), dtype=np.uint16)
         bits[open_] = decode_bits(decoder, logits[open_])
@@ -130,27 +132,36 @@ def _known_cells() -> NDArray[np.float32]:
     return table
 
 
+def _sides(
+    around: NDArray[np.intp], absent: int, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Features 0 to 8 of each pass times ``weights`` (34, C): (8, C, m) float32."""
+    there = weights[_SIDES][SIDE] * (SIDE >= 0)[..., None]  # (8, 27, C)
+    each = there.transpose(0, 2, 1).reshape(-1, AROUND)
+    out = np.empty((len(each), around.shape[1]), np.float32)
+    for rows in in_slices(around.shape[1]):
+        out[:, rows] = each @ (around[:, rows] < absent).astype(np.float32)
+    return out.reshape(8, weights.shape[1], around.shape[1])
+
+
 def _combine(
-    around: NDArray[np.int32],
+    around: NDArray[np.intp],
     contents: NDArray[np.uint16],
     own: NDArray[np.uint16],
     octant: int,
     weights: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Features of the pass of ``octant`` times ``weights`` (34, C): (m, C) float32.
+    """Features 9 and up of the pass of ``octant`` times ``weights`` (34, C): (m, C) float32.
 
     ``weights`` is one column to get logits, the identity to get the features themselves.
     """
-    sides = weights[_SIDES][SIDE[octant]] * (SIDE[octant] >= 0)[:, None]
     known = _known_cells()[octant] @ weights[_KNOWN]  # (8, 768, C)
     out = np.empty((len(own), weights.shape[1]), np.float32)
     for rows in in_slices(len(own)):
-        near = contents[around[rows]]
-        part: NDArray[np.float32] = (near > 0).astype(np.float32) @ sides
-        for slot, parent in enumerate(_PARENTS[octant]):
-            part += known[slot][near[:, parent]]
         found = OCCUPIED[own[rows] & np.uint16(255)]
-        part += weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
+        part = weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
+        for slot, parent in enumerate(_PARENTS[octant]):
+            part += known[slot].take(contents.take(around[parent, rows]), axis=0)
         out[rows] = part
     return out
 
@@ -162,13 +173,15 @@ def _learn(
     multiple = np.flatnonzero(~level.single)
     stride = len(multiple) // _SAMPLE + 1
     chosen = multiple[::stride]
-    around = level.around_multiple()[::stride]
+    around = level.around_multiple()[:, ::stride]
     identity = np.eye(FEATURES, dtype=np.float32)
+    sides = _sides(around, len(level), identity)
     features, bits = [], []
     for octant in range(8):
         contents = _contents(level, occupancy, octant)
         open_ = _undecided(contents[chosen], octant)
         rows = _combine(around, contents, contents[chosen], octant, identity)
+        rows += sides[octant].T
         features.append(rows[open_])
         bits.append(occupancy[chosen][open_] >> octant & 1)
     return logistic.learn(np.concatenate(features), np.concatenate(bits), before, stride)

@@ -11,18 +11,19 @@ side where there are more neighbours, so every feature is a difference of the tw
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.coding import Decoder, Encoder, Model, decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.level import ABSENT, MULTIPLE, Level
-from gscodec.geometry.neighbours import OFFSETS, RANK
-from gscodec.slices import in_slices
+from gscodec.geometry.neighbours import AROUND, OFFSETS, RANK, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gscodec.geometry.level import Level
 
 FEATURES = 7
 _AXES = (2, 1, 0)
@@ -43,15 +44,14 @@ def encode_octants(
     Returns:
         The weights used.
     """
-    if not level.tracked.all():
+    if not level.tracked:
         encoder.encode(octants, _UNIFORM_OCTANT)
         return before
-    near = level.near_singles()
-    weights = _learn(near, octants, before)
+    weights = _learn(level, octants, before)
     logistic.encode_weights(encoder, weights, before)
+    sides = _Sides.of(level, _singles(level), _column(weights))
     for axis in _AXES:
-        logits = _combine(near, octants, axis, weights.astype(np.float32)[:, None])[:, 0]
-        encode_bits(encoder, octants >> axis & 1, logits)
+        encode_bits(encoder, octants >> axis & 1, sides.combine(octants, axis)[:, 0])
     return weights
 
 
@@ -59,14 +59,14 @@ def decode_octants(
     decoder: Decoder, level: Level, before: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Inverse of `encode_octants`: octants (s,) uint8, and the weights used."""
-    if not level.tracked.all():
-        plain = decoder.decode(int(level.single.sum()), _UNIFORM_OCTANT)
-        return plain.astype(np.uint8), before
-    near = level.near_singles()
+    singles = _singles(level)
+    if not level.tracked:
+        return decoder.decode(len(singles), _UNIFORM_OCTANT).astype(np.uint8), before
     weights = logistic.decode_weights(decoder, before)
-    octants = np.zeros(len(near), dtype=np.uint8)
+    sides = _Sides.of(level, singles, _column(weights))
+    octants = np.zeros(len(singles), dtype=np.uint8)
     for axis in _AXES:
-        logits = _combine(near, octants, axis, weights.astype(np.float32)[:, None])[:, 0]
+        logits = sides.combine(octants, axis)[:, 0]
         octants |= (decode_bits(decoder, logits) << axis).astype(np.uint8)
     return octants, weights
 
@@ -79,50 +79,74 @@ def worth_tracking(
     They lose them for good once a quarter of the ``count`` points are alone and contexts save
     less than 1 % of their octants: finding neighbours takes a decoder's time.
     """
-    if not level.tracked.all() or len(octants) * _POINTS_PER_SINGLE < count:
-        return bool(level.tracked.all())
-    near = level.near_singles()
-    column = weights.astype(np.float32)[:, None]
+    if not level.tracked or len(octants) * _POINTS_PER_SINGLE < count:
+        return level.tracked
+    sides = _Sides.of(level, _singles(level), _column(weights))
     spent = sum(
-        logistic.cost(octants >> axis & 1, _combine(near, octants, axis, column)[:, 0])
-        for axis in _AXES
+        logistic.cost(octants >> axis & 1, sides.combine(octants, axis)[:, 0]) for axis in _AXES
     )
     return spent < (1 - _WORTHWHILE) * 3 * len(octants)
 
 
-def _combine(
-    near: NDArray[np.uint8], octants: NDArray[np.uint8], axis: int, weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Features of the decision along ``axis`` times ``weights`` (7, C): (s, C) float32.
+def _singles(level: Level) -> NDArray[np.intp]:
+    return np.flatnonzero(level.single)
 
-    Args:
-        near: (s, 27) states of the neighbours.
-        octants: (s,) with the bits of the axes above ``axis`` in place.
-        axis: 2, 1 or 0.
-        weights: One column to get logits, the identity to get the features themselves.
+
+def _column(weights: NDArray[np.int64]) -> NDArray[np.float32]:
+    return weights.astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Features of all three decisions times weights (7, C), as far as no octant is in them.
+
+    Attributes:
+        along: For each axis, (s, C) float32.
+        alike: For z and y, z and x, y and x, (s,) float32: feature 6 but for the side.
+        weight: (C,) of feature 6.
     """
-    side = OFFSETS[:, axis, None].astype(np.float32)
-    of_occupied, of_multiple = side * weights[RANK - 1], side * weights[RANK + 2]
-    out = np.empty((len(near), weights.shape[1]), np.float32)
-    for rows in in_slices(len(near)):
-        occupied = (near[rows] != ABSENT).astype(np.float32)
-        multiple = (near[rows] == MULTIPLE).astype(np.float32)
-        part: NDArray[np.float32] = occupied @ of_occupied + multiple @ of_multiple
+
+    along: list[NDArray[np.float32]]
+    alike: dict[tuple[int, int], NDArray[np.float32]]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, level: Level, nodes: NDArray[np.intp], weights: NDArray[np.float32]) -> _Sides:
+        """Of some single ``nodes`` (s,). One column of weights for logits, identity for features."""
+        multiple = weights[RANK - 1] + weights[RANK + 2]
+        towards = [
+            OFFSETS[:, axis, None] * np.stack([multiple, weights[RANK - 1]])
+            for axis in range(3)
+        ]
+        crossed = {
+            (d, a): OFFSETS[:, d] * OFFSETS[:, a] for a in _AXES for d in range(a + 1, 3)
+        }
+        columns = [*towards, *(np.stack([c, c])[..., None] for c in crossed.values())]
+        table = np.concatenate(columns, axis=2, dtype=np.float32).reshape(2 * AROUND, -1)
+        pairs, width = level.pairs.seen_from(nodes, len(level)), weights.shape[1]
+        keys = pairs.offset + np.uint8(AROUND) * level.single.take(pairs.two)
+        found = sums(pairs.one, keys, table, len(nodes))
+        along = [found[axis * width : (axis + 1) * width].T for axis in range(3)]
+        alike = dict(zip(crossed, found[3 * width :], strict=True))
+        return cls(along, alike, weights[6])
+
+    def combine(self, octants: NDArray[np.uint8], axis: int) -> NDArray[np.float32]:
+        """Of the decision along ``axis``, (s, C), by the bits of ``octants`` (s,) above it."""
+        out = self.along[axis].copy()
         for decided in range(axis + 1, 3):
-            sign = 2 * (octants[rows] >> decided & 1).astype(np.float32) - 1
-            alike = occupied @ (side[:, 0] * OFFSETS[:, decided]).astype(np.float32)
-            part += (sign * alike)[:, None] * weights[6]
-        out[rows] = part
-    return out
+            sign = 2 * (octants >> decided & 1).astype(np.float32) - 1
+            out += (sign * self.alike[decided, axis])[:, None] * self.weight
+        return out
 
 
 def _learn(
-    near: NDArray[np.uint8], octants: NDArray[np.uint8], before: NDArray[np.int64]
+    level: Level, octants: NDArray[np.uint8], before: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Weights for these nodes, from an even sample of them."""
     stride = len(octants) // _SAMPLE + 1
-    near, octants = near[::stride], octants[::stride]
+    octants = octants[::stride]
     identity = np.eye(FEATURES, dtype=np.float32)
-    features = [_combine(near, octants, axis, identity) for axis in _AXES]
+    sides = _Sides.of(level, _singles(level)[::stride], identity)
+    features = [sides.combine(octants, axis) for axis in _AXES]
     bits = [octants >> axis & 1 for axis in _AXES]
     return logistic.learn(np.concatenate(features), np.concatenate(bits), before, stride)

@@ -28,6 +28,7 @@ from gscodec.errors import FormatError
 from gscodec.geometry import occupancy, octants, singles
 from gscodec.geometry.lattice import MAX_BITS
 from gscodec.geometry.level import Level, split
+from gscodec.geometry.neighbours import OCCUPIED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,14 +97,14 @@ def _encode_level(
 ) -> Level:
     """Codes the step from ``level`` to ``nodes`` (M',), of which ``single`` hold one point."""
     occupied = _occupancy(level, nodes)
-    places = occupancy.OCCUPIED[occupied[level.single] - np.uint8(1)]
+    places = OCCUPIED[occupied[level.single] - np.uint8(1)]
     weights.octants = octants.encode_octants(encoder, level, places, weights.octants)
     track = octants.worth_tracking(level, places, weights.octants, count)
     encoder.encode(np.array([track]), _UNIFORM_BIT)
     weights.occupancy = occupancy.encode_occupancy(encoder, level, occupied, weights.occupancy)
     children = split(level, occupied, track_singles=track)
     weights.singles = singles.encode_singles(encoder, children, single, weights.singles)
-    return children.grow(single, track_singles=track)
+    return children.grow(single)
 
 
 def _decode_level(decoder: Decoder, level: Level, weights: _Weights, count: int) -> Level:
@@ -111,18 +112,18 @@ def _decode_level(decoder: Decoder, level: Level, weights: _Weights, count: int)
     places, weights.octants = octants.decode_octants(decoder, level, weights.octants)
     track = bool(decoder.decode(1, _UNIFORM_BIT)[0])
     # "Single nodes MUST NOT be tracked again once they were not."
-    if track and not level.tracked.all():
+    if track and not level.tracked:
         raise FormatError("octree level: contexts of single nodes switched on again")
     occupied = np.zeros(len(level), dtype=np.uint8)
     occupied[level.single] = np.uint8(1) << places
     occupied, weights.occupancy = occupancy.decode_occupancy(
         decoder, level, occupied, weights.occupancy
     )
-    _check(int(occupancy.OCCUPIED[occupied].sum()), count)
+    _check(int(OCCUPIED[occupied].sum()), count)
     children = split(level, occupied, track_singles=track)
     single, weights.singles = singles.decode_singles(decoder, children, weights.singles)
     _check(2 * len(single) - int(single.sum()), count)
-    return children.grow(single, track_singles=track)
+    return children.grow(single)
 
 
 def _check(points: int, count: int) -> None:

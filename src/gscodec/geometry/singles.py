@@ -17,8 +17,7 @@ import numpy as np
 
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import RANK, SELF, SOURCE
-from gscodec.slices import in_slices
+from gscodec.geometry.neighbours import AROUND, RANK, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,21 +66,13 @@ def decode_singles(
 
 
 def _combine(
-    children: Children, asked: NDArray[np.int64], weights: NDArray[np.float32]
+    children: Children, asked: NDArray[np.intp], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Features of the nodes ``asked`` (n,) times ``weights`` (16, C): (n, C) float32."""
-    row = (np.cumsum(children.tracked) - 1)[asked]
-    lone = np.append(children.parent_single, False)
-    apart = (RANK > 0)[:, None]
-    out = np.empty((len(asked), weights.shape[1]), np.float32)
-    for part in in_slices(len(asked)):
-        around, octants = children.around[row[part]], children.octants[asked[part]]
-        sums = weights[_SIBLINGS + children.siblings[asked[part]] - 2]
-        for octant in range(8):
-            rows = np.flatnonzero(octants == octant)
-            near = around[rows]
-            kind = RANK - 1 + _SAME_PARENT * (SOURCE[octant] == SELF)
-            sums[rows] += (near < len(lone) - 1).astype(np.float32) @ (apart * weights[kind])
-            sums[rows] += lone[near].astype(np.float32) @ (apart * weights[_LONE + RANK - 1])
-        out[part] = sums
-    return out
+    pairs = children.pairs.seen_from(asked, len(children.codes))
+    same = children.parents[asked].take(pairs.one) == children.parents.take(pairs.two)
+    kind = same + np.uint8(2) * children.parent_single.take(pairs.two)
+    apart, beside = weights[RANK - 1], weights[_SAME_PARENT + RANK - 1]
+    table = np.concatenate([apart, beside, apart + weights[_LONE + RANK - 1]])
+    found = sums(pairs.one, np.uint8(AROUND) * kind + pairs.offset, table, len(asked))
+    return found.T + weights[_SIBLINGS + children.siblings[asked] - 2]
