@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class _ByPosition(Known):
     def law(self) -> Law:
         return (
-            self.model.law(self.unit, self._columns[:, :3]) if self._law is None else self._law
+            self.model.law(self.unit, self._columns[:3].T) if self._law is None else self._law
         )
 
 

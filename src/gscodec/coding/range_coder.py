@@ -147,18 +147,17 @@ class Decoder:
         """Inverse of `Encoder.encode_grouped`: (M,) int32 for ``tables`` (M,)."""
         starts = range(0, len(tables), _AT_ONCE)
         parts = [tables[start : start + _AT_ONCE] for start in starts]
-        # Offsets in their part: half as wide as an index, and these are most of the memory.
-        orders = [np.argsort(part, kind="stable").astype(np.uint32) for part in parts]
-        counts = [np.bincount(part, minlength=len(models)).tolist() for part in parts]
+        counts = np.array([np.bincount(part, minlength=len(models)) for part in parts])
+        runs: list[list[NDArray[np.int32]]] = [[] for _ in parts]
+        for table in np.flatnonzero(counts.sum(axis=0)).tolist():
+            sizes = counts[:, table]
+            run = self.decode(int(sizes.sum()), models[table])
+            for own, end, size in zip(runs, np.cumsum(sizes), sizes, strict=True):
+                own.append(run[end - size : end])
         symbols = np.empty(len(tables), dtype=np.int32)
-        done = [0] * len(parts)
-        for table, model in enumerate(models):
-            for number, (start, order) in enumerate(zip(starts, orders, strict=True)):
-                size = counts[number][table]
-                if size:
-                    places = order[done[number] : done[number] + size]
-                    symbols[start : start + _AT_ONCE][places] = self.decode(size, model)
-                    done[number] += size
+        for start, part, own in zip(starts, parts, runs, strict=True):
+            order = np.argsort(part, kind="stable")
+            symbols[start : start + _AT_ONCE][order] = np.concatenate(own)
         return symbols
 
     def finish(self) -> None:

@@ -115,7 +115,8 @@ def bit_costs(family: Family) -> NDArray[np.float32]:
 
 
 _SUPPORTS = np.array(SUPPORT, dtype=np.int64)
-_AT_ONCE = 1 << 16  # values whose supports are looked up together
+_NARROW = _SUPPORTS.astype(np.int32)
+_AT_ONCE = 1 << 14  # values whose supports are looked up together
 
 
 def encode_residuals(
@@ -139,9 +140,10 @@ def decode_residuals(
     escapes = []
     for start in range(0, len(levels), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        support = _SUPPORTS[levels[part]]
-        values[part] = symbols[part] - support
-        escapes.append(start + np.flatnonzero(values[part] > support))
+        support = _NARROW.take(levels[part])
+        residual = symbols[part] - support
+        values[part] = residual
+        escapes.append(start + np.flatnonzero(residual > support))
     outside = np.concatenate([np.zeros(0, np.intp), *escapes])
     natural = decode_naturals(decoder, len(outside))
     magnitude = (natural >> 1) + _SUPPORTS[levels[outside]] + 1

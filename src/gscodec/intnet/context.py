@@ -82,47 +82,60 @@ class UnitModel:
 
     def law(self, unit: Unit, context: NDArray[np.int8]) -> Law:
         """How ``unit`` is coded, given what is known, (M, inputs)."""
-        shape = (len(context), unit.columns)
+        shape = (unit.columns, len(context))
         centre = np.empty(shape, np.int64)
         step, table = np.empty(shape, np.int16), np.empty(shape, np.uint8)
         for rows in in_slices(len(context)):
-            centre[rows], step[rows], table[rows] = self._predict(unit, context[rows])
-        return Law(centre, step, table, self.family)
+            found = self._predict(unit, context[rows])
+            centre[:, rows], step[:, rows], table[:, rows] = found
+        return Law(centre.T, step.T, table.T, self.family)
 
     def floats(self, quanta: NDArray[np.signedinteger]) -> NDArray[np.float64]:
         """``quanta`` in the unit of the values: exact, they are below 2**53."""
-        return np.ldexp(quanta.astype(np.float64), -self.fraction_bits)
+        floats: NDArray[np.float64] = quanta.astype(np.float64)
+        floats *= 2.0**-self.fraction_bits
+        return floats
 
     def _predict(
         self, unit: Unit, context: NDArray[np.int8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int64]]:
-        out = self.network(context).astype(np.int64)
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int32]]:
+        """Centres, steps and tables, (columns, rows) each."""
+        out = self.network(context).T
         one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
-        index = (out[:, : unit.steps] >> (one - 3)) + self.step_bias
-        index = index[:, unit.step_of] + np.array(unit.step_offset)
-        index = np.clip(index, 0, STEP_COUNT - 1)
-        centre, spread = np.split(out[:, unit.steps :], 2, axis=1)
-        centre = self.mean + (centre << self.log2_unit >> one)
+        index = (out[: unit.steps] >> (one - 3)) + np.int32(self.step_bias)
+        index = index[list(unit.step_of)]
+        index += np.array(unit.step_offset, np.int32)[:, None]
+        np.minimum(np.maximum(index, 0, out=index), STEP_COUNT - 1, out=index)
+        centre = out[unit.steps : unit.steps + unit.columns].astype(np.int64)
+        _shift(centre, self.log2_unit - one)
+        centre += self.mean
         # Tables are eighths of an octave apart: spread in units, step in quanta of 2**3 and up.
-        table = (spread >> (one - 3)) + LEVELS_PER_OCTAVE * (
-            self.log2_unit - SMALLEST_STEP_LOG2
-        )
-        table = np.clip(table - index + UNIT_LEVEL, 0, LEVELS - 1)
-        return centre, STEPS[index], table
+        table = out[unit.steps + unit.columns :] >> (one - 3)
+        table += LEVELS_PER_OCTAVE * (self.log2_unit - SMALLEST_STEP_LOG2) + UNIT_LEVEL
+        table -= index
+        np.minimum(np.maximum(table, 0, out=table), LEVELS - 1, out=table)
+        return centre, STEPS.take(index), table
 
     def features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int8]:
         """What later units see of ``values`` (M, columns): (M, features), -127 .. 127."""
-        seen = np.empty((len(values), unit.features), np.int8)
+        seen = np.empty((unit.features, len(values)), np.int8)
         for rows in in_slices(len(values)):
-            seen[rows] = self._features(unit, values[rows])
-        return seen
+            offset = values[rows].T - self.mean
+            for first in range(0, unit.features, unit.columns):
+                finer = FINE_SHIFT if first else 0
+                own = _shift(offset.copy(), OUTPUT_BITS + finer - self.log2_unit)
+                np.minimum(np.maximum(own, -INPUT_MAX, out=own), INPUT_MAX, out=own)
+                seen[first : first + unit.columns, rows] = own
+        return seen.T
 
-    def _features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        offset = (values - self.mean) << OUTPUT_BITS
-        seen = [offset >> self.log2_unit]
-        if unit.fine:
-            seen.append(offset << FINE_SHIFT >> self.log2_unit)
-        return np.clip(np.concatenate(seen, axis=1), -INPUT_MAX, INPUT_MAX)
+
+def _shift(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Multiplies ``values`` by 2**bits in place, rounding down."""
+    if bits < 0:
+        values >>= -bits
+    else:
+        values <<= bits
+    return values
 
 
 @dataclass(frozen=True)

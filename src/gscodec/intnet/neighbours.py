@@ -13,12 +13,14 @@ whose values are also seen finer, and how much neighbours deviate from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.intnet.box import POSITION_FEATURES, position_features
 from gscodec.intnet.network import INPUT_MAX
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,10 @@ FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
 GAIN_BITS = 6  # of a mean's part in a centre, in 2**-6
 MAX_GAIN = 127  # magnitude
 _OCTAVE_BITS = 5  # distances in 2**-5 octaves
-_FAR = np.int64(1) << 50  # beyond any squared distance
+_FAR = 2.0**50  # beyond any squared distance
+_COMPARED = 2.0**48  # what it counts when places are compared: with their numbers still exact
+_OUTSIDE = 2.0**27  # a coordinate so far from any cell that it is beyond `_FAR`
+_TOGETHER = 4  # columns of neighbours' values that are fetched at once
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Neighbours:
     weights: NDArray[np.int16]
     nearest: NDArray[np.int64]
 
+    @cached_property
+    def repeated(self) -> NDArray[np.int16]:
+        """(NEAREST, rows * _TOGETHER) the weight of each row so many times."""
+        return np.repeat(self.weights, _TOGETHER, axis=1)
+
 
 def neighbours_of(cells: NDArray[np.int64]) -> list[Neighbours]:
     """Neighbours of the primitives of a block in ``cells`` (rows, 3), turn by turn."""
@@ -68,60 +78,110 @@ def neighbours_of(cells: NDArray[np.int64]) -> list[Neighbours]:
 def _of_turn(
     cells: NDArray[np.int64], first: int, step: int, nearest: int, apart: int
 ) -> Neighbours:
-    rows = np.arange(first, len(cells), step)
-    if not apart or not len(rows):
-        nothing = np.zeros((NEAREST, len(rows)), np.int64)
-        return Neighbours(nothing, nothing.astype(np.int16), nothing[0])
-    offsets = nearest + apart * np.arange(CANDIDATES // 2)
-    places = rows + np.concatenate([-offsets, offsets])[:, None]
-    key = _squared(cells, rows, places) * CANDIDATES + np.arange(CANDIDATES)[:, None]
-    key.sort(axis=0)
-    key = key[:NEAREST]
-    index = np.take_along_axis(places, key % CANDIDATES, axis=0)
-    squared = key // CANDIDATES
-    inside = squared < _FAR
-    half = _half_cells(squared)
-    inverse = np.where(inside, (np.int64(1) << 40) // half, 0)
-    total = np.maximum(inverse.sum(axis=0), 1)
-    weights = ((inverse << WEIGHT_BITS) // total).astype(np.int16)
-    found = np.where(inside[0], octaves(half[0]), 0)
-    return Neighbours(np.where(inside, index, 0), weights, found)
+    rows = range(first, len(cells), step)
+    index = np.zeros((NEAREST, len(rows)), np.int64)
+    weights, found = index.astype(np.int16), np.zeros(len(rows), np.int64)
+    if not apart:
+        return Neighbours(index, weights, found)
+    away = nearest + apart * np.arange(CANDIDATES // 2)
+    offsets, around = np.concatenate([-away, away]), _padded(cells, int(away[-1]))
+    for part in in_slices(len(rows)):
+        keys = np.minimum(_squared(around, rows[part], offsets), _COMPARED)
+        keys *= CANDIDATES
+        keys += np.arange(CANDIDATES)[:, None]
+        chosen = _smallest(keys).astype(np.int64)
+        squared = (chosen >> 4).astype(np.float64)
+        inside = squared < _COMPARED
+        inverse = np.floor(2.0**40 / _half_cells(squared)) * inside
+        total = np.maximum(inverse.sum(axis=0), 1)
+        weights[:, part] = np.ldexp(inverse, WEIGHT_BITS) / total
+        index[:, part] = (np.array(rows[part]) + offsets.take(chosen & 15)) * inside
+        found[part] = octaves(_half_cells(squared[0])) * inside[0]
+    return Neighbours(index, weights, found)
+
+
+def _padded(cells: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+    """(3, rows + 2 reach) ``cells`` with places before and behind that are outside."""
+    around = np.full((3, len(cells) + 2 * reach), _OUTSIDE)
+    around[:, reach : reach + len(cells)] = cells.T
+    return around
 
 
 def _squared(
-    cells: NDArray[np.int64], rows: NDArray[np.int64], places: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Squared distances (places, rows) in cells; `_FAR` where a place is outside."""
-    inside = (places >= 0) & (places < len(cells))
-    there = np.where(inside, places, 0)
-    squared = np.zeros(places.shape, np.int64)
-    for axis in cells.T:
-        away = axis[there] - axis[rows]
-        squared += away * away
-    squared[~inside] = _FAR
-    return squared
+    around: NDArray[np.float64], rows: range, offsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Squared distances in cells to the places at ``offsets``: (offsets, rows).
+
+    Exact, all numbers are integers below 2**53; `_FAR` where a place is outside.
+
+    Args:
+        around: `_padded` by the largest of ``offsets``.
+        rows: From where.
+        offsets: To other places.
+    """
+    first = rows.start + int(offsets.max())
+    squared = np.empty((len(offsets), len(rows)))
+    for out, offset in zip(squared, offsets.tolist(), strict=True):
+        here, there = (
+            around[:, start : start + rows.step * len(rows) : rows.step]
+            for start in (first, first + offset)
+        )
+        away = there - here
+        np.einsum("ar,ar->r", away, away, out=out)
+    return np.minimum(squared, _FAR, out=squared)
 
 
-def _half_cells(squared: NDArray[np.int64]) -> NDArray[np.int64]:
+# Batcher's odd-even merge sort of eight, and the end of his bitonic one.
+_SORTED = (
+    *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
+    *((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6)),
+)
+_MERGED = tuple((a, a + n) for n in (4, 2, 1) for a in range(8) if not a & n)
+
+
+def _smallest(keys: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The half of each column of ``keys`` (16, rows) that is smaller, rising: (8, rows).
+
+    All columns at once; ``keys`` are changed.
+    """
+    low, high = keys[:NEAREST], keys[NEAREST:]
+    _exchange(low, _SORTED)
+    _exchange(high, _SORTED)
+    # Of two sorted halves, head to tail, the smaller of each two: rising, then falling.
+    smallest = np.minimum(low, high[::-1])
+    _exchange(smallest, _MERGED)
+    return smallest
+
+
+def _exchange(keys: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> None:
+    """Puts each two rows of ``keys`` in order, one after the other."""
+    for low, high in pairs:
+        less = np.minimum(keys[low], keys[high])
+        np.maximum(keys[low], keys[high], out=keys[high])
+        keys[low] = less
+
+
+def _half_cells(squared: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 + floor(2 sqrt(squared)): exact, IEEE square roots round correctly below 2**52."""
-    root: NDArray[np.int64] = np.sqrt((4 * squared).astype(np.float64)).astype(np.int64) + 1
-    return root
+    return np.floor(np.sqrt(4 * squared)) + 1
 
 
-def octaves(naturals: NDArray[np.int64]) -> NDArray[np.int64]:
+def octaves(naturals: NDArray[np.integer] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Log2 of ``naturals`` in 2**-5, linear between powers of two; at least 1, below 2**53."""
-    whole = np.frexp(naturals.astype(np.float64))[1].astype(np.int64) - 1
-    return (whole << _OCTAVE_BITS) + ((naturals << _OCTAVE_BITS) >> whole) - (1 << _OCTAVE_BITS)
+    mantissa, exponent = np.frexp(naturals)
+    part: NDArray[np.int64] = np.floor(np.ldexp(mantissa, _OCTAVE_BITS + 1)).astype(np.int64)
+    part += (exponent.astype(np.int64) - 2) << _OCTAVE_BITS
+    return part
 
 
 def first_of(
     cells: NDArray[np.int64], around: Sequence[Neighbours], box: Box, usual: int
 ) -> NDArray[np.int8]:
     """What networks see of where primitives and those around them are: (rows, FIRST)."""
-    first = np.empty((len(cells), FIRST), np.int8)
-    first[:, :POSITION_FEATURES] = position_features(box.normalise(cells))
-    first[:, POSITION_FEATURES:] = distances(cells, around, usual)
-    return first
+    first = np.empty((FIRST, len(cells)), np.int8)
+    first[:POSITION_FEATURES] = position_features(box.normalise(cells)).T
+    first[POSITION_FEATURES:] = distances(cells, around, usual).T
+    return first.T
 
 
 def distances(
@@ -132,16 +192,16 @@ def distances(
     Of the 1st, 2nd, 4th and 8th nearest of the 16 places around in Morton order, and of the
     nearest decoded neighbour: octaves beyond ``usual``.
     """
-    rows = np.arange(len(cells))
-    offsets = np.arange(1, CANDIDATES // 2 + 1)
-    squared = _squared(cells, rows, rows + np.concatenate([-offsets, offsets])[:, None])
-    squared.sort(axis=0)
-    seen = np.empty((len(cells), DISTANCES), np.int64)
-    for column, rank in enumerate(_RANKS):
-        seen[:, column] = octaves(_half_cells(squared[rank]))
+    away = np.arange(1, CANDIDATES // 2 + 1)
+    offsets, padded = np.concatenate([-away, away]), _padded(cells, int(away[-1]))
+    rows, seen = range(len(cells)), np.empty((DISTANCES, len(cells)), np.int64)
+    for part in in_slices(len(cells)):
+        squared = _squared(padded, rows[part], offsets)
+        nearest = _smallest(squared)
+        seen[:-1, part] = octaves(_half_cells(nearest[list(_RANKS)]))
     for turn, found in zip(TURNS, around, strict=True):
-        seen[turn, -1] = found.nearest
-    return np.clip(seen - usual, -INPUT_MAX, INPUT_MAX).astype(np.int8)
+        seen[-1, turn] = found.nearest
+    return np.clip(seen - usual, -INPUT_MAX, INPUT_MAX).astype(np.int8).T
 
 
 def columns_of(unit: Unit) -> int:
@@ -163,26 +223,41 @@ def seen_of(
     rows, columns = around.index.shape[1], unit.columns
     seen = np.empty((columns_of(unit), rows), np.int8)
     means = np.empty((columns, rows), np.int16)
-    separate = columns <= _SEPARATE
-    last = len(seen) - (columns if separate else 1)
-    weights = around.weights.view(np.uint16)
-    total = np.zeros(rows, np.int64)
-    for column, feature in enumerate(features):
-        found = feature.take(around.index).astype(np.int16)
-        mean = np.einsum("kr,kr->r", found, around.weights)
-        means[column], seen[column] = mean, mean >> WEIGHT_BITS
-        if unit.fine:
-            fine = mean >> (WEIGHT_BITS - _FINE_BITS)
-            seen[columns + column] = np.clip(fine, -INPUT_MAX, INPUT_MAX)
-        found -= seen[column]
-        away = np.abs(found).view(np.uint16)
-        off = np.einsum("kr,kr->r", away, weights)
-        if separate:
-            seen[last + column] = np.minimum(off >> WEIGHT_BITS, INPUT_MAX)
-        else:
-            total += off
-    if not separate:
+    off = np.empty((columns, rows), np.uint16)
+    for first in range(0, columns, _TOGETHER):
+        own = slice(first, min(first + _TOGETHER, columns))
+        words = _words(features[own])
+        for part in in_slices(rows):
+            means[own, part], off[own, part] = _weighed(words, around, part, own)
+    seen[:columns] = means >> WEIGHT_BITS
+    if unit.fine:
+        fine = means >> (WEIGHT_BITS - _FINE_BITS)
+        seen[columns : 2 * columns] = np.clip(fine, -INPUT_MAX, INPUT_MAX)
+    if columns <= _SEPARATE:
+        seen[-columns:] = np.minimum(off >> WEIGHT_BITS, INPUT_MAX)
+    else:
         # Their sum over the next power of two.
         shift = WEIGHT_BITS + (columns - 1).bit_length()
-        seen[last] = np.minimum(total >> shift, INPUT_MAX)
+        seen[-1] = np.minimum(off.sum(axis=0, dtype=np.int64) >> shift, INPUT_MAX)
     return seen.T, means.T
+
+
+def _words(features: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """(block,) up to four columns side by side, 16 bits each."""
+    words = np.zeros((features.shape[1], _TOGETHER), np.int16)
+    words[:, : len(features)] = features.T
+    return words.view(np.uint64)[:, 0]
+
+
+def _weighed(
+    words: NDArray[np.uint64], around: Neighbours, part: slice, own: slice
+) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+    """Weighted means in 2**-8, and deviations, of some rows: (columns, rows) each."""
+    found = words.take(around.index[:, part]).view(np.int16)
+    weights = around.repeated[:, _TOGETHER * part.start : _TOGETHER * part.stop]
+    mean = np.einsum("kr,kr->r", found, weights)
+    found -= mean >> WEIGHT_BITS
+    away = np.abs(found).view(np.uint16)
+    off = np.einsum("kr,kr->r", away, weights.view(np.uint16))
+    shape, columns = (-1, _TOGETHER), slice(own.stop - own.start)
+    return mean.reshape(shape)[:, columns].T, off.reshape(shape)[:, columns].T

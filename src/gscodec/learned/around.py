@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _MAX_USUAL = 1 << 11  # of `octaves`: no distance of a lattice has more
 # From gain times mean of neighbours to a unit of a network.
 _LEAD_BITS = GAIN_BITS + OUTPUT_BITS + WEIGHT_BITS
-_NEIGHBOUR_BYTES = 10 * NEAREST  # index and weight of all neighbours of a primitive
+_NEIGHBOUR_BYTES = 18 * NEAREST  # index and weight, these repeated, of all neighbours of a row
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,20 @@ class AroundKnown(Known):
         """``more`` (rows, columns) is what else is known before the first unit."""
         cells = morton.decode(place.codes)
         self._model = model
-        self._around = neighbours_of(cells)
-        first = first_of(cells, self._around, model.box, model.usual)
+        around = neighbours_of(cells)
+        first = first_of(cells, around, model.box, model.usual)
         if more is not None:
             first = np.concatenate([first, more], axis=1)
         super().__init__(model.networks, first, model.spare)
+        moved = np.empty(len(cells), np.int64)
+        for rows, place_of in zip(self.turns, self._places(), strict=True):
+            moved[rows] = np.arange(place_of.start, place_of.stop)
+        self._around = [replace(one, index=moved.take(one.index)) for one in around]
         self._features = self._empty()
 
     def _empty(self) -> NDArray[np.int8]:
         """What is decoded of the unit at hand, as neighbours see it: (columns, block)."""
-        return np.zeros((self.unit.columns, len(self._columns)), np.int8)
+        return np.zeros((self.unit.columns, self._columns.shape[1]), np.int8)
 
     def copy(self) -> Self:
         """See `Known`."""
@@ -145,21 +149,27 @@ class AroundKnown(Known):
         """Networks see neighbours' values of the unit; centres follow their mean as well."""
         unit, model = self.unit, self.model
         seen, means = seen_of(unit, self._features, self._around[self._turn])
-        end = self._used + seen.shape[1]
-        self._columns[self.rows, self._used : end] = seen
-        law = model.law(unit, self._columns[self.rows, :end])
+        self._put(self._used, seen)
+        law = self._law_after(self._used + seen.shape[1])
         if isinstance(model, UnitModel):
-            lead = means * self._model.gains[self.number] << model.log2_unit >> _LEAD_BITS
-            np.add(law.centre, lead, out=law.centre)
+            lead = means.T * self._model.gains[self.number][:, None]
+            lead <<= model.log2_unit
+            lead >>= _LEAD_BITS
+            np.add(law.centre.T, lead, out=law.centre.T)
         return law
 
+    @property
+    def _kept(self) -> int:
+        """Columns of the neighbours of the unit at hand that later ones see."""
+        return columns_of(self.unit) if self._model.kept[self.number] else 0
+
     def _decoded(self, values: NDArray[np.int64]) -> None:
-        own = self.model.features(self.unit, values[self.rows])[:, : self.unit.columns]
-        self._features[:, self.rows] = own.T
+        own = self.model.features(self.unit, values)
+        self._features[:, self._places()[self._turn]] = own[:, : self.unit.columns].T
+        self._put(self._used + self._kept, own)
 
     def _finish(self, values: NDArray[np.int64]) -> None:
-        if self._model.kept[self.number]:
-            self._used += columns_of(self.unit)
+        self._used += self._kept
         super()._finish(values)
         if self.number < len(self._model.kept):
             self._features = self._empty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,15 +108,25 @@ class Known:
         A subclass has room for ``spare`` columns of its own.
         """
         self._networks = networks
-        shape = len(first), first.shape[1] + networks.features + spare
-        self._columns = np.empty(shape, np.int8)
-        self._used = 0
-        self._append(first)
+        # Column by column, and turn after turn, so that all rows of a turn are side by side.
+        self._columns = np.empty(
+            (first.shape[1] + networks.features + spare, len(first)), np.int8
+        )
+        self._used = first.shape[1]
+        for rows, place in zip(self.turns, self._places(), strict=True):
+            self._columns[: self._used, place] = first[rows].T
         self._law: Law | None = None
         self._values = np.zeros((0, 0), np.int64)
         self._decisions: dict[int, NDArray[np.bool_]] = {}
         self._turn = 0
         self.number = 0
+
+    def _places(self) -> list[slice]:
+        """Where the rows of each turn are in `_columns`."""
+        count = self._columns.shape[1]
+        sizes = [len(range(*rows.indices(count))) for rows in self.turns]
+        ends = list(accumulate(sizes))
+        return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
     def copy(self) -> Self:
         """For a trial of the unit at hand, before its first turn."""
@@ -147,7 +158,11 @@ class Known:
 
     def predicted(self) -> Law:
         """`law`, computed anew."""
-        return self.model.law(self.unit, self._columns[self.rows, : self._used])
+        return self._law_after(self._used)
+
+    def _law_after(self, columns: int) -> Law:
+        """What the network of the unit says, given so many ``columns``."""
+        return self.model.law(self.unit, self._columns[:columns, self._places()[self._turn]].T)
 
     def present(self) -> NDArray[np.bool_] | None:
         """(rows, columns) which of their values are coded; None for all."""
@@ -162,34 +177,37 @@ class Known:
         Rows of later turns are zero, too.
         """
         law, present = self.law(), self.present()
-        values = law.centre
-        for part in in_slices(len(values)):
-            values[part] += residuals[part] * law.step[part]
+        values, step = law.centre.T, law.step.T
+        for part in in_slices(values.shape[1]):
+            values[:, part] += residuals[part].T * step[:, part]
         if present is not None:
-            values[~present] = 0
+            values[~present.T] = 0
+        self._decoded(values.T)
         if len(self.turns) == 1:
             self._values = values
         else:
             if not self._turn:
-                self._values = np.zeros((len(self._columns), self.unit.columns), np.int64)
-            self._values[self.rows] = values
-        self._decoded(self._values)
+                self._values = np.zeros((self.unit.columns, self._columns.shape[1]), np.int64)
+            self._values[:, self.rows] = values
+        found = self._values.T
         self._law, self._turn = None, self._turn + 1
         if self._turn == len(self.turns):
-            self._finish(self._values)
-        return self._values
+            self._finish(found)
+        return found
 
     def _decoded(self, values: NDArray[np.int64]) -> None:
-        """For subclasses: the rows of the turn at hand are known, of ``values`` of the unit."""
+        """Puts what later units see of ``values``, the turn at hand, behind what is known."""
+        self._put(self._used, self.model.features(self.unit, values))
+
+    def _put(self, start: int, features: NDArray[np.int8]) -> None:
+        """Columns from ``start`` on, of the rows of the turn at hand."""
+        place = self._places()[self._turn]
+        self._columns[start : start + features.shape[1], place] = features.T
 
     def _finish(self, values: NDArray[np.int64]) -> None:
-        self._append(self.model.features(self.unit, values))
+        """All turns of the unit at hand are decoded."""
+        self._used += self.unit.features
         if self.unit.decides:
             self._decisions[self.number] = values == 1
         self.number += 1
         self._turn = 0
-
-    def _append(self, features: NDArray[np.int8]) -> None:
-        end = self._used + features.shape[1]
-        self._columns[:, self._used : end] = features
-        self._used = end
