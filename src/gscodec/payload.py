@@ -54,6 +54,7 @@ class Attribute(IntEnum):
     RENDERING = 15
     CHECKPOINT = 16
     OUTLIER = 17
+    LATENT = 18
     EXTRA = 32
 
 

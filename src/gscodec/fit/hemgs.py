@@ -33,15 +33,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.options import Options
+    from gscodec.fit.table import Run
     from gscodec.fit.targets import Target
     from gscodec.intnet.box import Box
     from gscodec.intnet.context import AnyModel
 
     Floats = NDArray[np.float32]
+    Runs = Sequence[slice]
+    Trains = Callable[[Runs, Sequence[Run], Sequence[Target], int, int], "Training"]
 
 _SHARDS = 2  # as in `fit.grid`
-_ROWS = 512  # of a shard
-_RATE = 1e-2
+ROWS = 512  # of a shard
+RATE = 1e-2
 _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
 # Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
 # worth more steps, up to `_LONGEST` times as many.
@@ -68,6 +71,7 @@ def learn(
     options: Options,
     share: float,
     progress: Callable[[float], None],
+    training: Trains | None = None,
 ) -> tuple[Box, int, Learned]:
     """Trains the networks of primitives in ``cells`` (N, 3) of the lattice.
 
@@ -77,6 +81,7 @@ def learn(
         options: Seed, threads and iterations, of which ``share`` is taken.
         share: See above.
         progress: Called with the share that is done.
+        training: Makes another training than `Training` of the same.
     """
     box = box_around(cells)
     runs = _runs(len(cells), options.block_size)
@@ -88,7 +93,7 @@ def learn(
     with one_blas_thread(), ThreadPoolExecutor(options.threads) as pool:
         usual, places = placed(cells, runs, box, pool)
         hidden = _hidden(bits * len(cells))
-        model = _Training(Table(places, own), own, hidden, options.seed)
+        model = (training or Training)(runs, places, own, hidden, options.seed)
         model.train(steps, pool, progress)
     return box, usual, model.integers()
 
@@ -120,39 +125,55 @@ def _hidden(bits: float) -> int:
     return 8 if bits < 1.5e6 else 16 if bits < 4.5e6 else 24 if bits < 3e7 else 32
 
 
-class _Training:
+class Training:
     """All units, and the table of what everything decodes to."""
 
-    def __init__(self, table: Table, targets: Sequence[Target], hidden: int, seed: int) -> None:
-        self._table, self._seed = table, seed
-        scaled = [unit.scaled for unit in table.units]
+    def __init__(
+        self,
+        rows: Runs,  # noqa: ARG002 - what is learned beside networks may ask
+        runs: Sequence[Run],
+        targets: Sequence[Target],
+        hidden: int,
+        seed: int,
+    ) -> None:
+        """``runs`` are the ``rows`` of all primitives; of them are the ``targets``."""
+        self._table, self._seed = Table(runs, targets), seed
+        scaled = [unit.scaled for unit in self._table.units]
         rng = np.random.default_rng(seed)
-        self._model = Masked(targets, scaled, table.inputs, hidden, rng)
+        self._model = Masked(targets, scaled, self._table.inputs, hidden, rng)
 
     def train(
         self, steps: int, pool: ThreadPoolExecutor, progress: Callable[[float], None]
     ) -> None:
         """Adam, on the mean of the shards."""
         model = self._model
-        optimiser = Adam(model.parameters, _RATE, steps)
+        self._optimiser = Adam(model.parameters, RATE, steps)
         rngs = [np.random.default_rng((self._seed, shard)) for shard in range(_SHARDS)]
         first = round(_FIRST_LOOK * steps)
         looks = {0, *np.linspace(first, steps, _LOOKS, endpoint=False).astype(int).tolist()}
         for step in range(steps):
             model.round_parameters()
             if step in looks:
-                self._table.look(model, pool, at_first=not step)
+                self._look(pool, at_first=not step)
             if not step:
                 model.start_outputs(self._table.means)
                 model.round_parameters()
-            optimiser.step(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
+            self._take(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
             if step % 16 == 0:
                 progress(step / steps)
 
+    def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
+        """Makes the table anew."""
+        self._table.look(self._model, pool, at_first=at_first)
+
+    def _take(self, gradients: Floats) -> None:
+        """A step along what `_gradients` gives."""
+        self._optimiser.step(gradients)
+
     def _gradients(self, rng: np.random.Generator) -> Floats:
         """Of some rows."""
-        rows = rng.integers(0, len(self._table.known), _ROWS)
-        return self._model.gradients(rows, *self._table.seen(rows))
+        rows = rng.integers(0, len(self._table.known), ROWS)
+        return self._model.gradients(rows, *self._table.seen(rows))[0]
 
     def integers(self) -> Learned:
         """The networks and gains as integers."""

@@ -40,6 +40,7 @@ _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
 _LAYERS = 3
+_NOTHING = slice(0, 0)
 
 
 class Masked:
@@ -177,10 +178,19 @@ class Masked:
             start = end
         return parts
 
-    def gradients(self, rows: NDArray[np.int64], seen: Floats, means: Floats) -> Floats:
-        """Of the loss of ``rows`` (B,) by the parameters, in their order, in closed form.
+    def gradients(
+        self,
+        rows: NDArray[np.int64],
+        seen: Floats,
+        means: Floats,
+        learned: slice = _NOTHING,
+    ) -> tuple[Floats, Floats]:
+        """Of the loss of ``rows`` (B,), in closed form.
 
         ``seen`` (B, width) and ``means`` (columns, B) are of all units.
+
+        Returns:
+            By the parameters, in their order, and by the inputs ``learned``: (inputs, B).
         """
         w1, b1, w2, b2, w3, b3, gains = self._split(self.rounded)
         units, hidden, count = len(w2), self._hidden, len(rows)
@@ -205,7 +215,7 @@ class Masked:
         first = back.reshape(-1, count)
         first.sum(axis=1, out=to_b1)
         np.multiply(seen.T @ first.T, self._masks[0], out=to_w1)
-        return found
+        return found, w1[learned] @ first
 
     def _slopes(
         self, out: Floats, rows: NDArray[np.int64], means: Floats, gains: Floats

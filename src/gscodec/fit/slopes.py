@@ -74,19 +74,20 @@ def by_law(
     narrow, size = np.maximum(sigma, SMALLEST_SIGMA), np.abs(residual)
     whole = cheapest(family, size, narrow, np.reciprocal(error))
     zero = whole == 0
-    law = _by_laplace if family is Family.LAPLACE else _by_normal
+    law = by_laplace if family is Family.LAPLACE else _by_normal
     by_value, by_spread = law(size, whole, zero, narrow)
     by_spread *= np.minimum(sigma * (1 / SMALLEST_SIGMA), 1)
     by_value = np.where(zero, 2 * size * error, by_value)
     return np.copysign(by_value, residual), by_spread
 
 
-def _by_laplace(
+def by_laplace(
     size: Floats,  # noqa: ARG001 - a density has one slope
     whole: Floats,
     zero: NDArray[np.bool_],
     sigma: Floats,
 ) -> tuple[Floats, Floats]:
+    """Slopes of the bits of ``whole`` values, not below 0, by them, and by log2 of ``sigma``."""
     rate = math.sqrt(2) / sigma
     width = np.where(zero, np.float32(0.5), np.float32(1))  # zero has two sides
     tail = width / np.expm1(rate * width)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gscodec.geometry import morton
+from gscodec.units import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +118,11 @@ class Work:
     def cells(self) -> NDArray[np.int64]:
         """(N, 3) positions on the lattice."""
         return morton.decode(self.codes)
+
+    @property
+    def place(self) -> Place:
+        """Of all primitives."""
+        return Place(self.codes, self.lattice.bits)
 
     @property
     def positions(self) -> NDArray[np.float32]:

@@ -18,7 +18,6 @@ from gscodec.fit.slopes import SMALLEST_SIGMA, cheapest
 from gscodec.fit.targets import UNIT, Scaled, Target
 from gscodec.intnet.context import FINE_SHIFT
 from gscodec.intnet.neighbours import (
-    FIRST,
     TURNS,
     WEIGHT_BITS,
     columns_of,
@@ -111,10 +110,10 @@ class Columns:
         self.start, self.own = used, used + columns_of(target.unit)
         self.end = self.own + target.unit.features
 
-    def inputs(self, before: Sequence[Columns], width: int) -> NDArray[np.bool_]:
-        """(width,) what its network sees, of units ``before`` it and of its neighbours."""
+    def inputs(self, first: int, before: Sequence[Columns], width: int) -> NDArray[np.bool_]:
+        """(width,) what its network sees: ``first``, units ``before`` it, its neighbours."""
         seen = np.zeros(width, bool)
-        seen[:FIRST] = True
+        seen[:first] = True
         for other in before:
             seen[other.start if other.keeps else other.own : other.end] = True
         seen[self.start : self.own] = True
@@ -194,14 +193,15 @@ class Table:
     def __init__(self, runs: Sequence[Run], targets: Sequence[Target]) -> None:
         self._runs = runs
         self.units: list[Columns] = []
-        used = FIRST
+        first = used = runs[0].first.shape[1]
         for target in targets:
             self.units.append(Columns(target, used))
             used = self.units[-1].end
         self._starts = np.cumsum([0, *(len(run.first) for run in runs)]).tolist()
         self.known = np.zeros((self._starts[-1], used), np.int8)
-        self.known[:, :FIRST] = np.concatenate([run.first for run in runs])
-        self.inputs = [u.inputs(self.units[:n], used) for n, u in enumerate(self.units)]
+        self.known[:, :first] = np.concatenate([run.first for run in runs])
+        units = enumerate(self.units)
+        self.inputs = [u.inputs(first, self.units[:n], used) for n, u in units]
         real = sum(u.unit.columns for u in self.units if u.scaled is not None)
         self.means = np.zeros((self._starts[-1], real), np.int16)
 

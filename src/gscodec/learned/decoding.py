@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.kinds import Fields, Kind
     from gscodec.kinds.outliers import Arrays
-    from gscodec.learned.model import Model, Read
+    from gscodec.learned.model import Learner, Model
 
 # What the blocks at work may take together, and a value of the unit at work, about: levels,
 # steps, order and symbols of the coder, residuals twice if some are absent, the value.
@@ -107,20 +107,12 @@ class Opened:
             decoder.finish()
 
 
-def open_payload(
-    payload: Payload,
-    read: Read,
-    shared: tuple[Attribute, ...],
-    name: str,
-    progress: Progress,
-) -> Opened:
+def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opened:
     """Decodes the model and positions.
 
     Args:
         payload: The file.
-        read: Makes the model from streams, units and the depth of the octree.
-        shared: Attributes with one stream of the whole scene that the method has.
-        name: Of the method.
+        method: Whose file it is.
         progress: Hears how far the work is.
 
     Raises:
@@ -129,14 +121,14 @@ def open_payload(
     header, kind = payload.header, kind_of(payload)
     outliers = decode_outliers(payload, kind)
     count = header.count - outlier_count(outliers)
-    _check_header(header, count, len(payload.streams), name)
+    _check_header(header, count, len(payload.streams), method.name)
     slices = blocks(count, header.block_size)
     exact = [Attribute.OUTLIER] if outliers else []
-    whole = ((a, 0) for a in (*shared, Attribute.POSITION, *kind.shared, *exact))
+    whole = ((a, 0) for a in (*method.shared, Attribute.POSITION, *kind.shared, *exact))
     by_block = ((a, b) for b in range(len(slices)) for a in _by_block(kind))
     streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)
-    model = read(streams, kind.units, header.position_bits)
+    model = method.read(streams, kind.units, header.position_bits)
     progress("positions", 0.0)
     positions = Decoder(streams[Attribute.POSITION, 0])
     codes = octree.decode(positions, count, header.position_bits)
@@ -144,6 +136,7 @@ def open_payload(
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     means = lattice.positions(morton.decode(codes))
     place = Place(codes, header.position_bits)
+    model = method.placed(model, place)
     return Opened(kind, model, streams, means, place, outliers, slices)
 
 

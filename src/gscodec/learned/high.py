@@ -83,7 +83,7 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
 
     while state.share < 1:
         work = run.work(state.scene, state.index, lam, prune=state.share < _LATE)
-        model = state.model
+        model = _known(run, state, work)
         if model is None:
             model = run.fit(work, lam, _MODEL_SHARE)
             tell(replace(state, model=model))
@@ -91,11 +91,17 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
         done = state.done + clock.round
         state = State(scene, work.index, done, clock.share(done), clock.spent())
         tell(state)
-    work, model = run.work(state.scene, state.index, lam, prune=False), state.model
+    work = run.work(state.scene, state.index, lam, prune=False)
+    model = _known(run, state, work)
     if model is None:
         model = run.fit(work, lam)
         tell(replace(state, model=model))
     return work, model
+
+
+def _known(run: Run, state: State, work: Work) -> Model | None:
+    """The model that ``state`` has for ``work``, if any."""
+    return None if state.model is None else run.method.placed(state.model, work.place)
 
 
 def _schedule(run: Run, clock: Clock, before: int) -> Schedule:

@@ -50,4 +50,4 @@ class LearnedMethod(Learner):
     def opened(self, payload: Payload, progress: Progress) -> Opened:
         """``payload`` with everything decoded but its blocks."""
         with one_blas_thread():
-            return open_payload(payload, self.read, self.shared, self.name, progress)
+            return open_payload(payload, self, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
 
 
+def nothing_more(model: Model, place: Place) -> Model:  # noqa: ARG001
+    """What positions tell of the ``model`` of most methods."""
+    return model
+
+
 @dataclass(frozen=True)
 class Learner:
     """What a method says for itself.
@@ -30,6 +35,7 @@ class Learner:
         shared: Attributes with one stream of the whole scene, in which the model is.
         read: Streams, units and depth of the octree to a model.
         fit: Work, targets, options, share of the iterations and progress to a model.
+        placed: A model that was read, with what the positions of the whole scene tell.
     """
 
     number: Method
@@ -37,6 +43,7 @@ class Learner:
     shared: tuple[Attribute, ...]
     read: Read
     fit: Fit
+    placed: Callable[[Any, Place], Model] = nothing_more
 
 
 class Model(Protocol):

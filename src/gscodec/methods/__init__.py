@@ -32,6 +32,9 @@ REGISTRY = {
     Method.HEMGS: Entry(
         "hemgs", "gscodec.methods.hemgs", "small, quantised to what the eye sees"
     ),
+    Method.RALHE: Entry(
+        "ralhe", "gscodec.methods.ralhe", "as hemgs, with latents on an octree"
+    ),
 }
 
 

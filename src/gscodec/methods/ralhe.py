@@ -1,0 +1,131 @@
+"""Method `ralhe`: latents on the levels of the octree (Sridhara et al., RALHE).
+
+Positions are coded losslessly. On some levels of their octree every occupied cell has a few
+latents, coded by a small network from latents around and above; a synthesis network makes of
+them what all primitives of a cell know (`intnet.latents`). On the finest level, that of the
+primitives, latents are the residuals of their values: small networks predict step, centre and
+spread of each unit, from what the synthesis gives, and from what is decoded around in earlier
+turns (`learned.around`). Where this differs from the paper: docs/ralhe.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gscodec.coding import Decoder, Encoder
+from gscodec.intnet.latents import (
+    Latents,
+    Nodes,
+    decode_latents,
+    decode_values,
+    encode_latents,
+)
+from gscodec.learned.around import Around, AroundKnown, decode_around
+from gscodec.learned.method import LearnedMethod
+from gscodec.learned.networks import Networks
+from gscodec.payload import Attribute, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gscodec.fit.options import Options as LearnedOptions
+    from gscodec.fit.subject import Work
+    from gscodec.fit.targets import Target
+    from gscodec.learned.model import Streams
+    from gscodec.learned.networks import Known
+    from gscodec.units import Place, Unit
+
+
+@dataclass(frozen=True)
+class Model(Around):
+    """Everything that a decoder needs besides positions and residuals.
+
+    Attributes:
+        latents: How they are coded.
+        data: Their stream; what it says is known once positions are, see `placed`.
+        finest: Nodes of the finest level; None where there are no latents, or no positions yet.
+        made: (nodes, features) int8 of the synthesis.
+    """
+
+    latents: Latents
+    data: bytes = field(repr=False)
+    finest: Nodes | None = None
+    made: NDArray[np.int8] | None = None
+
+    @property
+    def first(self) -> int:
+        """Columns known before the first unit."""
+        return super().first + self.latents.features
+
+    def placed(self, place: Place) -> Model:
+        """The same with its latents decoded, of the whole scene at ``place``.
+
+        Raises:
+            FormatError: Their stream is damaged.
+        """
+        levels = decode_values(self.data, self.latents, place)
+        if not levels:
+            return self
+        return replace(self, finest=levels[-1].nodes, made=self.latents.synthesised(levels))
+
+    def known(self, place: Place) -> Known:
+        """Positions, where neighbours are, and what the synthesis makes of latents."""
+        if self.finest is None or self.made is None:
+            return AroundKnown(self, place)
+        at = self.finest.holding(place.codes, place.bits)
+        return AroundKnown(self, place, self.made[at])
+
+    def streams(self) -> dict[Attribute, bytes]:
+        """Networks and latents."""
+        encoder = Encoder()
+        encode_latents(encoder, self.latents)
+        self.encode(encoder)
+        return {Attribute.NETWORKS: encoder.finish(), Attribute.LATENT: self.data}
+
+
+def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model:
+    """See `Model.streams`.
+
+    Raises:
+        FormatError: The stream of networks is damaged.
+    """
+    decoder = Decoder(streams[Attribute.NETWORKS, 0])
+    latents = decode_latents(decoder, position_bits)
+    around = decode_around(decoder, units, position_bits, latents.features)
+    decoder.finish()
+    return _model(around, latents, streams[Attribute.LATENT, 0])
+
+
+def _model(around: Around, latents: Latents, data: bytes) -> Model:
+    a = around
+    return Model(a.box, a.usual, a.networks, a.gains, a.kept, latents, data)
+
+
+def fit(
+    work: Work,
+    targets: Sequence[Target],
+    options: LearnedOptions,
+    share: float,
+    progress: Callable[[float], None],
+) -> Model:
+    """Trains latents and networks for ``targets``, in ``share`` of the usual iterations."""
+    from gscodec.fit.ralhe import learn
+
+    place = work.place
+    box, usual, learned, latents, data = learn(
+        work.cells, place, targets, options, share, progress
+    )
+    networks = Networks(tuple(target.unit for target in targets), learned.models)
+    around = Around(box, usual, networks, learned.gains, learned.kept)
+    return _model(around, latents, data).placed(place)
+
+
+METHOD = LearnedMethod(
+    Method.RALHE, "ralhe", (Attribute.NETWORKS, Attribute.LATENT), read, fit, Model.placed
+)
+Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
+encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent
