@@ -131,6 +131,18 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         _anchors(n=300, offsets=11, bank=True, appearance=4, storage=Storage.STATE_DICTS),
     ),
     "hemgs/anchors_one": ("hemgs", _VIEWS | _QUICK, _anchors(n=1)),
+    "ralhe/mic_6000_sh1_coarse": (
+        "ralhe",
+        {"lam": 8e-3, "block_size": 4000} | _QUICK,
+        lambda: _example(6000, 1),
+    ),
+    "ralhe/mic_700_no_latents": ("ralhe", _VIEWS | _QUICK, lambda: _example(700, 2)),
+    "ralhe/anchors_masked": (
+        "ralhe",
+        _VIEWS | _QUICK,
+        _anchors(n=4500, features=8, offsets=2, masked=True, storage=Storage.HAC),
+    ),
+    "ralhe/anchors_one": ("ralhe", _VIEWS | _QUICK, _anchors(n=1)),
 }
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-LEARNED = ("hac", "hemgs")
+LEARNED = ("hac", "hemgs", "ralhe")
 
 
 def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
@@ -24,3 +24,11 @@ def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
         if values.keys() <= module.Options.__dataclass_fields__.keys():
             other = make_dataclass("Options", fields, bases=(module.Options,), frozen=True)
             monkeypatch.setattr(module, "Options", other)
+
+
+def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Method ralhe has latents on scenes that are too small for them to pay."""
+    from gscodec.fit import ralhe
+
+    for name, value in {"_FEWEST": 30, "_SHARED_BY": 2, "_FEWEST_NODES": 1}.items():
+        monkeypatch.setattr(ralhe, name, value)

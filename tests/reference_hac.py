@@ -561,12 +561,14 @@ class Learned:
 
     Attributes:
         shared: Attributes with one stream that hold its model.
-        read: From streams, groups, number of decisions and position_bits to the models and to
-            what decodes a block from its streams by attribute and its cells.
+        read: From streams, groups, number of decisions, position_bits and all cells to the
+            models and to what decodes a block from its streams by attribute and its cells.
     """
 
     shared: set[int]
-    read: Callable[[Streams, list[Group], int, int], tuple[list[Model], BlockDecoder]]
+    read: Callable[
+        [Streams, list[Group], int, int, list[Point]], tuple[list[Model], BlockDecoder]
+    ]
 
 
 def decode_blocks(
@@ -591,7 +593,7 @@ def decode_blocks(
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of the method")
     cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])
-    models, decode = method.read(streams, layout, decisions, head["position_bits"])
+    models, decode = method.read(streams, layout, decisions, head["position_bits"], cells)
     found = Blocks(cells, [], [[] for _ in layout], models)
     for number, rows in enumerate(blocks):
         data = {attribute: streams[attribute, number] for attribute in attributes}
@@ -609,7 +611,11 @@ def positions(cells: list[Point], head: dict[str, Any]) -> list[float]:
 
 
 def read_hac(
-    streams: Streams, layout: list[Group], decisions: int, position_bits: int
+    streams: Streams,
+    layout: list[Group],
+    decisions: int,
+    position_bits: int,
+    cells: list[Point],  # noqa: ARG001 - of the whole scene
 ) -> tuple[list[Model], BlockDecoder]:
     """Grid and networks."""
     grid = decode_grid(streams[GRID, 0], position_bits)

@@ -35,6 +35,8 @@ from reference_hac import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference_decoder import Arrays, File
     from reference_hac import BlockDecoder, Decided, Group, Point, Streams, Values
 
@@ -150,14 +152,17 @@ class Part:
 
 
 def decode_parts(
-    data: bytes, layout: list[Group], decisions: int, position_bits: int
+    decoder: RangeDecoder,
+    layout: list[Group],
+    decisions: int,
+    position_bits: int,
+    more: int = 0,
 ) -> tuple[Box, int, list[Part]]:
-    """Box, usual, and all parts in coding order."""
-    decoder = RangeDecoder(data)
+    """Box, usual, and all parts in coding order, to the end; ``more`` first features."""
     *fields, usual = naturals(decoder, 5)
     box = read_box(fields, position_bits)
     need(usual <= 2048, "usual")
-    width, parts = 3 + 5, []
+    width, parts = 3 + 5 + more, []
     for group in [*([None] if decisions else []), *layout]:
         (kept,) = naturals(decoder, 1)
         need(kept <= 1, "kept")
@@ -249,16 +254,23 @@ def own_features(part: Part, values: list[int]) -> list[int]:
 
 
 def decode_block(
-    box: Box, usual: int, parts: list[Part], streams: dict[int, bytes], cells: list[Point]
+    box: Box,
+    usual: int,
+    parts: list[Part],
+    streams: dict[int, bytes],
+    cells: list[Point],
+    more: Callable[[Point], list[int]] = lambda _: [],
 ) -> tuple[Decided, Values]:
-    """Decisions and values of a block."""
+    """Decisions and values of a block; ``more`` are further first features of a primitive."""
     decoders = {attribute: RangeDecoder(data) for attribute, data in streams.items()}
     around: list[list[Neighbour]] = [[] for _ in cells]
     for start, step, first, apart in TURNS:
         for p in range(start, len(cells), step):
             around[p] = neighbours(cells, p, first, apart)
     seen = [
-        position_features(box.normalise(cell)) + distance_features(cells, p, around[p], usual)
+        position_features(box.normalise(cell))
+        + distance_features(cells, p, around[p], usual)
+        + more(cell)
         for p, cell in enumerate(cells)
     ]
     block = Block(decoders, around, seen, [[] for _ in cells])
@@ -278,10 +290,15 @@ def decode_block(
 
 
 def read_hemgs(
-    streams: Streams, layout: list[Group], decisions: int, position_bits: int
+    streams: Streams,
+    layout: list[Group],
+    decisions: int,
+    position_bits: int,
+    cells: list[Point],  # noqa: ARG001 - of the whole scene
 ) -> tuple[list[Model], BlockDecoder]:
     """The networks stream."""
-    box, usual, parts = decode_parts(streams[NETWORKS, 0], layout, decisions, position_bits)
+    decoder = RangeDecoder(streams[NETWORKS, 0])
+    box, usual, parts = decode_parts(decoder, layout, decisions, position_bits)
     models = [part.model for part in parts if part.model is not None]
     return models, partial(decode_block, box, usual, parts)
 

@@ -36,7 +36,7 @@ def check_refused(data: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read(data)
     with pytest.raises(reference.BadFileError):
-        reference_hemgs.decode_parts(data, groups(1), 0, BITS)
+        reference_hemgs.decode_parts(reference.RangeDecoder(data), groups(1), 0, BITS)
 
 
 def written(**changed: Any) -> bytes:
