@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 import gscodec
 from anchors import make_anchor_scene, small_views
 from gscodec.anchors import Storage
 from gscodec.scene import GaussianScene
 from gscodec.sceneio import read_ply
+from quick import few_latents
 from scenes import hard_scenes, make_scene
 
 if TYPE_CHECKING:
@@ -137,13 +139,20 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         lambda: _example(6000, 1),
     ),
     "ralhe/mic_700_no_latents": ("ralhe", _VIEWS | _QUICK, lambda: _example(700, 2)),
-    "ralhe/anchors_masked": (
+    "ralhe/anchors_masked_four_levels_two_blocks": (
         "ralhe",
-        _VIEWS | _QUICK,
-        _anchors(n=4500, features=8, offsets=2, masked=True, storage=Storage.HAC),
+        {"block_size": 200} | _VIEWS | _QUICK,
+        _anchors(n=300, features=13, offsets=2, masked=True, storage=Storage.HAC),
+    ),
+    "ralhe/duplicates_depth_4": (
+        "ralhe",
+        {"position_bits": 4} | _VIEWS | _QUICK,
+        lambda: make_scene(300, 1, 4).take(np.arange(600) // 2),
     ),
     "ralhe/anchors_one": ("ralhe", _VIEWS | _QUICK, _anchors(n=1)),
 }
+# Those that are too small for latents to pay have some all the same.
+_FEW_LATENTS = {"ralhe/anchors_masked_four_levels_two_blocks", "ralhe/duplicates_depth_4"}
 
 
 def _conventions(scene: Scene) -> dict[str, object]:
@@ -161,7 +170,10 @@ def main() -> None:
         if path.exists() or name in index:
             print(f"{name}: exists, left alone")
             continue
-        encoded = gscodec.encode_with_report(make(), method, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            if name in _FEW_LATENTS:
+                few_latents(patch)
+            encoded = gscodec.encode_with_report(make(), method, **options)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.data)
         scene = encoded.reconstruction

@@ -30,5 +30,10 @@ def few_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Method ralhe has latents on scenes that are too small for them to pay."""
     from gscodec.fit import ralhe
 
-    for name, value in {"_FEWEST": 30, "_SHARED_BY": 2, "_FEWEST_NODES": 1}.items():
+    for name, value in {
+        "_FEWEST": 30,
+        "_SHARED_BY": 2,
+        "_FEWEST_NODES": 1,
+        "_LEVELS": 4,
+    }.items():
         monkeypatch.setattr(ralhe, name, value)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reference_hac import BlockDecoder, Decided, Group, Model, Point, Streams, Values
 
 LATENT = 18
-RUN = 65536
+RUN = 8192
 
 # --- Latents of ralhe in the networks stream -------------------------------------------------
 

@@ -12,16 +12,27 @@ from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
 from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import GridLevel, HashGrid
+from gscodec.intnet.latents import (
+    MAX_CHANNELS,
+    MAX_FEATURES,
+    MAX_LEVELS,
+    Latents,
+    encode_values,
+)
 from gscodec.intnet.neighbours import FIRST, columns_of
 from gscodec.intnet.network import Layer, Network
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
 from gscodec.learned import assembly
 from gscodec.learned.networks import Networks
-from gscodec.methods import hac, hemgs
+from gscodec.methods import hac, hemgs, ralhe
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.units import Place
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.learned.model import Model
     from gscodec.units import Unit
 
 BITS = 8
@@ -54,10 +65,14 @@ def wide_anchors(
         levels = np.full(len(values), _LEVEL, np.uint8)
         encoder = streams.setdefault(unit.attribute, Encoder())
         encode_residuals(encoder, values, levels, Family.LAPLACE)
-    model = (_hemgs if method is Method.HEMGS else _hac)(units, hidden)
     side = 1 << BITS
     cells = np.random.default_rng(0).choice(side**3, count, replace=False)
     codes = np.sort(cells.astype(np.uint64))
+    model: Model = _hac(units, hidden)
+    if method is Method.HEMGS:
+        model = _hemgs(units, hidden)
+    elif method is Method.RALHE:
+        model = _ralhe(units, hidden, codes)
     blueprint = Blueprint(
         Storage.HAC, False, 0, features, offsets, None, (False,) * 3, (1, 1, 1, 0), ""
     )
@@ -99,9 +114,9 @@ def _hac(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hac.Model:
     return hac.Model(grid, _BOX, Networks(units, tuple(models)))
 
 
-def _hemgs(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hemgs.Model:
-    """Later units see all neighbours of earlier ones."""
-    width, models = FIRST, []
+def _hemgs(units: tuple[Unit, ...], hidden: tuple[int, ...], more: int = 0) -> hemgs.Model:
+    """Later units see all neighbours of earlier ones; all see ``more`` columns."""
+    width, models = FIRST + more, []
     for unit in units:
         width += columns_of(unit)
         models.append(_model(unit, width, hidden))
@@ -109,6 +124,20 @@ def _hemgs(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hemgs.Model:
     gains = tuple(np.zeros(0 if u.decides else u.columns, np.int64) for u in units)
     networks = Networks(units, tuple(models))
     return hemgs.Model(_BOX, 60, networks, gains, (True,) * len(units))
+
+
+def _ralhe(
+    units: tuple[Unit, ...], hidden: tuple[int, ...], codes: NDArray[np.uint64]
+) -> ralhe.Model:
+    """As many latents as there can be, on the finest levels that there can be."""
+    place, depths = Place(codes, BITS), tuple(range(BITS - MAX_LEVELS + 1, BITS + 1))
+    entropy = (_zeros(3 * MAX_CHANNELS, hidden, 2 * MAX_CHANNELS),) * MAX_LEVELS
+    synthesis = _zeros(2 * MAX_CHANNELS * MAX_LEVELS, hidden, MAX_FEATURES)
+    latents = Latents(depths, MAX_CHANNELS, entropy, (synthesis,))
+    values = [np.zeros((len(n.codes), MAX_CHANNELS), np.int64) for n in latents.nodes(place)]
+    around = _hemgs(units, hidden, MAX_FEATURES)
+    parts = around.box, around.usual, around.networks, around.gains, around.kept
+    return ralhe.Model(*parts, latents, encode_values(latents, place, values))
 
 
 def _model(unit: Unit, width: int, hidden: tuple[int, ...]) -> AnyModel:

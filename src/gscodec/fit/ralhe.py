@@ -51,15 +51,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _FEWEST = 4000  # primitives that latents pay for
-_SHARED_BY = 16  # primitives of a node of the finest level, at least, in the mean
+_SHARED_BY = 32  # primitives of a node of the finest level, at least, in the mean
 _FEWEST_NODES = 32  # of a level
-_LEVELS = 3
+_LEVELS = 2
 _MANY = 50_000  # primitives from which on more latents pay
 _CHANNELS = 2, 3  # latents of a node, of few primitives and of many
-_FEATURES = 6  # that primitives see
+_FEATURES = 4  # that primitives see
 _HIDDEN, _HIDDEN_SYNTHESIS = 6, 8
-_FIRST_STEP = 0.4  # of latents at first, in deviations of the values
-_FASTER = 5.0  # latents move so many times faster than weights
+_FIRST_STEP = 0.6  # of latents at first, in deviations of the values
+_FASTER = 10.0  # latents move so many times faster than weights
 _TRUST = 50  # steps for which the context of latents is kept
 _FARTHEST = 4.0  # deviations: values beyond do not pull at first
 _AN_INPUT = (1 << LATENT_BITS) / UNIT  # that a latent of one is

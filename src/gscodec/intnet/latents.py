@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 LATENT_BITS = 3  # a latent of one is 2**3 as an input
 MAX_LATENT = INPUT_MAX >> LATENT_BITS  # magnitude that networks can tell
-RUN = 1 << 16  # nodes whose neighbours are looked for together
+RUN = 1 << 13  # nodes whose neighbours are looked for together
 # What a decoder accepts.
 MAX_LEVELS = 4
 MAX_CHANNELS = 8
