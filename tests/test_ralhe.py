@@ -15,9 +15,9 @@ from gscodec.coding import Encoder, encode_naturals
 from gscodec.container import pack
 from gscodec.errors import FormatError
 from gscodec.geometry import morton
+from gscodec.geometry.nodes import Nodes
 from gscodec.intnet.latents import (
     Latents,
-    Nodes,
     decode_values,
     encode_latents,
     encode_values,
@@ -55,20 +55,25 @@ def latents_of(channels: int, features: int, depths: tuple[int, ...]) -> Latents
 LATENTS = latents_of(2, 3, (2, 3))
 
 
+def nodes_of(latents: Latents) -> list[Nodes]:
+    """Of `PLACE`."""
+    return [Nodes.of(PLACE, depth) for depth in latents.depths]
+
+
 def values_of(latents: Latents, largest: int) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
     """Random latents on the nodes of `PLACE`."""
     rng = np.random.default_rng(6)
     return [
-        rng.integers(-largest, largest + 1, (len(nodes.codes), latents.channels))
-        for nodes in latents.nodes(PLACE)
+        rng.integers(-largest, largest + 1, (len(nodes), latents.channels))
+        for nodes in nodes_of(latents)
     ]
 
 
 @pytest.mark.parametrize("largest", [0, 3, 5000])
 def test_latents_decode_to_what_was_coded(largest: int) -> None:
     """As networks see them: those that they cannot tell apart are the largest that they can."""
-    values = values_of(LATENTS, largest)
-    found = decode_values(encode_values(LATENTS, PLACE, values), LATENTS, PLACE)
+    values, levels = values_of(LATENTS, largest), nodes_of(LATENTS)
+    found = decode_values(encode_values(LATENTS, levels, values), LATENTS, levels)
     for wanted, level in zip(values, found, strict=True):
         assert np.array_equal(level.inputs, inputs_of(wanted))
         assert np.array_equal(level.inputs, np.clip(8 * wanted, -127, 127))
@@ -83,7 +88,7 @@ def test_nodes_are_the_occupied_cells() -> None:
             *map(tuple, cells.tolist())
         }
         assert (np.diff(nodes.codes.astype(np.int64)) > 0).all()
-        holding = nodes.holding(PLACE.codes, BITS)
+        holding = nodes.of_codes(PLACE.codes, BITS)
         assert np.array_equal(morton.decode(nodes.codes)[holding], cells)
 
 

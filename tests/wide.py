@@ -9,6 +9,7 @@ import numpy as np
 
 from gscodec.anchors import Storage
 from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
+from gscodec.geometry.nodes import Nodes
 from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import GridLevel, HashGrid
@@ -134,10 +135,11 @@ def _ralhe(
     entropy = (_zeros(3 * MAX_CHANNELS, hidden, 2 * MAX_CHANNELS),) * MAX_LEVELS
     synthesis = _zeros(2 * MAX_CHANNELS * MAX_LEVELS, hidden, MAX_FEATURES)
     latents = Latents(depths, MAX_CHANNELS, entropy, (synthesis,))
-    values = [np.zeros((len(n.codes), MAX_CHANNELS), np.int64) for n in latents.nodes(place)]
+    levels = [Nodes.of(place, depth) for depth in depths]
+    values = [np.zeros((len(nodes), MAX_CHANNELS), np.int64) for nodes in levels]
     around = _hemgs(units, hidden, MAX_FEATURES)
     parts = around.box, around.usual, around.networks, around.gains, around.kept
-    return ralhe.Model(*parts, latents, encode_values(latents, place, values))
+    return ralhe.Model(*parts, latents, encode_values(latents, levels, values))
 
 
 def _model(unit: Unit, width: int, hidden: tuple[int, ...]) -> AnyModel:

@@ -24,11 +24,11 @@ from gscodec.fit.adam import Adam
 from gscodec.fit.integers import WEIGHT_SHIFT, integer_network
 from gscodec.fit.slopes import SMALLEST_SIGMA, by_laplace
 from gscodec.fit.targets import UNIT
+from gscodec.geometry.nodes import Nodes
 from gscodec.intnet.latents import (
     LATENT_BITS,
     MAX_LATENT,
     Latents,
-    Nodes,
     Seen,
     encode_values,
     inputs_of,
@@ -78,14 +78,14 @@ def learn(
     if not depths:
         box, usual, learned = hemgs.learn(cells, targets, options, share, progress)
         latents = Latents((), 0, (), ())
-        return box, usual, learned, latents, encode_values(latents, place, ())
+        return box, usual, learned, latents, encode_values(latents, (), ())
     channels = _CHANNELS[len(cells) >= _MANY]
     rng = np.random.default_rng(options.seed)
     pyramid = _Pyramid(place, depths, _starts(targets), channels, rng)
     train = partial(_Training, pyramid)
     box, usual, learned = hemgs.learn(cells, targets, options, share, progress, train)
     latents = pyramid.integers()
-    return box, usual, learned, latents, encode_values(latents, place, pyramid.values())
+    return box, usual, learned, latents, encode_values(latents, pyramid.nodes, pyramid.values())
 
 
 def _depths(place: Place) -> list[int]:
@@ -93,7 +93,7 @@ def _depths(place: Place) -> list[int]:
     count = len(place.codes)
     if count < _FEWEST:
         return []
-    sizes = [len(Nodes.of(place, depth).codes) for depth in range(place.bits + 1)]
+    sizes = [len(Nodes.of(place, depth)) for depth in range(place.bits + 1)]
     finest = max(depth for depth, size in enumerate(sizes) if size * _SHARED_BY <= count)
     depths = range(max(1, finest - _LEVELS + 1), finest + 1)
     return [depth for depth in depths if sizes[depth] >= _FEWEST_NODES]
@@ -230,9 +230,9 @@ class _Pyramid:
         for own, (a, b) in zip(nodes, pairwise(first), strict=True):
             entropy = _Perceptron([3 * channels, _HIDDEN, _HIDDEN, 2 * channels], end)
             end = entropy.end
-            rows = own.holding(place.codes, place.bits)
+            rows = own.of_codes(place.codes, place.bits)
             share = (1 / np.bincount(rows)).astype(np.float32)
-            of_finest = own.holding(nodes[-1].codes, depths[-1])
+            of_finest = own.holding(nodes[-1], slice(None))
             faces = own.faces(slice(None))
             nothing = np.zeros((len(share), 3 * channels), np.float32)
             level = _Level(own, slice(a, b), rows, share, of_finest, faces, entropy, nothing)
@@ -255,6 +255,11 @@ class _Pyramid:
     @property
     def _networks(self) -> list[_Perceptron]:
         return [*(level.entropy for level in self._levels), self._synthesis]
+
+    @property
+    def nodes(self) -> list[Nodes]:
+        """Of all levels."""
+        return [level.nodes for level in self._levels]
 
     def round(self) -> None:
         """What is seen and coded from now on is what the parameters round to."""
@@ -355,7 +360,7 @@ def _components(
     """Of each level (n, channels), in steps: principal components of means over its nodes."""
     found, left = [], wanted
     for level in nodes:
-        rows = level.holding(place.codes, place.bits)
+        rows = level.of_codes(place.codes, place.bits)
         count = np.bincount(rows)
         means = np.stack([np.bincount(rows, column) / count for column in left.T], axis=1)
         weighed = means * np.sqrt(count)[:, None]

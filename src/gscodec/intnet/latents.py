@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -28,20 +28,18 @@ from gscodec.coding import (
     encode_residuals,
 )
 from gscodec.errors import FormatError
-from gscodec.geometry import morton
 from gscodec.intnet.context import OUTPUT_BITS
 from gscodec.intnet.neighbours import TURNS, neighbours_of, seen_of
 from gscodec.intnet.network import INPUT_MAX, decode_network, encode_network
 from gscodec.payload import Attribute
 from gscodec.slices import in_slices
-from gscodec.units import Place, Unit
+from gscodec.units import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from gscodec.intnet.neighbours import Neighbours
     from gscodec.intnet.network import Network
 
 LATENT_BITS = 3  # a latent of one is 2**3 as an input
@@ -51,55 +49,22 @@ RUN = 1 << 13  # nodes whose neighbours are looked for together
 MAX_LEVELS = 4
 MAX_CHANNELS = 8
 MAX_FEATURES = 32  # of a primitive
-_FACES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
 
 
-@dataclass(frozen=True)
-class Nodes:
-    """The occupied cells of one depth.
+class Nodes(Protocol):
+    """The occupied cells of one depth of the octree, by rising code: `geometry.nodes.Nodes`."""
 
-    Attributes:
-        depth: In levels below the root.
-        codes: (n,) uint64 Morton codes, rising.
-    """
+    def __len__(self) -> int:
+        """How many."""
 
-    depth: int
-    codes: NDArray[np.uint64]
+    def cells(self, rows: slice) -> NDArray[np.int64]:
+        """(rows, 3) where some of them are, on the lattice of their depth."""
 
-    @classmethod
-    def of(cls, place: Place, depth: int) -> Nodes:
-        """Of primitives, in the order of their codes."""
-        codes = _above(place.codes, place.bits - depth)
-        new = np.ones(len(codes), bool)
-        np.not_equal(codes[1:], codes[:-1], out=new[1:])
-        return cls(depth, codes[new])
-
-    def holding(self, codes: NDArray[np.uint64], depth: int) -> NDArray[np.int64]:
-        """Rows of the nodes that hold cells with ``codes`` of a deeper ``depth``."""
-        return np.searchsorted(self.codes, _above(codes, depth - self.depth))
-
-    def runs(self) -> Iterator[tuple[slice, list[Neighbours]]]:
-        """Rows that are coded together, and their neighbours, turn by turn."""
-        for rows in in_slices(len(self.codes), RUN):
-            yield rows, neighbours_of(morton.decode(self.codes[rows]))
+    def holding(self, deeper: Self, rows: slice) -> NDArray[np.int64]:
+        """Those that hold some nodes ``deeper`` than these."""
 
     def faces(self, rows: slice) -> NDArray[np.int64]:
-        """(rows, 6) nodes that share a face with each; itself where there is none."""
-        own = np.arange(len(self.codes))[rows]
-        cells = morton.decode(self.codes[rows])
-        found = np.empty((len(own), len(_FACES)), np.int64)
-        for column, away in enumerate(_FACES):
-            there = cells + away
-            inside = ((there >= 0) & (there < 1 << self.depth)).all(axis=1)
-            codes = morton.encode(np.where(inside[:, None], there, 0))
-            at = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
-            found[:, column] = np.where(inside & (self.codes[at] == codes), at, own)
-        return found
-
-
-def _above(codes: NDArray[np.uint64], levels: int) -> NDArray[np.uint64]:
-    above: NDArray[np.uint64] = codes >> np.uint64(3 * levels)
-    return above
+        """(rows, 6) those that share a face with each; itself where there is none."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +84,7 @@ class Seen:
         means = np.empty_like(self.inputs)
         for rows in in_slices(len(means)):
             near = self.inputs[self.nodes.faces(rows)]
-            means[rows] = near.sum(axis=1, dtype=np.int64) // len(_FACES)
+            means[rows] = near.sum(axis=1, dtype=np.int64) // near.shape[1]
         return means
 
 
@@ -144,10 +109,6 @@ class Latents:
         """Columns that primitives know of them."""
         return sum(network.outputs for network in self.synthesis)
 
-    def nodes(self, place: Place) -> list[Nodes]:
-        """Of all levels, of primitives at ``place``."""
-        return [Nodes.of(place, depth) for depth in self.depths]
-
     def law(
         self, level: int, context: NDArray[np.int8]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -164,11 +125,11 @@ class Latents:
         """What primitives know, by node of the finest of ``levels``: (n, features)."""
         finest, (network,) = levels[-1].nodes, self.synthesis
         pairs = [(level, level.around()) for level in levels]
-        found = np.empty((len(finest.codes), self.features), np.int8)
+        found = np.empty((len(finest), self.features), np.int8)
         for rows in in_slices(len(found)):
             parts = []
             for level, around in pairs:
-                at = level.nodes.holding(finest.codes[rows], finest.depth)
+                at = level.nodes.holding(finest, rows)
                 parts += [level.inputs[at], around[at]]
             out = network(np.concatenate(parts, axis=1)) >> network.shift
             found[rows] = np.clip(out, -INPUT_MAX, INPUT_MAX)
@@ -191,10 +152,11 @@ def turns_of(
     level before.
     """
     unit = _unit(inputs.shape[1])
-    for run, around in nodes.runs():
+    for run in in_slices(len(nodes), RUN):
+        around = neighbours_of(nodes.cells(run))
         parents = np.zeros_like(inputs[run])
         if above is not None:
-            parents = above.inputs[above.nodes.holding(nodes.codes[run], nodes.depth)]
+            parents = above.inputs[above.nodes.holding(nodes, run)]
         for turn, near in zip(TURNS, around, strict=True):
             seen, _ = seen_of(unit, np.ascontiguousarray(inputs[run].T), near)
             rows = slice(run.start + turn.start, run.stop, turn.step)
@@ -206,10 +168,12 @@ def _unit(channels: int) -> Unit:
     return Unit(Attribute.LATENT, channels, (0,) * channels, (0,) * channels)
 
 
-def encode_values(latents: Latents, place: Place, values: Sequence[NDArray[np.int64]]) -> bytes:
-    """Codes ``values`` (nodes, channels) of all levels."""
+def encode_values(
+    latents: Latents, levels: Sequence[Nodes], values: Sequence[NDArray[np.int64]]
+) -> bytes:
+    """Codes ``values`` (nodes, channels) of all ``levels``."""
     encoder, above = Encoder(), None
-    for number, nodes in enumerate(latents.nodes(place)):
+    for number, nodes in enumerate(levels):
         inputs = inputs_of(values[number])
         for rows, context in turns_of(nodes, inputs, above):
             centre, table = latents.law(number, context)
@@ -219,22 +183,22 @@ def encode_values(latents: Latents, place: Place, values: Sequence[NDArray[np.in
     return encoder.finish()
 
 
-def decode_values(data: bytes, latents: Latents, place: Place) -> list[Seen]:
+def decode_values(data: bytes, latents: Latents, levels: Sequence[Nodes]) -> list[Seen]:
     """Inverse of `encode_values`, as networks see them.
 
     Raises:
         FormatError: The stream is damaged.
     """
-    decoder, levels = Decoder(data), list[Seen]()
-    for number, nodes in enumerate(latents.nodes(place)):
-        inputs = np.zeros((len(nodes.codes), latents.channels), np.int8)
-        for rows, context in turns_of(nodes, inputs, levels[-1] if levels else None):
+    decoder, found = Decoder(data), list[Seen]()
+    for number, nodes in enumerate(levels):
+        inputs = np.zeros((len(nodes), latents.channels), np.int8)
+        for rows, context in turns_of(nodes, inputs, found[-1] if found else None):
             centre, table = latents.law(number, context)
             residuals = decode_residuals(decoder, table.ravel(), Family.LAPLACE)
             inputs[rows] = inputs_of(centre + residuals.reshape(centre.shape))
-        levels.append(Seen(nodes, inputs))
+        found.append(Seen(nodes, inputs))
     decoder.finish()
-    return levels
+    return found
 
 
 def encode_latents(encoder: Encoder, latents: Latents) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gscodec.coding import Decoder, Encoder
+from gscodec.geometry.nodes import Nodes
 from gscodec.intnet.latents import (
     Latents,
-    Nodes,
     decode_latents,
     decode_values,
     encode_latents,
@@ -67,16 +67,17 @@ class Model(Around):
         Raises:
             FormatError: Their stream is damaged.
         """
-        levels = decode_values(self.data, self.latents, place)
+        nodes = [Nodes.of(place, depth) for depth in self.latents.depths]
+        levels = decode_values(self.data, self.latents, nodes)
         if not levels:
             return self
-        return replace(self, finest=levels[-1].nodes, made=self.latents.synthesised(levels))
+        return replace(self, finest=nodes[-1], made=self.latents.synthesised(levels))
 
     def known(self, place: Place) -> Known:
         """Positions, where neighbours are, and what the synthesis makes of latents."""
         if self.finest is None or self.made is None:
             return AroundKnown(self, place)
-        at = self.finest.holding(place.codes, place.bits)
+        at = self.finest.of_codes(place.codes, place.bits)
         return AroundKnown(self, place, self.made[at])
 
     def streams(self) -> dict[Attribute, bytes]:
