@@ -29,6 +29,7 @@ from gscodec.geometry import occupancy, octants, singles
 from gscodec.geometry.lattice import MAX_BITS
 from gscodec.geometry.level import Level, split
 from gscodec.geometry.neighbours import OCCUPIED
+from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,7 @@ class _Weights:
     singles: NDArray[np.int64] = field(default_factory=lambda: _no_weights(singles.FEATURES))
 
 
+@one_blas_thread()
 def encode(codes: NDArray[np.uint64], bits: int, encoder: Encoder) -> None:
     """Codes ``codes`` (N,), rising, duplicates allowed, each below 8**bits."""
     if not len(codes):
@@ -65,6 +67,7 @@ def encode(codes: NDArray[np.uint64], bits: int, encoder: Encoder) -> None:
     _encode_counts(encoder, np.unique(codes, return_counts=True)[1][~level.single])
 
 
+@one_blas_thread()
 def decode(decoder: Decoder, count: int, bits: int) -> NDArray[np.uint64]:
     """Inverse of `encode`: (count,) uint64, rising.
 
