@@ -53,9 +53,8 @@ def measure(scene: Path, method: str, lam: str, scratch: Path) -> Point:
         codec = Codec(SPZ, (*SPZ_COMMAND, "encode"), (*SPZ_COMMAND, "decode"))
         costs = run(codec.encode, source, coded), run(codec.decode, coded, decoded)
     else:
-        options = ("--quiet", "--overwrite", "--method", method, "--lambda", lam)
-        if checkpoint:
-            options = (*options, "--views", str(_cameras_alone(scene, scratch)))
+        views = ("--views", str(_cameras_alone(scene, scratch))) if checkpoint else ()
+        options = ("--quiet", "--overwrite", "--method", method, "--lambda", lam, *views)
         encode = (*CLI, "encode", str(source), "-o", str(coded), *options)
         decode = (*CLI, "decode", str(coded), "-o", str(decoded), "--quiet")
         nothing = Path("/dev/null")
