@@ -55,6 +55,7 @@ class Attribute(IntEnum):
     CHECKPOINT = 16
     OUTLIER = 17
     LATENT = 18
+    DISPLACEMENT = 19
     EXTRA = 32
 
 

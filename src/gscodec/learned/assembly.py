@@ -40,7 +40,8 @@ def assembled(
     fields = kind.empty(len(work.codes))
     for block in done:
         kind.fill(rows_of(fields, block.rows), block.values)
-    coded = kind.scene(work.positions, fields, {(a, 0): data for a, data in own.items()})
+    positions = kind.positions(work.lattice, work.codes, fields)
+    coded = kind.scene(positions, fields, {(a, 0): data for a, data in own.items()})
     coded = subject.dressed(coded)
     rows = aside.source_rows(work.index)
     extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
