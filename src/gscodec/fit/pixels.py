@@ -170,8 +170,12 @@ def coherence(
     together = float((square * pixels.weight).sum())
     if not together > apart > 0:
         return _LEAST_COHERENCE
-    found = (float(np.mean(changes)) - apart) / (together - apart)
-    return float(np.clip(_COHERENCE_GAIN * found, _LEAST_COHERENCE, _MOST_COHERENCE))
+    return coherent((float(np.mean(changes)) - apart) / (together - apart))
+
+
+def coherent(agreeing: float) -> float:
+    """`coherence` where so much of errors, 0 to 1, agrees."""
+    return float(np.clip(_COHERENCE_GAIN * agreeing, _LEAST_COHERENCE, _MOST_COHERENCE))
 
 
 class _QuaternionSlope:

@@ -80,15 +80,22 @@ class Sensitivity:
         return float(np.max([getattr(self, f.name).max() for f in fields(self)]))
 
 
-def pixel_sizes(
+def core_of(
     means: NDArray[np.float64], log_scales: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Edge of a pixel at each Gaussian, scene units, (N,)."""
+) -> tuple[NDArray[np.float64], float]:
+    """Centre (3,) and size of where most Gaussians are, scene units."""
     centre = np.median(means, axis=0)
     low, high = np.percentile(means, [10, 90], axis=0)
     # A scene without extent is as large as its Gaussians.
     size = float(np.exp(np.median(log_scales)))
-    core = max(float(np.linalg.norm(high - low)), size, 1e-12)
+    return centre, max(float(np.linalg.norm(high - low)), size, 1e-12)
+
+
+def pixel_sizes(
+    means: NDArray[np.float64], log_scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Edge of a pixel at each Gaussian, scene units, (N,)."""
+    centre, core = core_of(means, log_scales)
     distance = np.sqrt(core**2 + ((means - centre) ** 2).sum(axis=1))
     result: NDArray[np.float64] = distance / FOCAL
     return result

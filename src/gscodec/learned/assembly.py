@@ -66,7 +66,8 @@ def assembled(
     }
     notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
     look = partial(run.views.psnr_by_view, coded)
-    return Coded(Payload(header, all_streams, meta), decoded, notes, look, len(aside.rows))
+    payload, exact = Payload(header, all_streams, meta), len(aside.rows)
+    return Coded(payload, decoded, notes, look, run.views.unseen, exact)
 
 
 def streams(

@@ -36,6 +36,7 @@ class Learner:
         read: Streams, units and depth of the octree to a model.
         fit: Work, targets, options, share of the iterations and progress to a model.
         placed: A model that was read, with what the positions of the whole scene tell.
+        instant: Whether it has effort instant, which needs no library that decoding does not.
     """
 
     number: Method
@@ -44,6 +45,7 @@ class Learner:
     read: Read
     fit: Fit
     placed: Callable[[Any, Place], Model] = nothing_more
+    instant: bool = False
 
 
 class Model(Protocol):
