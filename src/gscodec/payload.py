@@ -55,7 +55,7 @@ class Attribute(IntEnum):
     CHECKPOINT = 16
     OUTLIER = 17
     LATENT = 18
-    DISPLACEMENT = 19
+    BASIS = 19
     EXTRA = 32
 
 

@@ -36,6 +36,8 @@ class AnchorSensitivity:
         offsets: (N, K) of each coordinate of an offset.
         presence: (N, K) squared change if a Gaussian went away, about: as its opacity fades.
         networks: For each array of the networks, the mean over its weights.
+        together: (F, F) sums over anchors of the products of what two features do, each anchor
+            as much as any other: how far their errors agree.
     """
 
     features: NDArray[np.float64]
@@ -43,6 +45,7 @@ class AnchorSensitivity:
     offsets: NDArray[np.float64]
     presence: NDArray[np.float64]
     networks: tuple[float, ...]
+    together: NDArray[np.float64]
 
     def take(self, index: NDArray[np.int64]) -> AnchorSensitivity:
         """The anchors at ``index``."""
@@ -52,6 +55,7 @@ class AnchorSensitivity:
             self.offsets[index],
             self.presence[index],
             self.networks,
+            self.together,
         )
 
 
@@ -90,6 +94,7 @@ def measure(
     ]
     leaves = [*values, drawing.factors, *drawing.free]
     squares = [torch.zeros_like(leaf) for leaf in leaves]
+    together = torch.zeros(scene.feature_width, scene.feature_width, device=device)
     generator = torch.Generator().manual_seed(seed)
     channels = 0
     with one_thread_an_operation():
@@ -105,6 +110,7 @@ def measure(
                 for place, gradient in enumerate(gradients):
                     if gradient is not None:
                         squares[place] += gradient**2
+                together += _agreement(gradients[0])
                 channels += image.numel()
             progress((number + 1) / len(cameras))
     features, scalings, offsets, fading, *networks = (_mean(s, channels) for s in squares)
@@ -114,7 +120,16 @@ def measure(
         offsets.reshape(len(scene), -1, 3).mean(axis=2),
         fading,
         tuple(float(n.mean()) for n in networks),
+        together.cpu().numpy().astype(np.float64),
     )
+
+
+def _agreement(gradient: Tensor | None) -> Tensor | float:
+    """Products of the features' shares of ``gradient`` (N, F), over all anchors."""
+    if gradient is None:
+        return 0.0
+    shares = torch.nn.functional.normalize(gradient, dim=1)
+    return shares.T @ shares
 
 
 def _signs(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -50,12 +50,14 @@ class AnchorSource:
         log2_ideal: Log2 of the ideal steps (N, steps) of each unit.
         lam: The lambda at which they are.
         weights: Of the rendering networks: see `AnchorSensitivity.networks`.
+        together: Of features: see `AnchorSensitivity.together`.
     """
 
     columns: tuple[NDArray[np.float64], ...]
     log2_ideal: tuple[NDArray[np.float64], ...]
     lam: float
     weights: tuple[float, ...]
+    together: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -70,6 +72,7 @@ class AnchorSource:
             (no_steps, *ideal_steps(scene, shown, parts, price)),
             lam,
             shown.networks,
+            shown.together,
         )
 
     @property
@@ -122,6 +125,26 @@ class AnchorSource:
     def tidy(self, columns: Columns) -> Columns:
         """Absent offsets are zero."""
         return [*columns[:-1], columns[-1] * self._present_values]
+
+    def agreement(self, units: range) -> NDArray[np.float64]:  # noqa: ARG002
+        """Of features."""
+        size = np.sqrt(np.diag(self.together)) + 1e-30
+        together: NDArray[np.float64] = self.together / size / size[:, None]
+        np.fill_diagonal(together, 1.0)
+        return together
+
+    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> AnchorSource:
+        """With ``columns`` for ``units``."""
+        ideal = []
+        for column in columns:
+            widest = np.log2(np.maximum(column.std(axis=0), 1e-30) * _LARGEST)
+            ideal.append(np.minimum(steps[:, None], widest))
+        before, after = slice(units.start), slice(units.stop, None)
+        return replace(
+            self,
+            columns=(*self.columns[before], *columns, *self.columns[after]),
+            log2_ideal=(*self.log2_ideal[before], *ideal, *self.log2_ideal[after]),
+        )
 
 
 def columns_of(scene: AnchorScene, chunks: Sequence[slice]) -> tuple[NDArray[np.float64], ...]:

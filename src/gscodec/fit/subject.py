@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
+    from gscodec.fit.mixing import Mixing
     from gscodec.fit.options import Given, Options
     from gscodec.fit.targets import Target
     from gscodec.fit.views import EncoderViews
@@ -95,6 +96,12 @@ class Source(Protocol):
     def tidy(self, columns: Columns) -> Columns:
         """With zeros where nothing is coded."""
 
+    def agreement(self, units: range) -> NDArray[np.float64]:
+        """How errors in the F columns of ``units`` agree in pictures: (F, F), 1 with themselves."""
+
+    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> Self:
+        """With ``columns`` for ``units``: mixtures, of the ideal ``steps`` (N,), log2."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -106,6 +113,7 @@ class Work:
         source: The scene in coded columns.
         lattice: Of the positions.
         codes: (N,) uint64 Morton codes, ascending.
+        mixing: Of the columns of the source, where they are not those of the scene.
     """
 
     scene: Scene
@@ -113,6 +121,7 @@ class Work:
     source: Source
     lattice: Lattice
     codes: NDArray[np.uint64]
+    mixing: Mixing | None = None
 
     @property
     def cells(self) -> NDArray[np.int64]:
@@ -126,7 +135,7 @@ class Work:
 
     @property
     def positions(self) -> NDArray[np.float32]:
-        """(N, 3) the centres of their cells."""
+        """(N, 3) as they will be decoded."""
         return self.lattice.positions(self.cells)
 
 

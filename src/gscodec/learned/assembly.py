@@ -13,6 +13,7 @@ from gscodec.learned.decoding import rows_of
 from gscodec.method import Coded
 from gscodec.payload import Attribute, Header, Payload, Stream
 from gscodec.scene import ExtraProperty
+from gscodec.units import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +40,9 @@ def assembled(
     own = subject.streams(scene, work, lam)
     fields = kind.empty(len(work.codes))
     for block in done:
-        kind.fill(rows_of(fields, block.rows), block.values)
-    positions = kind.positions(work.lattice, work.codes, fields)
-    coded = kind.scene(positions, fields, {(a, 0): data for a, data in own.items()})
+        place = Place(work.codes[block.rows], work.lattice.bits)
+        kind.fill(rows_of(fields, block.rows), run.method.restore(model, place, block.values))
+    coded = kind.scene(work.positions, fields, {(a, 0): data for a, data in own.items()})
     coded = subject.dressed(coded)
     rows = aside.source_rows(work.index)
     extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
@@ -66,8 +67,7 @@ def assembled(
     }
     notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
     look = partial(run.views.psnr_by_view, coded)
-    payload, exact = Payload(header, all_streams, meta), len(aside.rows)
-    return Coded(payload, decoded, notes, look, run.views.unseen, exact)
+    return Coded(Payload(header, all_streams, meta), decoded, notes, look, len(aside.rows))
 
 
 def streams(

@@ -21,6 +21,7 @@ from gscodec.geometry import Lattice, morton, octree
 from gscodec.kinds import Values, kind_of
 from gscodec.kinds.outliers import decode_outliers, outlier_count, with_outliers
 from gscodec.learned.coding import bits_of_unit, decode_unit
+from gscodec.learned.model import as_coded
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.method import Progress, streams_of
 from gscodec.payload import Attribute, Header, Payload
@@ -28,14 +29,14 @@ from gscodec.threads import one_blas_thread
 from gscodec.units import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
     from gscodec.kinds import Fields, Kind
     from gscodec.kinds.outliers import Arrays
-    from gscodec.learned.model import Learner, Model
+    from gscodec.learned.model import Learner, Model, Restore
 
 # What the blocks at work may take together, and a value of the unit at work, about: levels,
 # steps, order and symbols of the coder, residuals twice if some are absent, the value.
@@ -62,19 +63,30 @@ class Opened:
         kind: Of its scene.
         model: How its blocks are coded.
         streams: By attribute and block.
-        lattice: Of positions.
-        place: Where the primitives are that are not outliers.
+        positions: (C, 3) float32, scene units, of the primitives that are not outliers.
+        place: The same as Morton codes.
         outliers: Arrays of the others, which come last; nothing if there are none.
         slices: The rows of each block.
+        restore: Coded units of a block to those of the scene: see `model.Learner`.
     """
 
     kind: Kind
     model: Model
     streams: dict[tuple[Attribute, int], bytes]
-    lattice: Lattice
+    positions: NDArray[np.float32]
     place: Place
     outliers: Arrays
     slices: list[slice]
+    restore: Restore = as_coded
+
+    def scene_units(self, number: int) -> Iterable[Values]:
+        """The units of block ``number`` as they are in the scene.
+
+        Raises:
+            FormatError: A stream is damaged.
+        """
+        place = Place(self.place.codes[self.slices[number]], self.place.bits)
+        return self.restore(self.model, place, self.block(number))
 
     def threads(self, wanted: int | None) -> int:
         """As many as are ``wanted``, or fewer, so that their blocks fit `_WORKING_BYTES`."""
@@ -134,9 +146,10 @@ def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opene
     codes = octree.decode(positions, count, header.position_bits)
     positions.finish()
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
+    means = lattice.positions(morton.decode(codes))
     place = Place(codes, header.position_bits)
     model = method.placed(model, place)
-    return Opened(kind, model, streams, lattice, place, outliers, slices)
+    return Opened(kind, model, streams, means, place, outliers, slices, method.restore)
 
 
 def _by_block(kind: Kind) -> tuple[Attribute, ...]:
@@ -169,17 +182,15 @@ def scene_of(opened: Opened, progress: Progress, threads: int | None) -> Scene:
     Raises:
         FormatError: A stream is damaged.
     """
-    kind, codes = opened.kind, opened.place.codes
-    fields = kind.empty(len(codes))
+    fields = opened.kind.empty(len(opened.positions))
 
     def work(number: int) -> None:
-        kind.fill(rows_of(fields, opened.slices[number]), opened.block(number))
+        opened.kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number))
 
     numbers, report = range(len(opened.slices)), partial(progress, "decode")
     with one_blas_thread():
         in_parallel(work, numbers, opened.threads(threads), report)
-    positions = kind.positions(opened.lattice, codes, fields)
-    scene = kind.scene(positions, fields, opened.streams)
+    scene = opened.kind.scene(opened.positions, fields, opened.streams)
     return with_outliers(scene, opened.outliers)
 
 
@@ -209,27 +220,24 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
-    positions = opened.lattice.positions(morton.decode(opened.place.codes))
-    count = len(positions)
+    count = len(opened.positions)
     each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
     bits = {Attribute.POSITION: each, **bits}
+    positions = opened.positions
     if opened.outliers:
-        own = opened.outliers
-        positions, bits = _with_outliers(own, positions, bits, whole.pop(Attribute.OUTLIER))
+        positions, bits = _with_outliers(opened, bits, whole.pop(Attribute.OUTLIER))
     kind = opened.kind.scene_kind
     return BitMap(kind, positions, bits, shared=whole)
 
 
 def _with_outliers(
-    outliers: Arrays,
-    positions: NDArray[np.float32],
-    bits: dict[Attribute, NDArray[np.float32]],
-    size: float,
+    opened: Opened, bits: dict[Attribute, NDArray[np.float32]], size: float
 ) -> tuple[NDArray[np.float32], dict[Attribute, NDArray[np.float32]]]:
-    """``positions`` and ``bits`` with the ``outliers``, whose rows are alike and of ``size`` bits in all."""
-    count, rows = len(positions), outlier_count(outliers)
+    """Positions and ``bits`` with the outliers, whose rows are alike and of ``size`` bits in all."""
+    count, rows = len(opened.positions), outlier_count(opened.outliers)
     exact = np.zeros(count + rows, dtype=np.float32)
     exact[count:] = size / rows
     longer = {a: np.pad(each, (0, rows)) for a, each in bits.items()}
-    theirs = next(iter(outliers.values())).astype(np.float32)
-    return np.concatenate([positions, theirs]), {**longer, Attribute.OUTLIER: exact}
+    theirs = next(iter(opened.outliers.values())).astype(np.float32)
+    positions = np.concatenate([opened.positions, theirs])
+    return positions, {**longer, Attribute.OUTLIER: exact}

@@ -123,11 +123,11 @@ def _schedule(run: Run, clock: Clock, before: int) -> Schedule:
 def _descended(run: Run, work: Work, model: Model, lam: float, schedule: Schedule) -> Scene:
     """The scene of ``work`` after a round; positions stay those of the source."""
     laws = laws_of(run, work, model, lam)
-    drawing = run.subject.drawing(run, work)
+    drawing = run.drawing(work)
     columns = work.source.tidy(list(work.source.columns))
     first = len(columns) - len(laws)  # decisions do not move
     moved = joint(run, drawing, lam).run(columns[first:], laws, 0, schedule, report(run, laws))
-    return run.subject.moved(work, work.source.tidy([*columns[:first], *moved]), drawing)
+    return run.moved(work, work.source.tidy([*columns[:first], *moved]), drawing)
 
 
 def laws_of(run: Run, work: Work, model: Model, lam: float) -> list[Expected]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
     from gscodec.fit.targets import Target
+    from gscodec.kinds import Values
     from gscodec.learned.networks import Known
     from gscodec.payload import Attribute, Method
     from gscodec.units import Place, Unit
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
     Streams = Mapping[tuple[Attribute, int], bytes]
     Fit = Callable[[Work, Sequence[Target], Options, float, Callable[[float], None]], "Model"]
     Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
+    Prepare = Callable[[Work, Sequence[Target], Options, Callable[[float], None]], Work]
+    Restore = Callable[[Any, Place, Iterable[Values]], Iterable[Values]]
+
+
+def as_they_are(
+    work: Work,
+    targets: Sequence[Target],  # noqa: ARG001
+    options: Options,  # noqa: ARG001
+    progress: Callable[[float], None],  # noqa: ARG001
+) -> Work:
+    """Units are coded as they are in the scene."""
+    return work
+
+
+def as_coded(model: Model, place: Place, decoded: Iterable[Values]) -> Iterable[Values]:  # noqa: ARG001
+    """Units are in the scene as they are coded."""
+    return decoded
 
 
 def nothing_more(model: Model, place: Place) -> Model:  # noqa: ARG001
@@ -36,7 +54,8 @@ class Learner:
         read: Streams, units and depth of the octree to a model.
         fit: Work, targets, options, share of the iterations and progress to a model.
         placed: A model that was read, with what the positions of the whole scene tell.
-        instant: Whether it has effort instant, which needs no library that decoding does not.
+        prepare: Work, targets, options and progress to work in the columns that are coded.
+        restore: Model, place and the coded units of a block to those of the scene; inverse.
     """
 
     number: Method
@@ -45,7 +64,8 @@ class Learner:
     read: Read
     fit: Fit
     placed: Callable[[Any, Place], Model] = nothing_more
-    instant: bool = False
+    prepare: Prepare = as_they_are
+    restore: Restore = as_coded
 
 
 class Model(Protocol):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
+    from gscodec.fit.drawing import Moving
     from gscodec.fit.options import Given, Options
-    from gscodec.fit.subject import Subject, Work
+    from gscodec.fit.subject import Columns, Subject, Work
     from gscodec.kinds.aside import Aside
     from gscodec.learned.model import Learner, Model
     from gscodec.method import Progress
@@ -58,7 +59,24 @@ class Run(Asked):
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:
         """``scene``, primitives ``index`` of the original one, ready to be modelled."""
-        return self.subject.prepared(self, scene, index, lam, prune=prune)
+        found = self.subject.prepared(self, scene, index, lam, prune=prune)
+        targets = found.source.targets(self.subject.price(lam), lam)
+        report = partial(self.progress, "predict")
+        return self.method.prepare(found, targets, self.options, report)
+
+    def drawing(self, work: Work) -> Moving:
+        """``work`` as it is drawn while its columns change."""
+        drawing = self.subject.drawing(self, work)
+        if work.mixing is None:
+            return drawing
+        decisions = sum(unit.decides for unit in self.subject.kind.units)
+        return work.mixing.drawing(drawing, decisions)
+
+    def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:
+        """The scene of ``work`` after a descent to ``columns``."""
+        if work.mixing is not None:
+            columns = work.mixing.values(columns)
+        return self.subject.moved(work, columns, drawing)
 
     def fit(self, work: Work, lam: float, share: float = 1.0) -> Model:
         """Learns the model, in ``share`` of the usual number of iterations.

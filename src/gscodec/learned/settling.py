@@ -36,7 +36,7 @@ class Settling:
         self._columns: Columns = list(work.source.columns)
         self._laws = laws_of(run, work, model, lam)
         self._ideal = work.source.ideal(run.subject.price(lam), lam)
-        self._drawing = run.subject.drawing(run, work)
+        self._drawing = run.drawing(work)
         self._descent = joint(run, self._drawing, lam)
         self._first = len(self._columns) - len(self._laws)  # decisions do not move
         manner, options = run.subject.manner, run.options
