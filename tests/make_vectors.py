@@ -19,6 +19,7 @@ import pytest
 import gscodec
 from anchors import make_anchor_scene, small_views
 from gscodec.anchors import Storage
+from gscodec.fit import pool
 from gscodec.scene import GaussianScene
 from gscodec.sceneio import read_ply
 from quick import few_latents
@@ -26,6 +27,8 @@ from scenes import hard_scenes, make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from gscodec.anchors import AnchorScene, Scene
 
@@ -68,6 +71,34 @@ def _with_far_anchors() -> AnchorScene:
     positions = scene.anchors.copy()
     positions[7:9] = -1e7
     return replace(scene, anchors=positions)
+
+
+def _latent(scene: Scene, width: int, seed: int) -> NDArray[np.float32]:
+    """(N, width) values that two numbers of each primitive and its place decide, about."""
+    rng = np.random.default_rng(seed)
+    places = next(iter(scene.attributes().values())).astype(np.float64)
+    places = (places - places.mean(axis=0)) / places.std(axis=0)
+    smooth = np.sin(0.5 * places @ rng.normal(size=(3, 3)))
+    mixture = np.concatenate([smooth, rng.laplace(size=(len(scene), 2))], axis=1)
+    noise = 0.02 * rng.normal(size=(len(scene), width))
+    return (mixture @ rng.normal(size=(5, width)) + noise).astype(np.float32)
+
+
+def _mixed_gaussians() -> GaussianScene:
+    """Higher coefficients that depend on each other, and outliers."""
+    scene = _with_outliers()
+    rest = 0.3 * _latent(scene, scene.sh_rest[0].size, 5)
+    return replace(scene, sh_rest=rest.reshape(scene.sh_rest.shape))
+
+
+def _mixed_anchors(**kind: Any) -> Callable[[], AnchorScene]:
+    """Features that depend on each other and on their place."""
+
+    def make() -> AnchorScene:
+        scene = make_anchor_scene(**kind)
+        return replace(scene, features=_latent(scene, scene.feature_width, 6))
+
+    return make
 
 
 _VIEWS: dict[str, Any] = {"views": small_views()}
@@ -121,12 +152,6 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         {"block_size": 150} | _VIEWS | _QUICK,
         _with_outliers,
     ),
-    "hemgs/displaced_two_blocks_sh1": (
-        "hemgs",
-        {"block_size": 800} | _VIEWS | _QUICK,
-        lambda: _example(1300, 1),
-    ),
-    "hac/displaced_sh0": ("hac", _VIEWS | _QUICK, lambda: _example(1100, 0)),
     "hemgs/two": ("hemgs", _VIEWS | _QUICK, lambda: make_scene(2, 2)),
     "hemgs/anchors_masked_three_blocks": (
         "hemgs",
@@ -156,9 +181,28 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         lambda: make_scene(300, 1, 4).take(np.arange(600) // 2),
     ),
     "ralhe/anchors_one": ("ralhe", _VIEWS | _QUICK, _anchors(n=1)),
+    "predict-gs/mic_700_sh0": ("predict-gs", _VIEWS | _QUICK, lambda: _example(700, 0)),
+    "predict-gs/basis_three_blocks_outliers": (
+        "predict-gs",
+        {"block_size": 150} | _VIEWS | _QUICK,
+        _mixed_gaussians,
+    ),
+    "predict-gs/anchors_basis": (
+        "predict-gs",
+        _VIEWS | _QUICK,
+        _mixed_anchors(n=400, features=23, offsets=3, masked=True, storage=Storage.HAC),
+    ),
+    "predict-gs/anchors_basis_pool": (
+        "predict-gs",
+        {"block_size": 2000, "training": 200, "raw_below": 0, "lam": 1e-5} | _VIEWS,
+        _mixed_anchors(n=3000, features=6, offsets=1),
+    ),
+    "predict-gs/anchors_one": ("predict-gs", _VIEWS | _QUICK, _anchors(n=1)),
 }
 # Those that are too small for latents to pay have some all the same.
 _FEW_LATENTS = {"ralhe/anchors_masked_four_levels_two_blocks", "ralhe/duplicates_depth_4"}
+# A pool is kept if it pays without neighbours, who know more.
+_EAGER_POOL = {"predict-gs/anchors_basis_pool"}
 
 
 def _conventions(scene: Scene) -> dict[str, object]:
@@ -179,6 +223,8 @@ def main() -> None:
         with pytest.MonkeyPatch.context() as patch:
             if name in _FEW_LATENTS:
                 few_latents(patch)
+            if name in _EAGER_POOL:
+                patch.setattr(pool, "SHARE", 1.0)
             encoded = gscodec.encode_with_report(make(), method, **options)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.data)

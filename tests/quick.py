@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-LEARNED = ("hac", "hemgs", "ralhe")
+LEARNED = ("hac", "hemgs", "ralhe", "predict-gs")
 
 
 def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, combinations, pairwise, product
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Point = tuple[int, ...]
 GRID, NETWORKS, POSITION, MASK, FEATURE, SCALING, OFFSET = 2, 1, 3, 11, 12, 13, 14
-OUTLIER, DISPLACEMENT = 17, 19
+OUTLIER = 17
 Shapes = dict[str, tuple[int, ...]]
 Decided = list[list[int]]  # by anchor and offset
 Values = list[list[list[int]]]  # by group, primitive and column
@@ -81,7 +81,7 @@ class Group:
         return 1 + max(self.step_of)
 
 
-def groups(degree: int, *, displaced: bool = False) -> list[Group]:
+def groups(degree: int) -> list[Group]:
     """The groups of a file of this SH degree."""
     found = [
         Group(4, (0,), (0,), fine=False),
@@ -93,8 +93,6 @@ def groups(degree: int, *, displaced: bool = False) -> list[Group]:
         n = 2 * d + 1
         found.append(Group(7 + d, (0,) * n, (0,) * n, fine=True))
         found.append(Group(7 + d, (0,) * 2 * n, (2,) * n + (-4,) * n, fine=True))
-    if displaced:
-        found.append(Group(DISPLACEMENT, (0, 1, 2), (0, 0, 0), fine=False))
     return found
 
 
@@ -500,12 +498,19 @@ def quaternion(scales: list[int], t: float, a: float, b: float) -> list[float]:
     return [w, x, y, t] if disc else [w, t, x, y]
 
 
-def to_floats(values: Values, models: list[Model], degree: int) -> dict[str, list[float]]:
-    """The arrays but means, flat."""
-    real = [
-        [[math.ldexp(q, -model.fraction_bits) for q in row] for row in rows]
-        for rows, model in zip(values, models, strict=True)
+def in_real(values: Values, fractions: list[list[int]]) -> list[list[list[float]]]:
+    """Quanta of each group, whose columns have these fraction bits."""
+    return [
+        [[math.ldexp(q, -bits) for q, bits in zip(row, own, strict=True)] for row in rows]
+        for rows, own in zip(values, fractions, strict=True)
     ]
+
+
+def to_floats(
+    values: Values, fractions: list[list[int]], degree: int
+) -> dict[str, list[float]]:
+    """The arrays but means, flat."""
+    real = in_real(values, fractions)
     rest: list[float] = []
     for i in range(len(values[0])):
         for d in range(1, degree + 1):
@@ -546,12 +551,12 @@ def decode_positions(data: bytes, count: int, bits: int) -> list[Point]:
 
 @dataclass
 class Blocks:
-    """What all blocks hold, joined: cells, decisions, values by group, and their models."""
+    """What all blocks hold, joined: cells, decisions, values by group and their fractions."""
 
     cells: list[Point]
     decisions: Decided
     values: Values
-    models: list[Model]
+    fractions: list[list[int]]
 
 
 BlockDecoder = Callable[[dict[int, bytes], list[Point]], tuple[Decided, Values]]
@@ -564,12 +569,13 @@ class Learned:
     Attributes:
         shared: Attributes with one stream that hold its model.
         read: From streams, groups, number of decisions, position_bits and all cells to the
-            models and to what decodes a block from its streams by attribute and its cells.
+            fraction bits of each column of each group, and to what decodes a block from its
+            streams by attribute and its cells.
     """
 
     shared: set[int]
     read: Callable[
-        [Streams, list[Group], int, int, list[Point]], tuple[list[Model], BlockDecoder]
+        [Streams, list[Group], int, int, list[Point]], tuple[list[list[int]], BlockDecoder]
     ]
 
 
@@ -595,8 +601,9 @@ def decode_blocks(
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of the method")
     cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])
-    models, decode = method.read(streams, layout, decisions, head["position_bits"], cells)
-    found = Blocks(cells, [], [[] for _ in layout], models)
+    bits = head["position_bits"]
+    fractions, decode = method.read(streams, layout, decisions, bits, cells)
+    found = Blocks(cells, [], [[] for _ in layout], fractions)
     for number, rows in enumerate(blocks):
         data = {attribute: streams[attribute, number] for attribute in attributes}
         decided, values = decode(data, [cells[row] for row in rows])
@@ -606,21 +613,18 @@ def decode_blocks(
     return found
 
 
-def turned(quaternion: list[float], own: list[float]) -> tuple[float, float, float]:
-    """A displacement along the axes of a Gaussian, in the axes of the lattice."""
-    (w, x, y, z), (a, b, c) = quaternion, own
-    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    return (
-        (a + w * u) + (y * t - z * v),
-        (b + w * v) + (z * u - x * t),
-        (c + w * t) + (x * v - y * u),
-    )
-
-
-def positions(cells: Sequence[tuple[float, ...]], head: dict[str, Any]) -> list[float]:
+def positions(cells: list[Point], head: dict[str, Any]) -> list[float]:
     """Coordinates, flat."""
     step, origin = head["lattice_step"], head["lattice_origin"]
     return [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
+
+
+def fractions_of(models: list[Model], layout: list[Group]) -> list[list[int]]:
+    """Fraction bits of each column: those of its group."""
+    return [
+        [model.fraction_bits] * group.columns
+        for model, group in zip(models, layout, strict=True)
+    ]
 
 
 def read_hac(
@@ -629,7 +633,7 @@ def read_hac(
     decisions: int,
     position_bits: int,
     cells: list[Point],  # noqa: ARG001 - of the whole scene
-) -> tuple[list[Model], BlockDecoder]:
+) -> tuple[list[list[int]], BlockDecoder]:
     """Grid and networks."""
     grid = decode_grid(streams[GRID, 0], position_bits)
     width = 3 + 4 * len(grid.tables)
@@ -639,7 +643,7 @@ def read_hac(
         seen = [grid.features(cell) for cell in cells]
         return decode_block(data, layout, network, models, seen)
 
-    return models, decode
+    return fractions_of(models, layout), decode
 
 
 def decode_hac(file: File) -> Arrays:
@@ -666,18 +670,9 @@ def gaussian_arrays(file: File, method: Learned) -> Arrays:
         "sh_rest": ((degree + 1) ** 2 - 1, 3),
     }
     apart = outliers(file, shapes)
-    displaced = any(attribute == DISPLACEMENT for attribute, _ in file.streams)
-    layout = groups(degree, displaced=displaced)
-    found = decode_blocks(file, layout, 0, set(), len(apart["means"]), method)
-    flat = to_floats(found.values, found.models, degree)
-    places: list[tuple[float, ...]] = [tuple(map(float, cell)) for cell in found.cells]
-    if displaced:
-        fraction, quats = found.models[-1].fraction_bits, flat["quats"]
-        for row, quanta in enumerate(found.values[-1]):
-            own = [math.ldexp(q, -fraction) for q in quanta]
-            moves = turned(float32(quats[4 * row : 4 * row + 4], (4,)).tolist(), own)
-            places[row] = tuple(i + m for i, m in zip(places[row], moves, strict=True))
-    flat["means"] = positions(places, file.head)
+    found = decode_blocks(file, groups(degree), 0, set(), len(apart["means"]), method)
+    means = positions(found.cells, file.head)
+    flat = {"means": means, **to_floats(found.values, found.fractions, degree)}
     return {
         name: np.concatenate([float32(flat[name], (len(found.cells), *shape)), apart[name]])
         for name, shape in shapes.items()
@@ -695,13 +690,14 @@ def anchor_arrays(file: File, method: Learned) -> Arrays:
     rows = len(apart["anchors"])
     found = decode_blocks(file, layout, checkpoint.offsets, own, rows, method)
     flat: dict[int, list[float]] = {3: positions(found.cells, file.head)}
+    real = in_real(found.values, found.fractions)
     for attribute in (FEATURE, SCALING, OFFSET):
         flat[attribute] = [
-            math.ldexp(q, -model.fraction_bits)
+            value
             for row in range(len(found.cells))
-            for group, model, values in zip(layout, found.models, found.values, strict=True)
+            for group, values in zip(layout, real, strict=True)
             if group.attribute == attribute
-            for q in values[row]
+            for value in values[row]
         ]
     arrays: Arrays = {
         name: np.concatenate(

@@ -28,6 +28,7 @@ from reference_hac import (
     decode_values,
     features,
     fitted,
+    fractions_of,
     is_coded,
     position_features,
     predict,
@@ -295,12 +296,12 @@ def read_hemgs(
     decisions: int,
     position_bits: int,
     cells: list[Point],  # noqa: ARG001 - of the whole scene
-) -> tuple[list[Model], BlockDecoder]:
+) -> tuple[list[list[int]], BlockDecoder]:
     """The networks stream."""
     decoder = RangeDecoder(streams[NETWORKS, 0])
     box, usual, parts = decode_parts(decoder, layout, decisions, position_bits)
     models = [part.model for part in parts if part.model is not None]
-    return models, partial(decode_block, box, usual, parts)
+    return fractions_of(models, layout), partial(decode_block, box, usual, parts)
 
 
 def decode_hemgs(file: File) -> Arrays:

@@ -18,12 +18,13 @@ from reference_hac import (
     decode_learned,
     decode_network,
     decode_values,
+    fractions_of,
 )
 from reference_hemgs import TURNS, decode_block, decode_parts, look, neighbours
 
 if TYPE_CHECKING:
     from reference_decoder import Arrays, File
-    from reference_hac import BlockDecoder, Decided, Group, Model, Point, Streams, Values
+    from reference_hac import BlockDecoder, Decided, Group, Point, Streams, Values
 
 LATENT = 18
 RUN = 8192
@@ -179,7 +180,7 @@ def read_ralhe(
     decisions: int,
     position_bits: int,
     cells: list[Point],
-) -> tuple[list[Model], BlockDecoder]:
+) -> tuple[list[list[int]], BlockDecoder]:
     """The networks stream and the latent stream."""
     decoder = RangeDecoder(streams[NETWORKS, 0])
     latents = decode_head(decoder, position_bits)
@@ -195,7 +196,7 @@ def read_ralhe(
 
         return decode_block(box, usual, parts, data, rows, more)
 
-    return models, decode
+    return fractions_of(models, layout), decode
 
 
 def decode_ralhe(file: File) -> Arrays:

@@ -50,9 +50,9 @@ def encode(scene: GaussianScene | AnchorScene, **options: Any) -> codec.Encoded:
 
 
 def test_it_is_listed() -> None:
-    assert methods.names() == ("raw", "hac", "hemgs", "stub-law")
+    assert methods.names() == ("raw", "hac", "hemgs", "stub-law", "predict-gs")
     with pytest.raises(
-        gscodec.errors.UsageError, match="expected one of raw, hac, hemgs, stub-law"
+        gscodec.errors.UsageError, match="expected one of raw, hac, hemgs, stub-law, predict-gs"
     ):
         methods.by_name("stub_method")
 

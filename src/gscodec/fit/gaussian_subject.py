@@ -11,10 +11,9 @@ import numpy as np
 
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
-from gscodec.fit.gaussians import GaussianSource, Seen
+from gscodec.fit.gaussians import GaussianSource
 from gscodec.fit.subject import Manner, Subject, Work
 from gscodec.geometry import MAX_BITS, Lattice, morton
-from gscodec.geometry.rotation import rotated
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
 from gscodec.kinds.finite import without_infinity
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
-    from gscodec.fit.options import Options
     from gscodec.fit.pixels import PixelSensitivity
     from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
@@ -37,8 +35,6 @@ _TOLERABLE = 2  # levels that an octree may have too few
 _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
 # Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
 _LEFT_TOGETHER = 0.1
-# Below, what the network of displacements takes is more than it saves.
-_FEWEST_DISPLACED = 1024
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 
 
@@ -51,16 +47,13 @@ class GaussianSubject(Subject):
     # mend.
     manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
 
-    kind: Gaussians
-
-    def __init__(self, aside: Aside, asked: Options) -> None:
+    def __init__(self, aside: Aside) -> None:
         super().__init__()
         scene = cast("GaussianScene", aside.coded)
         if float(np.abs(scene.means).max()) > MAX_COORDINATE:
             raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
-        displaced = asked.position_bits is None and len(scene) >= _FEWEST_DISPLACED
-        self.kind = Gaussians(scene.sh_degree, scene.has_normals, displaced)
+        self.kind = Gaussians(scene.sh_degree, has_normals=scene.has_normals)
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
@@ -70,11 +63,6 @@ class GaussianSubject(Subject):
         """``scene`` in coded columns, with what each value does to pixels."""
         gaussians = cast("GaussianScene", scene)
         source, report = GaussianSource.of(gaussians), partial(run.progress, "measure")
-        if run.options.effort == "instant":
-            from gscodec.fit.estimate import estimated, shipped
-
-            seen = Seen(*estimated(gaussians, source, shipped()))
-            return source.weighed(seen, 1.0), seen.pixels
         together = _LEFT_TOGETHER if run.descends else 1.0
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
@@ -113,10 +101,8 @@ class GaussianSubject(Subject):
         bits = run.options.position_bits
         if bits is None:
             bits = min(fit.position_bits(source, price), MAX_BITS)
-        lattice, codes = _cells(gaussians, bits)
-        if self.kind.displaced:
-            lattice, codes = _cells(gaussians, fit.cell_bits(np.sort(codes), bits))
-            source = source.displaced(gaussians.means, lattice)
+        lattice = Lattice.covering(gaussians.means, bits)
+        codes = morton.encode(lattice.quantize(gaussians.means))
         order = np.argsort(codes, kind="stable")
         return Work(
             gaussians.take(order), index[order], source.take(order), lattice, codes[order]
@@ -127,20 +113,14 @@ class GaussianSubject(Subject):
         from gscodec.fit.devices import on_device
         from gscodec.fit.drawing import GaussianDrawing
 
-        source = cast("GaussianSource", work.source)
+        disc = cast("GaussianSource", work.source).disc
         device = on_device(run.options.device)
-        return GaussianDrawing(
-            work.positions, source.disc, run.views.how, device, cell=source.cell
-        )
+        return GaussianDrawing(work.positions, disc, run.views.how, device)
 
     def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG002
         """About the axes that the source has."""
         disc = cast("GaussianSource", work.source).disc
-        scene = fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
-        if not self.kind.displaced:
-            return scene
-        places = work.cells + rotated(scene.quats, columns[-1])
-        return replace(scene, means=work.lattice.positions(places))
+        return fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
 
     def dressed(self, scene: Scene) -> Scene:
         """With what programs that draw it need to know."""
@@ -164,14 +144,8 @@ class GaussianSubject(Subject):
             f"reordered {len(work.scene)} Gaussians along the Morton curve",
             *views,
             *cast("GaussianSource", work.source).notes,
-            *(() if self.kind.displaced else _duplicates(work.codes)),
+            *_duplicates(work.codes),
         )
-
-
-def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]]:
-    """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
-    lattice = Lattice.covering(scene.means, bits)
-    return lattice, morton.encode(lattice.quantize(scene.means))
 
 
 def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from gscodec.kinds.anchors import Anchors
 from gscodec.kinds.blueprint import blueprint_of
 from gscodec.kinds.gaussians import Gaussians
-from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
     from gscodec.kinds.kind import Kind
@@ -22,7 +21,5 @@ def kind_of(payload: Payload) -> Kind:
     """
     blueprint = blueprint_of(payload)
     if blueprint is None:
-        header = payload.header
-        displaced = any(s.attribute is Attribute.DISPLACEMENT for s in payload.streams)
-        return Gaussians(header.sh_degree, header.has_normals, displaced)
+        return Gaussians(payload.header.sh_degree, has_normals=payload.header.has_normals)
     return Anchors(blueprint)

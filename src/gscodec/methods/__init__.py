@@ -35,6 +35,9 @@ REGISTRY = {
     Method.RALHE: Entry(
         "ralhe", "gscodec.methods.ralhe", "as hemgs, with latents on an octree"
     ),
+    Method.PREDICT_GS: Entry(
+        "predict-gs", "gscodec.methods.predict_gs", "as hemgs, in a basis of the scene's own"
+    ),
 }
 
 

@@ -1,0 +1,159 @@
+"""What method predict-gs learns besides laws: a basis, and a pool where it pays.
+
+The basis has two aims at once: coordinates do not correlate, and their errors do not agree in
+pictures, so that each is coded and rounded as if there were no other. Both is possible: scale
+values so that errors are alike, turn them so that they do not correlate (the Karhunen-Loeve
+transform of what shows). Coordinates come in the order of their size; those of no worth lie
+below their steps and take hardly a bit, which is how many dimensions a residual has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gscodec.coding import LEVELS_PER_OCTAVE
+from gscodec.fit.mixing import Mixing
+from gscodec.fit.pool import learned_pool
+from gscodec.intnet.basis import MAX_EXPONENT, Basis
+from gscodec.intnet.prediction import Prediction, mixed
+from gscodec.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.fit.options import Options
+    from gscodec.fit.subject import Work
+    from gscodec.fit.targets import Target
+
+_FLOOR = 0.02  # of the agreement of errors: so much of it is taken as chance
+_TAIL = 0.1  # percent of the values at each end that count as the last one before
+_ENTRY_BITS, _EXPONENT_BITS = 6.0, 5.0  # of a basis in a file, about
+_WORST_CONDITION = 1e6
+_FARTHEST = 2.0**17  # of a coordinate, in typical steps: integers do not reach farther
+_CLASSES = 64  # of sensitivity, where bits are estimated
+
+
+class Steps(NamedTuple):
+    """Ideal steps of columns that are mixed, log2.
+
+    Attributes:
+        typical: (F,) of each column.
+        own: (N,) of each primitive, relative to these.
+        offsets: (F,) that the units add to the steps of their columns.
+        level: Of coordinates, typical: their steps are ``own`` + ``level``, and the offsets.
+    """
+
+    typical: NDArray[np.float64]
+    own: NDArray[np.float64]
+    offsets: NDArray[np.float64]
+    level: float
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> Steps:
+        """Of the units that are mixed; whoever sees one value of a primitive sees all."""
+        offsets = [np.array(t.unit.step_offset) / LEVELS_PER_OCTAVE for t in targets]
+        ideal = np.concatenate(
+            [
+                t.log2_ideal[:, t.unit.step_of] + o
+                for t, o in zip(targets, offsets, strict=True)
+            ],
+            axis=1,
+        )
+        typical, offset = ideal.mean(axis=0), np.concatenate(offsets)
+        own = -0.5 * np.log2(np.exp2(2 * (typical - ideal)).mean(axis=1))
+        return cls(typical, own, offset, float((typical - offset).mean()))
+
+    def bits(self, variances: NDArray[np.float64]) -> float:
+        """Of columns of such ``variances`` (columns,) in typical steps, of all primitives."""
+        classes = np.quantile(self.own, (np.arange(_CLASSES) + 0.5) / _CLASSES)
+        ratio = variances[:, None] * np.exp2(-2 * classes)
+        return float(0.5 * np.log2(1 + ratio).sum() * len(self.own) / _CLASSES)
+
+
+def mixed_work(
+    work: Work,
+    targets: Sequence[Target],
+    options: Options,
+    progress: Callable[[float], None],
+) -> Work:
+    """``work`` with residuals in place of the columns of `intnet.prediction.mixed`.
+
+    As it is where neither a basis nor a pool pays, or where values are too far apart.
+    """
+    units = mixed([target.unit for target in targets])
+    if not units:
+        return work
+    own = targets[units.start : units.stop]
+    steps = Steps.of(own)
+    values = np.concatenate([target.values for target in own], axis=1)
+    with one_blas_thread():
+        basis = learned_basis(values, steps, work.source.agreement(units))
+        mixing = Mixing(units, Prediction(basis), np.zeros(values.shape))
+        if not _in_reach(mixing.own(mixing.residuals(list(work.source.columns))), steps):
+            return work
+        mixing = _with_pool(mixing, work, steps, options, progress)
+        if not mixing.prediction:
+            return work
+        columns = mixing.residuals(list(work.source.columns))
+    source = work.source.mixed(units, mixing.own(columns), steps.own + steps.level)
+    return replace(work, source=source, mixing=mixing)
+
+
+def learned_basis(
+    values: NDArray[np.float64], steps: Steps, agreement: NDArray[np.float64]
+) -> Basis | None:
+    """Of ``values`` (N, F) whose errors show by ``agreement`` (F, F); None if it does not pay."""
+    scaled = values * np.exp2(-steps.typical)
+    low, high = np.percentile(scaled, [_TAIL, 100 - _TAIL], axis=0)
+    scaled = np.clip(scaled, low, high)
+    scaled -= scaled.mean(axis=0)
+    spread = scaled.T @ scaled / len(scaled)
+    count = len(spread)
+    root = np.linalg.cholesky((1 - _FLOOR) * agreement + _FLOOR * np.eye(count))
+    variances, turn = np.linalg.eigh(root.T @ spread @ root)
+    before, after = steps.bits(np.diag(spread)), steps.bits(np.maximum(variances, 0))
+    if before - after < count * (count * _ENTRY_BITS + _EXPONENT_BITS):
+        return None
+    real = np.linalg.solve(root.T, turn)[:, ::-1]
+    real *= np.exp2(steps.typical - steps.level)[:, None] * np.exp2(-steps.offsets)
+    basis = Basis.near(real)
+    held = np.abs(basis.exponents).max() <= MAX_EXPONENT
+    regular = np.linalg.cond(basis.matrix.astype(np.float64)) < _WORST_CONDITION
+    return basis if held and regular else None
+
+
+def _in_reach(columns: list[NDArray[np.float64]], steps: Steps) -> bool:
+    """Whether integers hold what these are as residuals: see `intnet.basis.REACH`."""
+    farthest = np.exp2(steps.level + steps.offsets) * _FARTHEST
+    return bool((np.abs(np.concatenate(columns, axis=1)) < farthest).all())
+
+
+def _with_pool(
+    mixing: Mixing,
+    work: Work,
+    steps: Steps,
+    options: Options,
+    progress: Callable[[float], None],
+) -> Mixing:
+    """``mixing`` with a pool that predicts its coordinates, if one pays."""
+    whole = np.concatenate(mixing.own(mixing.residuals(list(work.source.columns))), axis=1)
+    size = np.exp2(-2 * (steps.level + steps.offsets))
+    found = learned_pool(
+        work.cells,
+        whole,
+        (steps.own + steps.level)[:, None] + steps.offsets,
+        lambda variances: steps.bits(variances * size),
+        options,
+        progress,
+    )
+    if found is None:
+        return mixing
+    pool, predicted = found
+    return replace(
+        mixing, prediction=replace(mixing.prediction, pool=pool), predicted=predicted
+    )
