@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.render.parts import in_parts
 from gscodec.render.virtual_sight import look
 
 if TYPE_CHECKING:
@@ -140,9 +141,13 @@ def look_from(sample: Sample, poses: Sequence[Pose], near: float) -> Candidates:
     weights = np.empty((len(poses), len(sample)), np.float32)
     numbers = np.empty((len(poses), 4))
     solid = sample.solid
-    for k, pose in enumerate(poses):
-        sight = look(sample, pose.view(DEFAULT_UP), near)
-        weights[k] = sight.weights
-        unhidden = float((sight.visible * solid).sum())
-        numbers[k] = sight.filled, sight.distance, sight.crowded, unhidden
+
+    def look_from_some(begin: int, end: int) -> None:
+        for k in range(begin, end):
+            sight = look(sample, poses[k].view(DEFAULT_UP), near)
+            weights[k] = sight.weights
+            unhidden = float((sight.visible * solid).sum())
+            numbers[k] = sight.filled, sight.distance, sight.crowded, unhidden
+
+    in_parts(look_from_some, len(poses), 1)
     return Candidates(tuple(poses), weights, *numbers.T)

@@ -60,8 +60,8 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
     rows = np.ascontiguousarray(view[:3], np.float32)
     x, y, z = sample.means.T
     depths = rows[2, 0] * x + rows[2, 1] * y + rows[2, 2] * z + rows[2, 3]
-    order = np.argsort(depths, kind="stable")
-    order = order[np.searchsorted(depths[order], near, side="right") :]
+    before = np.flatnonzero(depths > near)
+    order = before[np.argsort(depths[before], kind="stable")]
     weights, visible = np.zeros(n, np.float32), np.zeros(n, np.float32)
     transmittance = np.ones((HEIGHT, WIDTH), np.float32)
     _blend(
@@ -84,7 +84,7 @@ def look(sample: Sample, view: NDArray[np.float64], near: float, focal: float = 
     return Sight(weights, visible, 1 - float(transmittance.mean()), distance, crowded)
 
 
-@compiled()
+@compiled(nogil=True)
 def _blend(
     means: NDArray[np.float32],
     covariances: NDArray[np.float32],
@@ -105,6 +105,7 @@ def _blend(
     # Splats far outside of the picture are projected as if at 0.3 half-widths beside it.
     limit_x, limit_y = 0.65 * width / focal, 0.65 * height / focal
     t = np.empty((2, 3))
+    unfilled = np.full(height, width)  # pixels of each row that take more
     for i in order:
         mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
         z = view[2, 0] * mx + view[2, 1] * my + view[2, 2] * mz + view[2, 3]
@@ -141,6 +142,8 @@ def _blend(
         opacity = opacities[i] * math.sqrt(area / det)  # blur covers no more than what is there
         weight = 0.0
         for row in range(top, bottom + 1):
+            if unfilled[row] == 0:
+                continue
             dy = row - py
             for column in range(left, right + 1):
                 through = transmittance[row, column]
@@ -152,6 +155,7 @@ def _blend(
                 if alpha >= _LEAST_ALPHA:
                     weight += alpha * through
                     transmittance[row, column] = through * (1 - alpha)
+                    unfilled[row] -= transmittance[row, column] < _OPAQUE
         weights[i] = weight
         if -0.5 <= px <= width - 0.5 and -0.5 <= py <= height - 0.5:
             visible[i] = min(weight / (2 * math.pi * opacity * math.sqrt(det)), 1.0)
