@@ -38,7 +38,7 @@ def peak(payload: Payload) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("method", [Method.HAC, Method.HEMGS, Method.RALHE])
+@pytest.mark.parametrize("method", [Method.HAC, Method.HEMGS, Method.RALHE, Method.PREDICT_GS])
 def test_memory_grows_with_the_scene_and_not_with_the_context(method: Method) -> None:
     """Anchors of 52 bytes, looked up in 96 tables: a context is 20 times what is decoded.
 

@@ -10,6 +10,7 @@ import numpy as np
 from gscodec.anchors import Storage
 from gscodec.coding import Encoder, Family, encode_bits, encode_residuals
 from gscodec.geometry.nodes import Nodes
+from gscodec.intnet.basis import ENTRY_MAX, Basis
 from gscodec.intnet.box import POSITION_FEATURES, Box
 from gscodec.intnet.context import AnyModel, DecisionModel, UnitModel
 from gscodec.intnet.hashgrid import GridLevel, HashGrid
@@ -22,11 +23,13 @@ from gscodec.intnet.latents import (
 )
 from gscodec.intnet.neighbours import FIRST, columns_of
 from gscodec.intnet.network import Layer, Network
+from gscodec.intnet.pool import Pool
+from gscodec.intnet.prediction import Prediction
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
 from gscodec.learned import assembly
 from gscodec.learned.networks import Networks
-from gscodec.methods import hac, hemgs, ralhe
+from gscodec.methods import hac, hemgs, predict_gs, ralhe
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
 from gscodec.units import Place
 
@@ -74,6 +77,8 @@ def wide_anchors(
         model = _hemgs(units, hidden)
     elif method is Method.RALHE:
         model = _ralhe(units, hidden, codes)
+    elif method is Method.PREDICT_GS:
+        model = predict_gs.Model(_hemgs(units, hidden), _prediction(features, hidden))
     blueprint = Blueprint(
         Storage.HAC, False, 0, features, offsets, None, (False,) * 3, (1, 1, 1, 0), ""
     )
@@ -107,7 +112,7 @@ def wide_anchors(
 
 def _hac(units: tuple[Unit, ...], hidden: tuple[int, ...]) -> hac.Model:
     """As many tables as a grid can have."""
-    grid = HashGrid((GridLevel(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
+    grid = _grid()
     width, models = POSITION_FEATURES + grid.features, []
     for unit in units:
         models.append(_model(unit, width, hidden))
@@ -140,6 +145,18 @@ def _ralhe(
     around = _hemgs(units, hidden, MAX_FEATURES)
     parts = around.box, around.usual, around.networks, around.gains, around.kept
     return ralhe.Model(*parts, latents, encode_values(latents, levels, values))
+
+
+def _prediction(features: int, hidden: tuple[int, ...]) -> Prediction:
+    """Of a pool with as many tables as there can be, and a full matrix."""
+    grid = _grid()
+    network = _zeros(POSITION_FEATURES + grid.features, hidden, features)
+    basis = Basis(np.full((features, features), ENTRY_MAX), np.zeros(features, np.int64))
+    return Prediction(basis, Pool(grid, _BOX, 0, 0, network))
+
+
+def _grid() -> HashGrid:
+    return HashGrid((GridLevel(2, 4, 4),) * 32, (np.ones((16, 4), np.bool_),) * 96)
 
 
 def _model(unit: Unit, width: int, hidden: tuple[int, ...]) -> AnyModel:
