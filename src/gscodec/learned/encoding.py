@@ -150,8 +150,8 @@ def settled_blocks(
 def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[Expected]]:
     """How ``model`` is going to code each unit of each block: rounded, but nothing is coded."""
     ideal = work.source.ideal(run.subject.price(lam), lam)
-    found = []
-    for rows in blocks(len(work.codes), run.options.block_size):
+
+    def of(rows: slice) -> list[Expected]:
         block, source = Block(model, work, rows), work.source.rows(rows)
         columns, laws = list(source.columns), []
         for number in range(len(columns)):
@@ -161,8 +161,10 @@ def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[E
                 laws.append(block.laws(columns[number], ideal[number][rows]))
             done = block.values[-1]
             columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
-        found.append(laws)
-    return found
+        return laws
+
+    slices = blocks(len(work.codes), run.options.block_size)
+    return in_parallel(of, slices, run.options.threads, lambda _: None)
 
 
 def decoded_unit(

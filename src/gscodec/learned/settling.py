@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gscodec.fit.options import ITERATIONS
 from gscodec.learned.encoding import decoded_unit
 from gscodec.learned.high import joint, laws_of, merged, report
+from gscodec.learned.parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,12 @@ class Settling:
     def _foreseen(self, number: int, done: Sequence[Block]) -> Expected:
         """How unit ``number`` would be coded as it is now."""
         wanted, ideal = self._columns[number], self._ideal[number]
-        return merged([[b.foreseen(wanted[b.rows], ideal[b.rows])] for b in done])[0]
+
+        def foreseen(block: Block) -> list[Expected]:
+            return [block.foreseen(wanted[block.rows], ideal[block.rows])]
+
+        threads = self._run_of.options.threads
+        return merged(in_parallel(foreseen, done, threads, lambda _: None))[0]
 
     def finish(self, done: Sequence[Block]) -> None:
         """All units are ``done``: what is free besides them has the last word."""
