@@ -12,6 +12,7 @@ import gscodec
 import reference_decoder as reference
 import reference_hac
 import reference_hemgs
+import reference_predict_gs
 import reference_ralhe
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
@@ -37,6 +38,7 @@ pytest.importorskip("numba")
 assert reference.METHODS[2] is reference_hac.decode_hac
 assert reference.METHODS[3] is reference_hemgs.decode_hemgs
 assert reference.METHODS[4] is reference_ralhe.decode_ralhe
+assert reference.METHODS[5] is reference_predict_gs.decode_predict_gs
 
 N = 300
 BASE = make_scene(N, 1)
@@ -69,7 +71,7 @@ def header_of(encoded: Encoded) -> Header:
 def check_kept(scene: Any, rows: list[int], encoded: Encoded) -> None:
     """Outliers are the last rows, bit for bit; both decoders and the map of bits know them."""
     header = header_of(encoded)
-    assert header.method in {Method.HAC, Method.HEMGS, Method.RALHE}
+    assert header.method in {Method.HAC, Method.HEMGS, Method.RALHE, Method.PREDICT_GS}
     decoded: Any = gscodec.decode(encoded.data)
     count = len(decoded)  # anchors are pruned
     for name, array in scene.attributes().items():
