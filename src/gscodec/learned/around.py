@@ -148,7 +148,8 @@ class AroundKnown(Known):
     def predicted(self) -> Law:
         """Networks see neighbours' values of the unit; centres follow their mean as well."""
         unit, model = self.unit, self.model
-        seen, means = seen_of(unit, self._features, self._around[self._turn])
+        earlier = max(self._places()[self._turn].start, 1)
+        seen, means = seen_of(unit, self._features[:, :earlier], self._around[self._turn])
         self._put(self._used, seen)
         law = self._law_after(self._used + seen.shape[1])
         if isinstance(model, UnitModel):
