@@ -152,6 +152,12 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         {"block_size": 150} | _VIEWS | _QUICK,
         _with_outliers,
     ),
+    "hemgs/displaced_two_blocks_sh1": (
+        "hemgs",
+        {"block_size": 800} | _VIEWS | _QUICK,
+        lambda: _example(1300, 1),
+    ),
+    "hac/displaced_sh0": ("hac", _VIEWS | _QUICK, lambda: _example(1100, 0)),
     "hemgs/two": ("hemgs", _VIEWS | _QUICK, lambda: make_scene(2, 2)),
     "hemgs/anchors_masked_three_blocks": (
         "hemgs",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, combinations, pairwise, product
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Point = tuple[int, ...]
 GRID, NETWORKS, POSITION, MASK, FEATURE, SCALING, OFFSET = 2, 1, 3, 11, 12, 13, 14
-OUTLIER = 17
+OUTLIER, DISPLACEMENT = 17, 20
 Shapes = dict[str, tuple[int, ...]]
 Decided = list[list[int]]  # by anchor and offset
 Values = list[list[list[int]]]  # by group, primitive and column
@@ -81,7 +81,7 @@ class Group:
         return 1 + max(self.step_of)
 
 
-def groups(degree: int) -> list[Group]:
+def groups(degree: int, *, displaced: bool = False) -> list[Group]:
     """The groups of a file of this SH degree."""
     found = [
         Group(4, (0,), (0,), fine=False),
@@ -93,6 +93,8 @@ def groups(degree: int) -> list[Group]:
         n = 2 * d + 1
         found.append(Group(7 + d, (0,) * n, (0,) * n, fine=True))
         found.append(Group(7 + d, (0,) * 2 * n, (2,) * n + (-4,) * n, fine=True))
+    if displaced:
+        found.append(Group(DISPLACEMENT, (0, 1, 2), (0, 0, 0), fine=False))
     return found
 
 
@@ -613,7 +615,18 @@ def decode_blocks(
     return found
 
 
-def positions(cells: list[Point], head: dict[str, Any]) -> list[float]:
+def turned(quaternion: list[float], own: list[float]) -> tuple[float, float, float]:
+    """A displacement along the axes of a Gaussian, in the axes of the lattice."""
+    (w, x, y, z), (a, b, c) = quaternion, own
+    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    return (
+        (a + w * u) + (y * t - z * v),
+        (b + w * v) + (z * u - x * t),
+        (c + w * t) + (x * v - y * u),
+    )
+
+
+def positions(cells: Sequence[tuple[float, ...]], head: dict[str, Any]) -> list[float]:
     """Coordinates, flat."""
     step, origin = head["lattice_step"], head["lattice_origin"]
     return [i * step + o for cell in cells for i, o in zip(cell, origin, strict=True)]
@@ -670,9 +683,18 @@ def gaussian_arrays(file: File, method: Learned) -> Arrays:
         "sh_rest": ((degree + 1) ** 2 - 1, 3),
     }
     apart = outliers(file, shapes)
-    found = decode_blocks(file, groups(degree), 0, set(), len(apart["means"]), method)
-    means = positions(found.cells, file.head)
-    flat = {"means": means, **to_floats(found.values, found.fractions, degree)}
+    displaced = any(attribute == DISPLACEMENT for attribute, _ in file.streams)
+    layout = groups(degree, displaced=displaced)
+    found = decode_blocks(file, layout, 0, set(), len(apart["means"]), method)
+    flat = to_floats(found.values, found.fractions, degree)
+    places: list[tuple[float, ...]] = [tuple(map(float, cell)) for cell in found.cells]
+    if displaced:
+        fractions, quats = found.fractions[-1], flat["quats"]
+        for row, quanta in enumerate(found.values[-1]):
+            own = [math.ldexp(q, -f) for q, f in zip(quanta, fractions, strict=True)]
+            moves = turned(float32(quats[4 * row : 4 * row + 4], (4,)).tolist(), own)
+            places[row] = tuple(i + m for i, m in zip(places[row], moves, strict=True))
+    flat["means"] = positions(places, file.head)
     return {
         name: np.concatenate([float32(flat[name], (len(found.cells), *shape)), apart[name]])
         for name, shape in shapes.items()

@@ -34,7 +34,7 @@ def test_missing_libraries(
     assert (result.code, result.out) == (2, b"")
     assert result.err == (
         f"gscodec: error: method {methods.DEFAULT}: {name} not installed; pip install 'gscodec[encode]', or use "
-        "--method raw, which needs nothing more\n"
+        "--method hemgs --effort instant or --method raw, which need nothing more\n"
     )
 
 
@@ -57,7 +57,9 @@ def test_no_cuda(cli: Cli) -> None:
         f"gscodec: error: method {methods.DEFAULT}: device cuda: torch "
     )
     assert result.err.count("\n") == 1
-    assert "use --device cpu; pip install 'gscodec[encode]', or use --method raw" in result.err
+    assert (
+        "use --device cpu; pip install 'gscodec[encode]', or use --method hemgs" in result.err
+    )
     with pytest.raises(UsageError, match="device cuda"):
         gscodec.encode(make_scene(5), device="cuda")
 

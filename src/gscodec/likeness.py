@@ -30,7 +30,7 @@ def measured(coded: Coded, progress: Progress, *, look: bool) -> Quality:
     found = coded.look()
     progress("look", 1.0)
     if not found:
-        return {"not_measured": "no view shows anything of the source"}
+        return {"not_measured": coded.unseen}
     # Renderers of two machines agree to more than the digits that are kept.
     mean, worst = round(sum(found) / len(found), 2), round(min(found), 2)
     return {"mean_psnr": mean, "worst_psnr": worst, "views": len(found)}

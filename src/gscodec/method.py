@@ -34,6 +34,7 @@ class Coded:
         notes: One line for each thing that was changed, merged, clamped or reordered.
         look: Renders both scenes: PSNR in dB of the reconstruction in each view that shows
             something of the source. None: nothing that a renderer sees was changed.
+        unseen: Why ``look`` finds no view.
         exact: How many primitives at the end of ``reconstruction`` are those of the source. They
             are not looked at: one of them may hide all others.
     """
@@ -42,6 +43,7 @@ class Coded:
     reconstruction: Scene
     notes: tuple[str, ...] = field(default=())
     look: Callable[[], Sequence[float]] | None = None
+    unseen: str = ""
     exact: int = 0
 
     @property

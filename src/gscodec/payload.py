@@ -56,6 +56,7 @@ class Attribute(IntEnum):
     OUTLIER = 17
     LATENT = 18
     BASIS = 19
+    DISPLACEMENT = 20
     EXTRA = 32
 
 

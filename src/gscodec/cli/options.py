@@ -56,9 +56,10 @@ Effort: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--effort",
-        metavar="fast|high",
+        metavar="instant|fast|high",
         help="fast: code the values as they are. high: also change them, through renders, "
-        "so that they cost less and show the same; takes minutes. Default: fast.",
+        "so that they cost less and show the same; takes minutes. instant, of method hemgs: "
+        "seconds, somewhat larger, needs no torch. Default: fast.",
     ),
 ]
 Iterations: TypeAlias = Annotated[

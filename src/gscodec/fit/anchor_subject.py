@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from gscodec.errors import CannotCodeError
+from gscodec.errors import CannotCodeError, UsageError
 from gscodec.fit import anchors as fit
 from gscodec.fit.anchors import AnchorSource
 from gscodec.fit.subject import Manner, Subject, Work
@@ -56,6 +56,8 @@ class AnchorSubject(Subject):
 
     def __init__(self, aside: Aside, options: Options) -> None:
         super().__init__()
+        if options.effort == "instant":
+            raise UsageError("effort instant: for Gaussians only; anchors take effort fast")
         self.scene = scene = cast("AnchorScene", aside.coded)
         for name, array in scene.attributes().items():
             if float(np.abs(array).max()) > _LARGEST:

@@ -102,7 +102,7 @@ def draw(
 
 
 class GaussianDrawing:
-    """Gaussians at fixed positions; opacity, scale, rotation, then Y, U, V by SH degree."""
+    """Opacity, scale, rotation, then Y, U, V by SH degree; displacements if there are some."""
 
     limits: tuple[float, ...] = (MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
 
@@ -112,11 +112,16 @@ class GaussianDrawing:
         disc: NDArray[np.bool_],
         conventions: Conventions,
         device: str,
+        *,
+        cell: float,
     ) -> None:
-        """``means`` (N, 3); ``disc`` (N,) says about which axes twists are."""
+        """``means`` (N, 3); ``disc`` (N,) says about which axes twists are.
+
+        The last group displaces means, in edges of a ``cell``; there is none if this is 0.
+        """
         self.conventions = conventions
         self.free: list[Tensor] = []
-        self._means = torch.from_numpy(means).to(device)
+        self._means, self._cell = torch.from_numpy(means).to(device), cell
         self._to_rgb = _TO_RGB.to(device)
         self._turn_about(disc)
 
@@ -134,10 +139,14 @@ class GaussianDrawing:
 
     def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:  # noqa: ARG002
         """The same for all cameras."""
+        means, quats = self._means, _quats(values[2], self._disc)
+        if self._cell:
+            *values, moves = values
+            means = means + self._cell * _rotated(quats, moves)
         colors = self._colors(values)
         return Drawn(
-            self._means,
-            _quats(values[2], self._disc),
+            means,
+            quats,
             torch.exp(values[1]),
             torch.sigmoid(values[0][:, 0]),
             colors,
@@ -161,6 +170,15 @@ def _quats(values: Tensor, disc: Tensor) -> Tensor:
     about_short = torch.stack([w, first, second, t], dim=1)
     about_long = torch.stack([w, t, first, second], dim=1)
     return torch.where(disc, about_short, about_long)
+
+
+def _rotated(quats: Tensor, vectors: Tensor) -> Tensor:
+    """As `geometry.rotation.rotated`, by quaternions of any length."""
+    unit = torch.nn.functional.normalize(quats, dim=1)
+    w, axis = unit[:, :1], unit[:, 1:]
+    turn = 2 * torch.linalg.cross(axis, vectors)
+    moved: Tensor = vectors + w * turn + torch.linalg.cross(axis, turn)
+    return moved
 
 
 class AnchorDrawing:

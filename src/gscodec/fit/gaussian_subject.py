@@ -11,9 +11,10 @@ import numpy as np
 
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
-from gscodec.fit.gaussians import GaussianSource
+from gscodec.fit.gaussians import GaussianSource, Seen
 from gscodec.fit.subject import Manner, Subject, Work
 from gscodec.geometry import MAX_BITS, Lattice, morton
+from gscodec.geometry.rotation import rotated
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
 from gscodec.kinds.finite import without_infinity
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
+    from gscodec.fit.options import Options
     from gscodec.fit.pixels import PixelSensitivity
     from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
@@ -35,6 +37,8 @@ _TOLERABLE = 2  # levels that an octree may have too few
 _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
 # Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
 _LEFT_TOGETHER = 0.1
+# Below, what the network of displacements takes is more than it saves.
+_FEWEST_DISPLACED = 1024
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 
 
@@ -47,13 +51,16 @@ class GaussianSubject(Subject):
     # mend.
     manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
 
-    def __init__(self, aside: Aside) -> None:
+    kind: Gaussians
+
+    def __init__(self, aside: Aside, asked: Options) -> None:
         super().__init__()
         scene = cast("GaussianScene", aside.coded)
         if float(np.abs(scene.means).max()) > MAX_COORDINATE:
             raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
-        self.kind = Gaussians(scene.sh_degree, has_normals=scene.has_normals)
+        displaced = asked.position_bits is None and len(scene) >= _FEWEST_DISPLACED
+        self.kind = Gaussians(scene.sh_degree, scene.has_normals, displaced)
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
@@ -63,6 +70,11 @@ class GaussianSubject(Subject):
         """``scene`` in coded columns, with what each value does to pixels."""
         gaussians = cast("GaussianScene", scene)
         source, report = GaussianSource.of(gaussians), partial(run.progress, "measure")
+        if run.options.effort == "instant":
+            from gscodec.fit.estimate import estimated, shipped
+
+            seen = Seen(*estimated(gaussians, source, shipped()))
+            return source.weighed(seen, 1.0), seen.pixels
         together = _LEFT_TOGETHER if run.descends else 1.0
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
@@ -101,8 +113,10 @@ class GaussianSubject(Subject):
         bits = run.options.position_bits
         if bits is None:
             bits = min(fit.position_bits(source, price), MAX_BITS)
-        lattice = Lattice.covering(gaussians.means, bits)
-        codes = morton.encode(lattice.quantize(gaussians.means))
+        lattice, codes = _cells(gaussians, bits)
+        if self.kind.displaced:
+            lattice, codes = _cells(gaussians, fit.cell_bits(np.sort(codes), bits))
+            source = source.displaced(gaussians.means, lattice)
         order = np.argsort(codes, kind="stable")
         return Work(
             gaussians.take(order), index[order], source.take(order), lattice, codes[order]
@@ -113,14 +127,20 @@ class GaussianSubject(Subject):
         from gscodec.fit.devices import on_device
         from gscodec.fit.drawing import GaussianDrawing
 
-        disc = cast("GaussianSource", work.source).disc
+        source = cast("GaussianSource", work.source)
         device = on_device(run.options.device)
-        return GaussianDrawing(work.positions, disc, run.views.how, device)
+        return GaussianDrawing(
+            work.positions, source.disc, run.views.how, device, cell=source.cell
+        )
 
     def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG002
         """About the axes that the source has."""
         disc = cast("GaussianSource", work.source).disc
-        return fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
+        scene = fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
+        if not self.kind.displaced:
+            return scene
+        places = work.cells + rotated(scene.quats, columns[-1])
+        return replace(scene, means=work.lattice.positions(places))
 
     def dressed(self, scene: Scene) -> Scene:
         """With what programs that draw it need to know."""
@@ -144,8 +164,14 @@ class GaussianSubject(Subject):
             f"reordered {len(work.scene)} Gaussians along the Morton curve",
             *views,
             *cast("GaussianSource", work.source).notes,
-            *_duplicates(work.codes),
+            *(() if self.kind.displaced else _duplicates(work.codes)),
         )
+
+
+def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]]:
+    """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
+    lattice = Lattice.covering(scene.means, bits)
+    return lattice, morton.encode(lattice.quantize(scene.means))
 
 
 def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:

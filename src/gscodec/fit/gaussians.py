@@ -13,6 +13,7 @@ from gscodec.colours import to_rgb, to_yuv
 from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
 from gscodec.fit.recent import Recent, key_of
 from gscodec.fit.sensitivity import (
+    ALONG,
     BIT_PRICE,
     MAX_STEP,
     Sensitivity,
@@ -22,8 +23,10 @@ from gscodec.fit.sensitivity import (
     overlaps,
 )
 from gscodec.geometry.rotation import (
+    along_axes,
     from_twist_swing,
     is_disc,
+    rotated,
     sort_axes,
     to_twist_swing,
 )
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from gscodec.camera import Camera
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
+    from gscodec.geometry import Lattice
     from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 # source is worth at lambda = 1.
 _PRICE = 2e-2
 _COHERENCE_VIEWS = 8
+_ALONE = 0.55  # share of the Gaussians that have a cell of their own
 _BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
 _PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
 _PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
@@ -82,6 +87,7 @@ class GaussianSource:
         weights: How much each value matters.
         extent: Longest edge of the bounding box, scene units.
         notes: What was changed to get here, one line each.
+        cell: Edge of a cell, in which the last group displaces positions; 0 if there is none.
     """
 
     columns: tuple[NDArray[np.float64], ...]
@@ -89,6 +95,7 @@ class GaussianSource:
     weights: Sensitivity
     extent: float
     notes: tuple[str, ...]
+    cell: float = 0.0
 
     @classmethod
     def of(cls, scene: GaussianScene) -> GaussianSource:
@@ -161,6 +168,13 @@ class GaussianSource:
         weights = combine(self.weights, seen.pixels, seen.coherence, together)
         return replace(self, weights=weights)
 
+    def displaced(self, means: NDArray[np.float32], lattice: Lattice) -> GaussianSource:
+        """With one more group: where ``means`` (N, 3) are in their cells."""
+        offsets = (means.astype(np.float64) - np.array(lattice.origin)) / lattice.step
+        offsets -= lattice.quantize(means)
+        own = along_axes(from_twist_swing(self.columns[ROTATION], self.disc), offsets)
+        return replace(self, columns=(*self.columns, own), cell=lattice.step)
+
     @property
     def disc(self) -> NDArray[np.bool_]:
         """(N,) about which axes the twists are."""
@@ -181,39 +195,55 @@ class GaussianSource:
             log2_ideal(w.rotation, price, MAX_STEP["rotation"]),
             log2_ideal(3 * w.dc, price, MAX_STEP["colour"])[:, None],
         ]
-        return first + [rest] * (len(self.columns) - len(first))
+        found = first + [rest] * (2 * self.sh_degree)
+        if self.cell:
+            own = ALONG * w.position * self.cell**2
+            found.append(log2_ideal(own, price, MAX_STEP["position"]))
+        return found
 
     def targets(self, price: float, lam: float) -> list[Target]:
-        """What the model is to code; rotations have no peak."""
+        """What the model is to code; rotations and places in a cell have no peak."""
         from gscodec.fit.targets import Target
 
         families = [Family.LAPLACE] * len(self.columns)
         families[ROTATION] = Family.GAUSSIAN
-        units, ideal = gaussian_units(self.sh_degree), self.ideal(price, lam)
+        if self.cell:
+            families[-1] = Family.GAUSSIAN
+        units = gaussian_units(self.sh_degree, displaced=self.cell > 0)
+        ideal = self.ideal(price, lam)
         return list(map(Target, units, families, self.columns, ideal))
 
     @property
     def sh_degree(self) -> int:
         """0 to 3."""
-        return (len(self.columns) - SH_REST) // 2
+        return (len(self.columns) - SH_REST) // 2  # displacements are one group alone
 
     def after(
         self,
         number: int,
         columns: Columns,
         quanta: NDArray[np.int64],
-        real: NDArray[np.float64],  # noqa: ARG002
+        real: NDArray[np.float64],
         *,
         moved: bool,
     ) -> Columns:
-        """The decoder knows only the decoded scales: the axis of the twist follows them."""
-        if number != SCALE:
+        """The decoder knows only the decoded scales: the axis of the twist follows them.
+
+        Displacements follow the axes that it knows.
+        """
+        if number not in {SCALE, ROTATION}:
             return columns
-        quats = self.quats
-        if moved:
-            quats = from_twist_swing(columns[ROTATION], self.disc).astype(np.float64)
-        turned = to_twist_swing(quats, is_disc(quanta))
-        return [turned if n == ROTATION else column for n, column in enumerate(columns)]
+        columns = list(columns)
+        disc = is_disc(columns[SCALE]) if number == ROTATION else self.disc
+        before = from_twist_swing(columns[ROTATION], disc)
+        if number == SCALE:
+            columns[SCALE], disc = real, is_disc(quanta)
+            wanted = before.astype(np.float64) if moved else self.quats
+            real = columns[ROTATION] = to_twist_swing(wanted, disc)
+        if self.cell:
+            now = from_twist_swing(real, disc)
+            columns[-1] = along_axes(now, rotated(before, columns[-1]))
+        return columns
 
     @staticmethod
     def tidy(columns: Columns) -> Columns:
@@ -238,7 +268,7 @@ class GaussianSource:
         """The rows ``order``."""
         columns = tuple(c[order] for c in self.columns)
         weights, quats = self.weights.take(order), self.quats[order]
-        return GaussianSource(columns, quats, weights, self.extent, self.notes)
+        return replace(self, columns=columns, quats=quats, weights=weights)
 
 
 def _changes(scene: GaussianScene) -> list[str]:
@@ -306,6 +336,25 @@ def unneeded(
             break
         best, gain = tried, now
     return best
+
+
+def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:
+    """Octree depth, at most ``bits``, from which on displacements tell the rest.
+
+    Where most cells hold one Gaussian a further level of the octree tells nothing but where in
+    its cell it is, three bits for each. A displacement tells that as finely as is needed.
+
+    Args:
+        codes: (N,) Morton codes on the lattice of ``bits``, ascending.
+        bits: The depth that positions would need without displacements.
+    """
+    for depth in range(1, bits):
+        parents = codes >> np.uint64(3 * (bits - depth))
+        edges = np.flatnonzero(parents[1:] != parents[:-1])
+        sizes = np.diff(np.concatenate([[-1], edges, [len(codes) - 1]]))
+        if (sizes == 1).sum() > _ALONE * len(codes):
+            return depth
+    return bits
 
 
 def position_bits(source: GaussianSource, price: float) -> int:

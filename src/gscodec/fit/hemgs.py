@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -44,16 +44,32 @@ if TYPE_CHECKING:
 
 _SHARDS = 2  # as in `fit.grid`
 ROWS = 512  # of a shard
-RATE = 1e-2
 _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
 # Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
 # worth more steps, up to `_LONGEST` times as many.
 _USUAL_BITS, _USUAL_SIZE, _LONGEST = 100.0, 3e6, 3.0
-_LOOKS = 6  # times that the table is made anew
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
-_MOST = 32  # runs
 _SHORTEST = 256  # of a run: smaller blocks are learned from together
+
+
+class Course(NamedTuple):
+    """How training goes.
+
+    Attributes:
+        share: Of the iterations that are asked for.
+        rate: The highest.
+        looks: Times that the table is made anew.
+        most: Runs to learn from.
+    """
+
+    share: float
+    rate: float
+    looks: int
+    most: int
+
+
+_INSTANT, _USUAL = Course(0.1, 2e-2, 2, 8), Course(1.0, 1e-2, 6, 32)
 
 
 @dataclass(frozen=True)
@@ -84,26 +100,27 @@ def learn(
         training: Makes another training than `Training` of the same.
     """
     box = box_around(cells)
-    runs = _runs(len(cells), options.block_size)
+    course = _INSTANT if options.effort == "instant" else _USUAL
+    runs = _runs(len(cells), options.block_size, course.most)
     own = [taken(target, runs) for target in targets]
     bits = _bits(own)
     worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
     longer = min(max(1.0, worth), _LONGEST)
-    steps = max(2, round(enough(share * options.training, len(cells)) * longer))
+    steps = max(2, round(enough(share * course.share * options.training, len(cells)) * longer))
     with one_blas_thread(), ThreadPoolExecutor(options.threads) as pool:
         usual, places = placed(cells, runs, box, pool)
         hidden = _hidden(bits * len(cells))
         model = (training or Training)(runs, places, own, hidden, options.seed)
-        model.train(steps, pool, progress)
+        model.train(steps, course, pool, progress)
     return box, usual, model.integers()
 
 
-def _runs(count: int, block_size: int) -> list[slice]:
+def _runs(count: int, block_size: int, most: int) -> list[slice]:
     """Whole blocks; of many primitives, runs evenly along the curve."""
-    if count <= _MOST * _RUN:
+    if count <= most * _RUN:
         size = max(block_size, _SHORTEST)
         return [slice(s, min(s + size, count)) for s in range(0, count, size)]
-    starts = np.linspace(0, count - _RUN, _MOST).astype(int)
+    starts = np.linspace(0, count - _RUN, most).astype(int)
     return [slice(int(start), int(start) + _RUN) for start in starts]
 
 
@@ -143,14 +160,21 @@ class Training:
         self._model = Masked(targets, scaled, self._table.inputs, hidden, rng)
 
     def train(
-        self, steps: int, pool: ThreadPoolExecutor, progress: Callable[[float], None]
+        self,
+        steps: int,
+        course: Course,
+        pool: ThreadPoolExecutor,
+        progress: Callable[[float], None],
     ) -> None:
         """Adam, on the mean of the shards."""
         model = self._model
-        self._optimiser = Adam(model.parameters, RATE, steps)
+        self._optimiser = Adam(model.parameters, course.rate, steps)
         rngs = [np.random.default_rng((self._seed, shard)) for shard in range(_SHARDS)]
         first = round(_FIRST_LOOK * steps)
-        looks = {0, *np.linspace(first, steps, _LOOKS, endpoint=False).astype(int).tolist()}
+        looks = {
+            0,
+            *np.linspace(first, steps, course.looks, endpoint=False).astype(int).tolist(),
+        }
         for step in range(steps):
             model.round_parameters()
             if step in looks:

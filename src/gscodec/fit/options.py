@@ -20,6 +20,7 @@ ITERATIONS = 1500  # of effort high, unless said otherwise
 # Fewer primitives than `_FEW` are learned in a share of the iterations, as if there were `_FEWEST` at
 # least: each is still looked at many thousand times.
 _FEW, _FEWEST = 128, 8
+EFFORTS = ("instant", "fast", "high")
 # Names for lambdas; what they give on real scenes is in docs/quality.md.
 QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
 
@@ -37,7 +38,8 @@ class Options:
         lam: Lagrangian weight of bits against distortion, 1e-6 to 1; larger is smaller and
             worse. The paper's range is 5e-4 to 4e-3.
         effort: "fast" learns the entropy model only; "high" also changes values, through the
-            renderer, so that they cost less and show the same.
+            renderer, so that they cost less and show the same; "instant" learns a little, and
+            estimates what values show instead of measuring it in renders.
         iterations: Of effort high.
         time_limit: Seconds that effort high may take for optimising, about; a file that was
             made against the clock cannot be made again bit for bit.
@@ -91,9 +93,9 @@ class Options:
             raise UsageError(
                 f"lambda: found {self.lam:g}, expected {LEAST_LAMBDA:g} to {MOST_LAMBDA:g}"
             )
-        if self.effort not in {"fast", "high"}:
-            raise UsageError(f"effort: found {self.effort!r}, expected fast or high")
-        if self.effort == "fast":
+        if self.effort not in EFFORTS:
+            raise UsageError(f"effort: found {self.effort!r}, expected instant, fast or high")
+        if self.effort != "high":
             for name in ("iterations", "time_limit"):
                 if getattr(self, name) is not None:
                     raise UsageError(f"{name.replace('_', ' ')}: only effort high has it")
@@ -150,7 +152,7 @@ class Given:
         """Refuses what does not go with ``options``.
 
         Raises:
-            UsageError: There is a state to go on from, which effort fast does not have.
+            UsageError: There is a state to go on from, which only effort high has.
         """
-        if self.resume is not None and options.effort == "fast":
+        if self.resume is not None and options.effort != "high":
             raise UsageError("resume: only effort high has it")

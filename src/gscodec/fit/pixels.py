@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.geometry.rotation import from_twist_swing
+from gscodec.geometry.rotation import along_axes, from_twist_swing
 from gscodec.render.splat import Conventions, Gaussians, rasterize
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PixelSensitivity:
     error of the value. All float64.
 
     Attributes:
-        position: (N,) of each coordinate, per squared scene unit.
+        position: (N, 3) along each axis of the Gaussian, per squared scene unit.
         opacity: (N,) of the opacity logit.
         scale: (N, 3) of each sorted log-scale.
         rotation: (N, 3) of twist, swing, swing (half-angle tangents).
@@ -118,7 +118,7 @@ def measure(
                 array.fill(0)
             moments = picture.moments(_signs(rng, picture.image.shape))
             picture.projection.backward(moments, gradients)
-            position += means**2
+            position += along_axes(gaussians.quats, means) ** 2
             opacity += (opacities[:, None] * opacity_slope) ** 2
             scale += (scales * gaussians.scales) ** 2
             rotation += to_tangents(quats) ** 2
@@ -127,7 +127,7 @@ def measure(
         progress((number + 1) / len(cameras))
     over = 1 / max(channels, 1)
     return PixelSensitivity(
-        position=over * position.mean(axis=1),
+        position=over * position,
         opacity=over * opacity[:, 0],
         scale=over * scale,
         rotation=over * rotation,
@@ -170,8 +170,12 @@ def coherence(
     together = float((square * pixels.weight).sum())
     if not together > apart > 0:
         return _LEAST_COHERENCE
-    found = (float(np.mean(changes)) - apart) / (together - apart)
-    return float(np.clip(_COHERENCE_GAIN * found, _LEAST_COHERENCE, _MOST_COHERENCE))
+    return coherent((float(np.mean(changes)) - apart) / (together - apart))
+
+
+def coherent(agreeing: float) -> float:
+    """`coherence` where so much of errors, 0 to 1, agrees."""
+    return float(np.clip(_COHERENCE_GAIN * agreeing, _LEAST_COHERENCE, _MOST_COHERENCE))
 
 
 class _QuaternionSlope:

@@ -400,11 +400,15 @@ class _Training(hemgs.Training):
         super().__init__(rows, wide, targets, hidden, seed)
 
     def train(
-        self, steps: int, pool: ThreadPoolExecutor, progress: Callable[[float], None]
+        self,
+        steps: int,
+        course: hemgs.Course,
+        pool: ThreadPoolExecutor,
+        progress: Callable[[float], None],
     ) -> None:
         """As `hemgs.Training`, latents beside."""
-        self._beside = Adam(self._pyramid.parameters, hemgs.RATE, steps)
-        super().train(steps, pool, progress)
+        self._beside = Adam(self._pyramid.parameters, course.rate, steps)
+        super().train(steps, course, pool, progress)
 
     def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
         self._table.known[:, self._made] = self._pyramid.made(self._rows)

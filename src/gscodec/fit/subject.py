@@ -135,7 +135,7 @@ class Work:
 
     @property
     def positions(self) -> NDArray[np.float32]:
-        """(N, 3) as they will be decoded."""
+        """(N, 3) the centres of their cells."""
         return self.lattice.positions(self.cells)
 
 

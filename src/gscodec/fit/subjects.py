@@ -24,4 +24,4 @@ def subject_of(aside: Aside, options: Options) -> Subject:
         return AnchorSubject(aside, options)
     from gscodec.fit.gaussian_subject import GaussianSubject
 
-    return GaussianSubject(aside)
+    return GaussianSubject(aside, options)

@@ -40,6 +40,8 @@ _ONE_LARGE_IN = 3
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 _FEW_TRIED = 8  # virtual views, to tell cameras that look elsewhere from scenes of nothing
+_ESTIMATED = "looked at nothing: what values show was estimated"
+_NOT_LOOKED = "effort instant looks at nothing; give it views"
 _GLANCE = 256  # pixels along an edge, to see whether there is anything at all
 
 
@@ -55,6 +57,7 @@ class EncoderViews:
         note: Where the cameras come from, one line.
         judges: Cameras that quality is measured in: at any effort the same ones.
         notes: One line for each thing that was left out.
+        unseen: Why there is nothing to measure quality in, where there is no judge.
     """
 
     scene: GaussianScene | AnchorScene
@@ -64,6 +67,7 @@ class EncoderViews:
     note: str
     judges: tuple[Camera, ...]
     notes: tuple[str, ...] = ()
+    unseen: str = "no view shows anything of the source"
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
@@ -85,9 +89,7 @@ class EncoderViews:
             UsageError: There is no view to measure it in.
         """
         if not self.judges:
-            raise UsageError(
-                "PSNR: cannot be measured, for no camera sees anything of the scene"
-            )
+            raise UsageError(f"PSNR: cannot be measured, for {self.unseen}")
         return float(np.mean(self.psnr_by_view(scene)))
 
     def psnr_by_view(self, scene: GaussianScene | AnchorScene) -> list[float]:
@@ -149,6 +151,8 @@ def choose_views(
     how = conventions_of(scene)
     if given is not None:
         return _given(scene, how, given.relative_to(scene.origin))
+    if effort == "instant":
+        return EncoderViews(scene, how, (), None, _ESTIMATED, (), unseen=_NOT_LOOKED)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
     settings = (count, *_SIZES[effort])
     key = key_of(scene, settings, how)

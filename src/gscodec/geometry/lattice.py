@@ -78,8 +78,8 @@ class Lattice:
         inside: NDArray[np.int64] = np.clip(cells, 0, 2**self.bits - 1).astype(np.int64)
         return inside
 
-    def positions(self, ijk: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Centres of cells ``ijk`` (N, 3): (N, 3) float32, scene units."""
+    def positions(self, ijk: NDArray[np.integer | np.floating]) -> NDArray[np.float32]:
+        """Centres of cells ``ijk`` (N, 3), or places between them: (N, 3) float32, scene units."""
         # Two separate float64 operations, each correctly rounded: the same on every machine.
         offset = ijk.astype(np.float64) * self.step
         centres: NDArray[np.float32] = (offset + np.array(self.origin)).astype(np.float32)

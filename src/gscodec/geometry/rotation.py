@@ -111,6 +111,28 @@ def _tangents(
     return np.stack([t / safe, (a * w - b * t) / square, (b * w + a * t) / square], axis=1)
 
 
+def rotated(quats: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """``vectors`` (N, 3) along the axes of unit ``quats`` (N, 4), in the axes of the world.
+
+    Float operations as of `from_twist_swing`.
+    """
+    w, x, y, z = quats.astype(np.float64).T
+    a, b, c = vectors.astype(np.float64).T
+    # v + 2 w (q x v) + 2 q x (q x v), q the vector part.
+    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    first = (a + w * u) + (y * t - z * v)
+    second = (b + w * v) + (z * u - x * t)
+    third = (c + w * t) + (x * v - y * u)
+    return np.stack([first, second, third], axis=1)
+
+
+def along_axes(
+    quats: NDArray[np.floating], vectors: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Inverse of `rotated`."""
+    return rotated(quats * np.array([1, -1, -1, -1], quats.dtype), vectors)
+
+
 def from_twist_swing(
     values: NDArray[np.float64], disc: NDArray[np.bool_]
 ) -> NDArray[np.float32]:

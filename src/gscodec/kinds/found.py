@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gscodec.kinds.anchors import Anchors
 from gscodec.kinds.blueprint import blueprint_of
 from gscodec.kinds.gaussians import Gaussians
+from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
     from gscodec.kinds.kind import Kind
@@ -21,5 +22,7 @@ def kind_of(payload: Payload) -> Kind:
     """
     blueprint = blueprint_of(payload)
     if blueprint is None:
-        return Gaussians(payload.header.sh_degree, has_normals=payload.header.has_normals)
+        header = payload.header
+        displaced = any(s.attribute is Attribute.DISPLACEMENT for s in payload.streams)
+        return Gaussians(header.sh_degree, header.has_normals, displaced)
     return Anchors(blueprint)

@@ -1,5 +1,8 @@
 """Gaussians: opacity, scale, rotation, dc, then higher SH by degree, luma before chroma.
 
+Positions are those of lattice cells, or displaced from their centres: along the axes of each
+Gaussian, as finely as it is small. Displacements come last, when all that tells is decoded.
+
 Colours are rotated to Y, U, V (`gscodec.colours`); rotations are twist and swing about an axis
 that the decoded scales choose (`geometry.rotation`).
 """
@@ -12,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.colours import to_rgb
-from gscodec.geometry.rotation import from_twist_swing, is_disc
+from gscodec.errors import FormatError
+from gscodec.geometry import morton
+from gscodec.geometry.rotation import from_twist_swing, is_disc, rotated
 from gscodec.kinds.kind import Kind
 from gscodec.kinds.outliers import FLOAT
 from gscodec.payload import Attribute, SceneKind
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.geometry import Lattice
     from gscodec.kinds.kind import Fields, Values
 
 # Beyond these no renderer can tell values apart: sigmoid(16) is 1 to float32 precision.
@@ -34,17 +40,19 @@ OPACITY, SCALE, ROTATION, SH_DC, SH_REST = range(5)
 # Sensitivities of Y, U, V are 3 : 2 : 6, so U takes a step 2 / 8 of an octave above that of Y,
 # and V one 4 / 8 below.
 _U, _V = 2, -4
+_DISPLACEMENTS = "displacements"  # the field that positions are made with
 _COLOURS = (Attribute.SH_1, Attribute.SH_2, Attribute.SH_3)
 
 
-def gaussian_units(sh_degree: int) -> tuple[Unit, ...]:
-    """The units of a scene in coding order (format-spec.md, registry)."""
+def gaussian_units(sh_degree: int, *, displaced: bool = False) -> tuple[Unit, ...]:
+    """The units of a scene in coding order (format-spec.md, "Groups")."""
     return (
         Unit(Attribute.OPACITY, 1, (0,), (0,)),
         Unit(Attribute.SCALE, 3, (0, 1, 2), (0, 0, 0)),
         Unit(Attribute.ROTATION, 3, (0, 1, 1), (0, 0, 0)),
         Unit(Attribute.SH_DC, 3, (0, 0, 0), (0, _U, _V)),
         *(unit for degree in range(1, sh_degree + 1) for unit in _band(degree)),
+        *([Unit(Attribute.DISPLACEMENT, 3, (0, 1, 2), (0, 0, 0))] if displaced else ()),
     )
 
 
@@ -67,23 +75,34 @@ def sh_rest_of(columns: Sequence[NDArray[np.float64]], sh_degree: int) -> NDArra
 
 @dataclass(frozen=True)
 class Gaussians(Kind):
-    """Of one SH degree; see `kinds.Kind`."""
+    """Of one SH degree; see `kinds.Kind`.
+
+    Attributes:
+        sh_degree: See there.
+        has_normals: See there.
+        displaced: Whether Gaussians are elsewhere than in the centres of their cells.
+    """
 
     sh_degree: int
     has_normals: bool = False
+    displaced: bool = False
     keeps_quanta = True
     scene_kind = SceneKind.GAUSSIANS
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """In coding order."""
-        return gaussian_units(self.sh_degree)
+        return gaussian_units(self.sh_degree, displaced=self.displaced)
 
     def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """See `kinds.Kind`."""
         return {
             "means": ((3,), FLOAT),
-            **{name: (array.shape[1:], FLOAT) for name, array in self.empty(0).items()},
+            **{
+                name: (array.shape[1:], FLOAT)
+                for name, array in self.empty(0).items()
+                if name != _DISPLACEMENTS
+            },
         }
 
     def empty(self, count: int) -> Fields:
@@ -95,6 +114,8 @@ class Gaussians(Kind):
             "sh_dc": (count, 3),
             "sh_rest": (count, sh_rest_count(self.sh_degree), 3),
         }
+        if self.displaced:
+            shapes[_DISPLACEMENTS] = (count, 3)
         return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
@@ -108,6 +129,28 @@ class Gaussians(Kind):
             own["quats"][rows] = from_twist_swing(real[ROTATION], disc)
             own["sh_dc"][rows] = to_rgb(real[SH_DC])
             own["sh_rest"][rows] = sh_rest_of(real, self.sh_degree)
+            if self.displaced:
+                own[_DISPLACEMENTS][rows] = real[-1]
+
+    def positions(
+        self, lattice: Lattice, codes: NDArray[np.uint64], fields: Fields
+    ) -> NDArray[np.float32]:
+        """See `kinds.Kind`; displacements are in cells.
+
+        Raises:
+            FormatError: A position is not finite.
+        """
+        if not self.displaced:
+            return super().positions(lattice, codes, fields)
+        own = fields.pop(_DISPLACEMENTS)
+        positions = np.empty((len(codes), 3), np.float32)
+        for rows in in_slices(len(codes)):
+            moves = rotated(fields["quats"][rows], own[rows])
+            with np.errstate(over="ignore"):
+                positions[rows] = lattice.positions(morton.decode(codes[rows]) + moves)
+        if not np.isfinite(positions).all():
+            raise FormatError("displacement: found a position that no float32 holds")
+        return positions
 
     def scene(
         self,

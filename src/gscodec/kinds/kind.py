@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from gscodec.geometry import morton
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
+    from gscodec.geometry import Lattice
     from gscodec.intnet.context import AnyModel
     from gscodec.payload import Attribute, SceneKind
     from gscodec.units import Unit
@@ -75,6 +78,16 @@ class Kind(ABC):
 
         Every float operation is a single rounding.
         """
+
+    def positions(
+        self, lattice: Lattice, codes: NDArray[np.uint64], fields: Fields
+    ) -> NDArray[np.float32]:
+        """(N, 3) where primitives in the cells with Morton ``codes`` are.
+
+        Takes what only they need out of ``fields``.
+        """
+        del fields
+        return lattice.positions(morton.decode(codes))
 
     @abstractmethod
     def scene(

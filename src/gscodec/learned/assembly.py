@@ -42,7 +42,8 @@ def assembled(
     for block in done:
         place = Place(work.codes[block.rows], work.lattice.bits)
         kind.fill(rows_of(fields, block.rows), run.method.restore(model, place, block.values))
-    coded = kind.scene(work.positions, fields, {(a, 0): data for a, data in own.items()})
+    positions = kind.positions(work.lattice, work.codes, fields)
+    coded = kind.scene(positions, fields, {(a, 0): data for a, data in own.items()})
     coded = subject.dressed(coded)
     rows = aside.source_rows(work.index)
     extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
@@ -67,7 +68,8 @@ def assembled(
     }
     notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
     look = partial(run.views.psnr_by_view, coded)
-    return Coded(Payload(header, all_streams, meta), decoded, notes, look, len(aside.rows))
+    payload, exact = Payload(header, all_streams, meta), len(aside.rows)
+    return Coded(payload, decoded, notes, look, run.views.unseen, exact)
 
 
 def streams(

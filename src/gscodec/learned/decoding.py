@@ -63,8 +63,8 @@ class Opened:
         kind: Of its scene.
         model: How its blocks are coded.
         streams: By attribute and block.
-        positions: (C, 3) float32, scene units, of the primitives that are not outliers.
-        place: The same as Morton codes.
+        lattice: Of positions.
+        place: Where the primitives are that are not outliers.
         outliers: Arrays of the others, which come last; nothing if there are none.
         slices: The rows of each block.
         restore: Coded units of a block to those of the scene: see `model.Learner`.
@@ -73,7 +73,7 @@ class Opened:
     kind: Kind
     model: Model
     streams: dict[tuple[Attribute, int], bytes]
-    positions: NDArray[np.float32]
+    lattice: Lattice
     place: Place
     outliers: Arrays
     slices: list[slice]
@@ -146,10 +146,9 @@ def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opene
     codes = octree.decode(positions, count, header.position_bits)
     positions.finish()
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
-    means = lattice.positions(morton.decode(codes))
     place = Place(codes, header.position_bits)
     model = method.placed(model, place)
-    return Opened(kind, model, streams, means, place, outliers, slices, method.restore)
+    return Opened(kind, model, streams, lattice, place, outliers, slices, method.restore)
 
 
 def _by_block(kind: Kind) -> tuple[Attribute, ...]:
@@ -182,15 +181,17 @@ def scene_of(opened: Opened, progress: Progress, threads: int | None) -> Scene:
     Raises:
         FormatError: A stream is damaged.
     """
-    fields = opened.kind.empty(len(opened.positions))
+    kind, codes = opened.kind, opened.place.codes
+    fields = kind.empty(len(codes))
 
     def work(number: int) -> None:
-        opened.kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number))
+        kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number))
 
     numbers, report = range(len(opened.slices)), partial(progress, "decode")
     with one_blas_thread():
         in_parallel(work, numbers, opened.threads(threads), report)
-    scene = opened.kind.scene(opened.positions, fields, opened.streams)
+    positions = kind.positions(opened.lattice, codes, fields)
+    scene = kind.scene(positions, fields, opened.streams)
     return with_outliers(scene, opened.outliers)
 
 
@@ -220,24 +221,27 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
-    count = len(opened.positions)
+    positions = opened.lattice.positions(morton.decode(opened.place.codes))
+    count = len(positions)
     each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
     bits = {Attribute.POSITION: each, **bits}
-    positions = opened.positions
     if opened.outliers:
-        positions, bits = _with_outliers(opened, bits, whole.pop(Attribute.OUTLIER))
+        own = opened.outliers
+        positions, bits = _with_outliers(own, positions, bits, whole.pop(Attribute.OUTLIER))
     kind = opened.kind.scene_kind
     return BitMap(kind, positions, bits, shared=whole)
 
 
 def _with_outliers(
-    opened: Opened, bits: dict[Attribute, NDArray[np.float32]], size: float
+    outliers: Arrays,
+    positions: NDArray[np.float32],
+    bits: dict[Attribute, NDArray[np.float32]],
+    size: float,
 ) -> tuple[NDArray[np.float32], dict[Attribute, NDArray[np.float32]]]:
-    """Positions and ``bits`` with the outliers, whose rows are alike and of ``size`` bits in all."""
-    count, rows = len(opened.positions), outlier_count(opened.outliers)
+    """``positions`` and ``bits`` with the ``outliers``, whose rows are alike and of ``size`` bits in all."""
+    count, rows = len(positions), outlier_count(outliers)
     exact = np.zeros(count + rows, dtype=np.float32)
     exact[count:] = size / rows
     longer = {a: np.pad(each, (0, rows)) for a, each in bits.items()}
-    theirs = next(iter(opened.outliers.values())).astype(np.float32)
-    positions = np.concatenate([opened.positions, theirs])
-    return positions, {**longer, Attribute.OUTLIER: exact}
+    theirs = next(iter(outliers.values())).astype(np.float32)
+    return np.concatenate([positions, theirs]), {**longer, Attribute.OUTLIER: exact}

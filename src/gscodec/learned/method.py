@@ -29,7 +29,7 @@ class LearnedMethod(Learner):
 
     def require(self, chosen: Any) -> None:
         """Refuses, before the work, what cannot be done here: UsageError."""
-        needs.require(self.name, chosen)
+        needs.require(self, chosen)
 
     def encode(
         self, scene: Scene, chosen: Any, progress: Progress, given: Any = _NOTHING

@@ -9,17 +9,30 @@ from gscodec.errors import UsageError
 
 if TYPE_CHECKING:
     from gscodec.fit.options import Options
+    from gscodec.learned.model import Learner
 
 _LIBRARIES = ("numba", "scipy", "torch")
-_WAY_OUT = "pip install 'gscodec[encode]', or use --method raw, which needs nothing more"
+_WAY_OUT = (
+    "pip install 'gscodec[encode]', or use --method hemgs --effort instant or --method raw, which "
+    "need nothing more"
+)
 
 
-def require(name: str, options: Options) -> None:
+def require(method: Learner, options: Options) -> None:
     """Looks for libraries and for the device.
 
     Raises:
-        UsageError: One of them is missing.
+        UsageError: One of them is missing, or ``method`` has no such effort.
     """
+    name = method.name
+    if options.effort == "instant":
+        if not method.instant:
+            raise UsageError(
+                f"effort instant: method {name} has none; expected fast or high, or method hemgs"
+            )
+        if options.target_psnr is not None:
+            raise UsageError("target PSNR: effort instant measures none; use effort fast")
+        return
     missing = [library for library in _LIBRARIES if find_spec(library) is None]
     if missing:
         raise UsageError(f"method {name}: {', '.join(missing)} not installed; {_WAY_OUT}")

@@ -55,6 +55,6 @@ def fit(
     return Model(box, usual, networks, learned.gains, learned.kept)
 
 
-METHOD = LearnedMethod(Method.HEMGS, "hemgs", (Attribute.NETWORKS,), read, fit)
+METHOD = LearnedMethod(Method.HEMGS, "hemgs", (Attribute.NETWORKS,), read, fit, instant=True)
 Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
 encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent

@@ -32,6 +32,7 @@ PARTS = {
     "networks": "#7d8794",
     "grid": "#a7b0bb",
     "position": "#2f6fb5",
+    "displacement": "#4c8fca",
     "opacity": "#58a6d6",
     "scale": "#2a9d8f",
     "rotation": "#7cc07a",
