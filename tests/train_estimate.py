@@ -60,22 +60,27 @@ def measured(folder: Path, cache: Path) -> Measured:
         rotation = pixels.rotation[:, 0], pixels.rotation[:, 1:].mean(axis=1)
         pairs = [
             (pixels.colour, prior.dc),
+            (pixels.colour * (1 + COHERENCE_DC * (overlaps(pixels) - 1)), prior.dc),
             (pixels.opacity, prior.opacity),
             *zip(pixels.scale.T, prior.scale.T, strict=True),
             *zip(rotation, prior.rotation.T, strict=True),
-            (pixels.position, prior.position),
+            (_mean(pixels.position), _mean(prior.position)),
         ]
-        agreeing = pixels.colour * (1 + COHERENCE_DC * (overlaps(pixels) - 1))
-        pairs.insert(1, (agreeing, prior.dc))
         wanted = np.log(np.stack([(a + PRIOR * b) / b for a, b in pairs], axis=1))
         np.savez(
             kept,
             inputs=inputs_of(scene, source, order_of(scene)),
             wanted=wanted.astype(np.float32),
-            position=prior.position,
+            position=_mean(prior.position),
         )
     data = np.load(kept)
     return data["inputs"], data["wanted"], data["position"]
+
+
+def _mean(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the axes, where they are told one by one."""
+    result: NDArray[np.float64] = position.reshape(len(position), -1).mean(axis=1)
+    return result
 
 
 def trained(pairs: Sequence[Measured]) -> bytes:
