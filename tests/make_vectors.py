@@ -159,6 +159,12 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
     ),
     "hac/displaced_sh0": ("hac", _VIEWS | _QUICK, lambda: _example(1100, 0)),
     "hemgs/two": ("hemgs", _VIEWS | _QUICK, lambda: make_scene(2, 2)),
+    "hemgs/prior_mic_2000_sh3": ("hemgs", _VIEWS | _QUICK, lambda: _example(2000, 3)),
+    "hemgs/prior_mic_2000_sh1_coarse": (
+        "hemgs",
+        {"lam": 8e-3} | _VIEWS | _QUICK,
+        lambda: _example(2000, 1),
+    ),
     "hemgs/anchors_masked_three_blocks": (
         "hemgs",
         {"block_size": 130} | _VIEWS | _QUICK,

@@ -297,13 +297,19 @@ def decode_models(
 
 def decode_model(decoder: RangeDecoder, inputs: int, outputs: int) -> Model:
     """One group's model."""
+    model = decode_fields(decoder)
+    model.network = decode_network(decoder, inputs, outputs)
+    return model
+
+
+def decode_fields(decoder: RangeDecoder) -> Model:
+    """One group's model but for its network."""
     family, fraction_bits, log2_unit, step_bias, mean_low, mean_high = naturals(decoder, 6)
     mean = signed(mean_low + (mean_high << 20))
     need(family <= 1 and fraction_bits <= 60 and log2_unit <= 30, "model")
     need(abs(signed(step_bias)) <= 128 and mean_low < 1 << 20, "model")
     need(abs(mean) <= 1 << 40, "mean")
-    network = decode_network(decoder, inputs, outputs)
-    return Model(family, fraction_bits, log2_unit, signed(step_bias), mean, network)
+    return Model(family, fraction_bits, log2_unit, signed(step_bias), mean, Network(0, []))
 
 
 def decode_network(decoder: RangeDecoder, inputs: int, outputs: int) -> Network:
@@ -570,6 +576,7 @@ class Learned:
 
     Attributes:
         shared: Attributes with one stream that hold its model.
+        optional: Others, which a file may lack.
         read: From streams, groups, number of decisions, position_bits and all cells to the
             fraction bits of each column of each group, and to what decodes a block from its
             streams by attribute and its cells.
@@ -579,6 +586,7 @@ class Learned:
     read: Callable[
         [Streams, list[Group], int, int, list[Point]], tuple[list[list[int]], BlockDecoder]
     ]
+    optional: frozenset[int] = frozenset()
 
 
 def decode_blocks(
@@ -600,6 +608,7 @@ def decode_blocks(
     ]
     expected = {(attribute, 0) for attribute in {*method.shared, POSITION}} | others
     expected |= {(OUTLIER, 0)} if apart else set()
+    expected |= {(attribute, 0) for attribute in method.optional} & streams.keys()
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of the method")
     cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from math import isqrt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference_decoder import METHODS, RangeDecoder, naturals, need
@@ -17,11 +19,14 @@ from reference_hac import (
     MASK,
     NETWORKS,
     Box,
+    Layer,
     Learned,
     Model,
     Network,
+    check_bound,
     clamp,
     decide,
+    decode_fields,
     decode_learned,
     decode_model,
     decode_network,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
 
 # --- Turns, neighbours -----------------------------------------------------------------------
 
+PRIOR = 21
 # The first number of a turn and the step to the next, then `first` and `apart` of the table.
 TURNS = ((0, 8, 0, 0), (4, 8, 4, 8), (2, 4, 2, 4), (1, 2, 1, 2))
 
@@ -132,6 +138,76 @@ def neighbour_columns(columns: int, *, fine: bool) -> int:
     return columns * (2 if fine else 1) + (columns if columns <= 10 else 1)
 
 
+# --- Prior -----------------------------------------------------------------------------------
+
+SHIPPED = Path(__file__).parent.parent / "src" / "gscodec" / "intnet" / "prior.bin"
+
+
+@dataclass
+class Shared:
+    """What a prior says about a group."""
+
+    gains: list[int]
+    rates: list[int]
+    network: Network
+    inputs: int
+
+
+def read_prior(stream: bytes, layout: list[Group]) -> list[Shared]:
+    """The first groups of a file, those that a prior has."""
+    need(len(stream) >= 16, "prior")
+    data = stream[16:] or SHIPPED.read_bytes()
+    need(sha256(data).digest()[:16] == stream[:16], "name of the prior")
+    decoder = RangeDecoder(data)
+    (count,) = naturals(decoder, 1)
+    width, found = 3 + 5, []
+    for group in layout[:count]:
+        attribute, columns, kept = naturals(decoder, 3)
+        if (attribute, columns) != (group.attribute, group.columns):
+            break
+        extra = neighbour_columns(columns, fine=group.fine)
+        network = decode_network(decoder, width + extra, group.steps + 2 * columns)
+        rates = fitted(decoder, len(network.layers[0].bias))
+        gains = fitted(decoder, columns)
+        need(kept <= 1 and max(map(abs, rates)) <= 1 << 12, "kept and rates of a prior")
+        need(max(map(abs, gains)) <= 127, "gains of a prior")
+        found.append(Shared(gains, rates, network, width + extra))
+        width += columns * (2 if group.fine else 1) + kept * extra
+    return found
+
+
+def decode_shared(
+    decoder: RangeDecoder, shared: Shared, inputs: int
+) -> tuple[list[int], Model]:
+    """Gains and model of a group that a prior has."""
+    need(inputs == shared.inputs, "inputs of a prior")
+    changes = fitted(decoder, len(shared.gains))
+    gains = [a + b for a, b in zip(shared.gains, changes, strict=True)]
+    model = decode_fields(decoder)
+    coarse_w, coarse_b = naturals(decoder, 2)
+    need(max(coarse_w, coarse_b) <= 15, "coarse")
+    rate = clamp(8 * (model.log2_unit - 3) - model.step_bias, -127, 127)
+    layers = []
+    for number, layer in enumerate(shared.network.layers):
+        start = layer
+        if not number:
+            bias = [b + rate * r for b, r in zip(layer.bias, shared.rates, strict=True)]
+            start = Layer(layer.weights, bias)
+            check_bound(start, 127)
+        columns, rows = len(start.bias), len(start.weights[0])
+        flat = fitted(decoder, rows * columns)
+        added = fitted(decoder, columns)
+        weights = [
+            [w + (c << coarse_w) for w, c in zip(own, flat[column::columns], strict=True)]
+            for column, own in enumerate(start.weights)
+        ]
+        bias = [b + (c << coarse_b) for b, c in zip(start.bias, added, strict=True)]
+        layers.append(Layer(weights, bias))
+        check_bound(layers[-1], 255 if number else 127)
+    model.network = Network(shared.network.shift, layers)
+    return gains, model
+
+
 # --- Networks stream of hemgs ----------------------------------------------------------------
 
 
@@ -158,26 +234,34 @@ def decode_parts(
     decisions: int,
     position_bits: int,
     more: int = 0,
+    prior: list[Shared] | None = None,
 ) -> tuple[Box, int, list[Part]]:
     """Box, usual, and all parts in coding order, to the end; ``more`` first features."""
     *fields, usual = naturals(decoder, 5)
     box = read_box(fields, position_bits)
     need(usual <= 2048, "usual")
-    width, parts = 3 + 5 + more, []
+    width = 3 + 5 + more
+    parts: list[Part] = []
     for group in [*([None] if decisions else []), *layout]:
-        (kept,) = naturals(decoder, 1)
-        need(kept <= 1, "kept")
+        (flag,) = naturals(decoder, 1)
+        kept, number = flag % 2, len(parts)
+        shared = prior[number] if flag >= 2 and prior and number < len(prior) else None
+        need(flag <= 3 and (flag < 2 or shared is not None), "flag")
         columns = decisions if group is None else group.columns
         fine = group is not None and group.fine
         extra = neighbour_columns(columns, fine=fine)
-        gains, model = [], None
+        gains: list[int] = []
+        model = None
         if group is None:
             network = decode_network(decoder, width + extra, columns)
+        elif shared is not None:
+            gains, model = decode_shared(decoder, shared, width + extra)
+            network = model.network
         else:
             gains = fitted(decoder, columns)
-            need(max(map(abs, gains)) <= 127, "gains")
             model = decode_model(decoder, width + extra, group.steps + 2 * columns)
             network = model.network
+        need(max(map(abs, gains), default=0) <= 127, "gains")
         parts.append(Part(group, columns, kept == 1, gains, network, model))
         width += columns * (2 if fine else 1) + kept * extra
     decoder.finish()
@@ -298,15 +382,18 @@ def read_hemgs(
     cells: list[Point],  # noqa: ARG001 - of the whole scene
 ) -> tuple[list[list[int]], BlockDecoder]:
     """The networks stream."""
+    prior = None
+    if (PRIOR, 0) in streams:
+        prior = read_prior(streams[PRIOR, 0], [] if decisions else layout)
     decoder = RangeDecoder(streams[NETWORKS, 0])
-    box, usual, parts = decode_parts(decoder, layout, decisions, position_bits)
+    box, usual, parts = decode_parts(decoder, layout, decisions, position_bits, prior=prior)
     models = [part.model for part in parts if part.model is not None]
     return fractions_of(models, layout), partial(decode_block, box, usual, parts)
 
 
 def decode_hemgs(file: File) -> Arrays:
     """All arrays of a scene."""
-    return decode_learned(file, Learned({NETWORKS}, read_hemgs))
+    return decode_learned(file, Learned({NETWORKS}, read_hemgs, frozenset({PRIOR})))
 
 
 METHODS[3] = decode_hemgs

@@ -57,6 +57,7 @@ class Attribute(IntEnum):
     LATENT = 18
     BASIS = 19
     DISPLACEMENT = 20
+    PRIOR = 21
     EXTRA = 32
 
 

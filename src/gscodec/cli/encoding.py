@@ -61,6 +61,7 @@ _FLAGS = {
     "target_psnr": "--target-psnr",
     "device": "--device",
     "seed": "--seed",
+    "embed_prior": "--embed-prior",
 }
 
 
@@ -191,6 +192,14 @@ def encode(
             "--seed", metavar="N", min=0, max=_MAX_SEED, help="Of the training. Default: 0."
         ),
     ] = None,
+    embed_prior: Annotated[
+        bool,
+        typer.Option(
+            "--embed-prior",
+            help="Of method hemgs: a file that needs no networks that come with gscodec; it has "
+            "its own, or holds those. A little larger, for archives.",
+        ),
+    ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -217,6 +226,7 @@ def encode(
         "position_bits": _position_bits(position_bits),
         "device": device,
         "seed": seed,
+        "embed_prior": embed_prior or None,
         "threads": threads,
     }
     flags = _FLAGS if quality is None else {**_FLAGS, "lam": "--quality"}

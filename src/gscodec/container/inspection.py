@@ -11,6 +11,7 @@ from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
 from gscodec.container.meta import read_meta
 from gscodec.container.reader import read_payload
+from gscodec.intnet.prior import NAME_BYTES
 from gscodec.kinds.blueprint import blueprint_of
 from gscodec.methods import name_of
 from gscodec.payload import Attribute
@@ -58,6 +59,7 @@ class Inspection:
         total_bytes: Size of the file.
         rows: Attributes present, by number, then header, meta and container.
         blueprint: Of the checkpoint that anchors are from; None for Gaussians.
+        prior: The name of networks that the file refers to; None if it does not.
     """
 
     header: Header
@@ -68,6 +70,7 @@ class Inspection:
     total_bytes: int
     rows: tuple[Row, ...]
     blueprint: Blueprint | None
+    prior: str | None
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values: numbers, strings, lists, dicts."""
@@ -89,6 +92,7 @@ class Inspection:
                 "bounds_max": list(header.bounds_max),
                 "scene_sha256": header.scene_sha256.hex(),
             },
+            **({} if self.prior is None else {"prior": self.prior}),
             "conventions": asdict(self.conventions),
             **({} if self.blueprint is None else {"checkpoint": _checkpoint(self.blueprint)}),
             "meta": self.meta,
@@ -127,7 +131,14 @@ def inspect(data: bytes) -> Inspection:
         total_bytes=len(data),
         rows=_rows(payload, chunks, len(data), _widths(blueprint)),
         blueprint=blueprint,
+        prior=_prior(payload),
     )
+
+
+def _prior(payload: Payload) -> str | None:
+    """Its name in hexadecimal digits."""
+    found = [s.data for s in payload.streams if s.attribute is Attribute.PRIOR]
+    return found[0][:NAME_BYTES].hex() if found else None
 
 
 def _checkpoint(blueprint: Blueprint) -> dict[str, object]:

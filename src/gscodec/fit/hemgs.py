@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,8 +24,10 @@ from gscodec.fit.integers import integer_model
 from gscodec.fit.masked import Masked
 from gscodec.fit.options import enough
 from gscodec.fit.table import Table, placed, taken
+from gscodec.fit.targets import Scaled
 from gscodec.intnet.box import box_around
 from gscodec.intnet.neighbours import GAIN_BITS, MAX_GAIN
+from gscodec.intnet.prior import rate_of
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from gscodec.fit.targets import Target
     from gscodec.intnet.box import Box
     from gscodec.intnet.context import AnyModel
+    from gscodec.intnet.prior import Shared
 
     Floats = NDArray[np.float32]
     Runs = Sequence[slice]
@@ -48,6 +52,9 @@ _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
 # Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
 # worth more steps, up to `_LONGEST` times as many.
 _USUAL_BITS, _USUAL_SIZE, _LONGEST = 100.0, 3e6, 3.0
+# A training that starts from a prior: of scenes of so few bits, whose own networks would weigh
+# too much, and wherever it is short. More steps from random networks are worth more than a prior.
+_SMALL_SIZE, _WARM_STEPS, _WARM_RATE = 4e5, 200, 5e-3
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
 _SHORTEST = 256  # of a run: smaller blocks are learned from together
@@ -88,6 +95,7 @@ def learn(
     share: float,
     progress: Callable[[float], None],
     training: Trains | None = None,
+    prior: Sequence[Shared] = (),
 ) -> tuple[Box, int, Learned]:
     """Trains the networks of primitives in ``cells`` (N, 3) of the lattice.
 
@@ -98,6 +106,7 @@ def learn(
         share: See above.
         progress: Called with the share that is done.
         training: Makes another training than `Training` of the same.
+        prior: Networks of the first units, to start from where that pays.
     """
     box = box_around(cells)
     course = _INSTANT if options.effort == "instant" else _USUAL
@@ -110,6 +119,10 @@ def learn(
     with one_blas_thread(), ThreadPoolExecutor(options.threads) as pool:
         usual, places = placed(cells, runs, box, pool)
         hidden = _hidden(bits * len(cells))
+        if prior and (bits * len(cells) < _SMALL_SIZE or steps <= _WARM_STEPS):
+            hidden, steps = len(prior[0].rates), min(steps, _WARM_STEPS)
+            training = partial(Warm, prior, len(cells))
+            course = course._replace(rate=_WARM_RATE)
         model = (training or Training)(runs, places, own, hidden, options.seed)
         model.train(steps, course, pool, progress)
     return box, usual, model.integers()
@@ -154,8 +167,8 @@ class Training:
         seed: int,
     ) -> None:
         """``runs`` are the ``rows`` of all primitives; of them are the ``targets``."""
-        self._table, self._seed = Table(runs, targets), seed
-        scaled = [unit.scaled for unit in self._table.units]
+        scaled = [None if t.unit.decides else Scaled.of(t) for t in targets]
+        self._table, self._seed = Table(runs, targets, scaled), seed
         rng = np.random.default_rng(seed)
         self._model = Masked(targets, scaled, self._table.inputs, hidden, rng)
 
@@ -180,11 +193,15 @@ class Training:
             if step in looks:
                 self._look(pool, at_first=not step)
             if not step:
-                model.start_outputs(self._table.means)
-                model.round_parameters()
+                self._start(pool)
             self._take(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
             if step % 16 == 0:
                 progress(step / steps)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:  # noqa: ARG002 - others look again
+        """Gives outputs their first values."""
+        self._model.start_outputs(self._table.means)
+        self._model.round_parameters()
 
     def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
         """Makes the table anew."""
@@ -211,3 +228,35 @@ class Training:
             gain = np.rint(self._model.gains(number) * (1 << GAIN_BITS))
             gains.append(np.clip(gain, -MAX_GAIN, MAX_GAIN).astype(np.int64))
         return Learned(tuple(models), tuple(gains), tuple(unit.keeps for unit in units))
+
+
+class Warm(Training):
+    """From networks of a prior: what is learned are changes, as few as pay."""
+
+    def __init__(
+        self,
+        prior: Sequence[Shared],
+        count: int,
+        rows: Runs,
+        runs: Sequence[Run],
+        targets: Sequence[Target],
+        hidden: int,
+        seed: int,
+    ) -> None:
+        """``count`` primitives share the costs of changes of the ``prior``."""
+        super().__init__(rows, runs, targets, hidden, seed)
+        self._prior, self._count = prior, count
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Units that the prior lacks as in other trainings."""
+        super()._start(pool)
+        scaled = [unit.scaled for unit in self._table.units]
+        rates = [rate_of(own.log2_unit, own.bias) for own in scaled if own is not None]
+        self._model.start_from(self._prior, rates)
+        self._model.round_parameters()
+        self._look(pool, at_first=False)
+
+    def _take(self, gradients: Floats) -> None:
+        """With what changes cost."""
+        gradients += self._model.cost_of_changes(self._count)
+        super()._take(gradients)

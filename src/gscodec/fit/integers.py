@@ -47,6 +47,17 @@ def integer_network(real: Sequence[NDArray[np.float64]]) -> Network:
     raise CannotCodeError(f"the trained networks do not fit into integers ({reason})")
 
 
+def real_weights(unit: Unit, network: Network) -> list[NDArray[np.float64]]:
+    """Weights and biases by layer of which `integer_model` of ``unit`` makes ``network``."""
+    real = []
+    for layer in network.layers:
+        real.append(layer.weights.astype(np.float64) * 2.0**-network.shift)
+        real.append(layer.bias.astype(np.float64) / (UNIT << network.shift))
+    real[-1][: unit.steps] -= _HALF_BIN
+    real[-1][unit.steps + unit.columns :] -= _HALF_BIN
+    return real
+
+
 def integer_model(
     unit: Unit, family: Family, scaled: Scaled | None, weights: Sequence[NDArray[np.float64]]
 ) -> AnyModel:

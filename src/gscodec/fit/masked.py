@@ -15,12 +15,12 @@ Arrays of many rows have rows last: what is sliced is the first axis.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gscodec.coding import Family
-from gscodec.fit.integers import WEIGHT_SHIFT
+from gscodec.fit.integers import WEIGHT_SHIFT, real_weights
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.slopes import by_law, by_step
 from gscodec.fit.targets import UNIT
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.targets import Scaled, Target
+    from gscodec.intnet.prior import Shared
 
     Floats = NDArray[np.float32]
 
@@ -41,6 +42,9 @@ _FIRST_GAIN = 0.5
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
 _LAYERS = 3
 _NOTHING = slice(0, 0)
+# Of a change of a shared network: its unit, and the bits of each of them.
+_CHANGE = 2.0**-4
+_CHANGE_BITS = 5.0
 
 
 class Masked:
@@ -79,6 +83,7 @@ class Masked:
         arrays.append(np.full(self.columns, _FIRST_GAIN, np.float32))
         self.parameters = np.concatenate([array.ravel() for array in arrays])
         self.rounded = self.parameters.copy()
+        self._origin, self._prices = np.zeros((2, len(self.parameters)), np.float32)
         self._shapes = [array.shape for array in arrays]
         units = [1 << WEIGHT_SHIFT, UNIT << WEIGHT_SHIFT] * _LAYERS + [1 << GAIN_BITS]
         sizes = [array.size for array in arrays]
@@ -148,6 +153,44 @@ class Masked:
             third[number * hidden : (number + 1) * hidden, own] = 1
         return [mask.astype(np.float32) for mask in (first, second, third)]
 
+    def start_from(self, shared: Sequence[Shared], rates: Sequence[int]) -> None:
+        """Starts all units at networks that are ``shared``, and rounds what they change.
+
+        All changes are multiples of `_CHANGE`, so that they take few bits.
+        """
+        for number, (own, rate) in enumerate(zip(shared, rates, strict=False)):
+            weights = real_weights(own.unit, own.at(rate))
+            values = *weights, own.gains / (1 << GAIN_BITS)
+            coarse = *[1 / _CHANGE] * len(weights), float(1 << GAIN_BITS)
+            for part, (value, unit) in enumerate(zip(values, coarse, strict=True)):
+                where = self._where(part, number)
+                for flat, put in ((self._origin, value), (self._units, unit)):
+                    self._split(flat)[part][where] = put
+                self._split(self.parameters)[part][where] = value
+                self._split(self._prices)[part][where] = _CHANGE_BITS * unit
+
+    def _where(self, part: int, number: int) -> Any:
+        """Which of a part of the parameters are of a unit; as in `network`."""
+        hidden = slice(number * self._hidden, (number + 1) * self._hidden)
+        outputs, seen = self._outputs[number], self._masks[0][:, hidden.start] > 0
+        places: tuple[Any, ...] = (
+            (seen, hidden),
+            hidden,
+            number,
+            hidden,
+            (hidden, outputs),
+            outputs,
+            self.at[number],
+        )
+        return places[part]
+
+    def cost_of_changes(self, count: int) -> Floats:
+        """Slopes of what changes of the networks cost each of ``count`` primitives, in bits."""
+        changes: Floats = np.sign(self.rounded - self._origin)
+        changes *= self._prices
+        changes /= count
+        return changes
+
     def start_outputs(self, means: NDArray[np.int16]) -> None:
         """Outputs start at the mean step, and at what is typical beside the ``means``."""
         bias, first = self._split(self.parameters)[5], self.steps
@@ -165,9 +208,11 @@ class Masked:
 
     def round_parameters(self) -> None:
         """Makes ``rounded`` of the parameters."""
-        np.multiply(self.parameters, self._units, out=self.rounded)
+        np.subtract(self.parameters, self._origin, out=self.rounded)
+        self.rounded *= self._units
         np.rint(self.rounded, out=self.rounded)
         self.rounded /= self._units
+        self.rounded += self._origin
 
     def _split(self, flat: Floats) -> list[Floats]:
         """Weights and biases by layer, and gains: views of ``flat``."""

@@ -15,7 +15,7 @@ import numpy as np
 from gscodec.fit.integers import LAYERS
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.slopes import SMALLEST_SIGMA, cheapest
-from gscodec.fit.targets import UNIT, Scaled, Target
+from gscodec.fit.targets import UNIT, Target
 from gscodec.intnet.context import FINE_SHIFT
 from gscodec.intnet.neighbours import (
     TURNS,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.fit.targets import Scaled
     from gscodec.intnet.box import Box
     from gscodec.intnet.neighbours import Neighbours
     from gscodec.units import Unit
@@ -101,10 +102,9 @@ def _usual(around: Sequence[Sequence[Neighbours]]) -> int:
 class Columns:
     """A unit and its part of the table of what everything decodes to."""
 
-    def __init__(self, target: Target, used: int) -> None:
+    def __init__(self, target: Target, scaled: Scaled | None, used: int) -> None:
         """``used`` columns are before its own: of neighbours, then of its values."""
-        self.unit, self.family = target.unit, target.family
-        self.scaled = None if target.unit.decides else Scaled.of(target)
+        self.unit, self.family, self.scaled = target.unit, target.family, scaled
         self._target = target
         self.keeps = keeps(target.unit)
         self.start, self.own = used, used + columns_of(target.unit)
@@ -190,12 +190,15 @@ class Table:
         means: (rows, columns of all units) int16, as `Networks.at` puts them.
     """
 
-    def __init__(self, runs: Sequence[Run], targets: Sequence[Target]) -> None:
+    def __init__(
+        self, runs: Sequence[Run], targets: Sequence[Target], scaled: Sequence[Scaled | None]
+    ) -> None:
+        """``targets`` of ``runs``, the same ``scaled``."""
         self._runs = runs
         self.units: list[Columns] = []
         first = used = runs[0].first.shape[1]
-        for target in targets:
-            self.units.append(Columns(target, used))
+        for target, own in zip(targets, scaled, strict=True):
+            self.units.append(Columns(target, own, used))
             used = self.units[-1].end
         self._starts = np.cumsum([0, *(len(run.first) for run in runs)]).tolist()
         self.known = np.zeros((self._starts[-1], used), np.int8)

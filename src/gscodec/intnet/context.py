@@ -186,6 +186,12 @@ def encode_model(encoder: Encoder, model: AnyModel) -> None:
     if isinstance(model, DecisionModel):
         encode_network(encoder, model.network)
         return
+    encode_constants(encoder, model)
+    encode_network(encoder, model.network)
+
+
+def encode_constants(encoder: Encoder, model: UnitModel) -> None:
+    """Codes all fields but the network."""
     mean = _zigzag(model.mean)
     fields = [
         int(model.family),
@@ -196,7 +202,6 @@ def encode_model(encoder: Encoder, model: AnyModel) -> None:
         mean >> 20,
     ]
     encode_naturals(encoder, np.array(fields))
-    encode_network(encoder, model.network)
 
 
 def decode_model(decoder: Decoder, unit: Unit, inputs: int) -> AnyModel:
@@ -207,6 +212,33 @@ def decode_model(decoder: Decoder, unit: Unit, inputs: int) -> AnyModel:
     """
     if unit.decides:
         return DecisionModel(decode_network(decoder, inputs, unit.outputs))
+    constants = decode_constants(decoder)
+    return constants.model(decode_network(decoder, inputs, unit.outputs))
+
+
+@dataclass(frozen=True)
+class Constants:
+    """A `UnitModel` without its network."""
+
+    family: Family
+    fraction_bits: int
+    mean: int
+    log2_unit: int
+    step_bias: int
+
+    def model(self, network: Network) -> UnitModel:
+        """With it."""
+        return UnitModel(
+            self.family, self.fraction_bits, self.mean, self.log2_unit, self.step_bias, network
+        )
+
+
+def decode_constants(decoder: Decoder) -> Constants:
+    """Inverse of `encode_constants`.
+
+    Raises:
+        FormatError: A field is out of range.
+    """
     family, fraction, log2_unit, bias, low, high = decode_naturals(decoder, 6).tolist()
     step_bias, mean = _unzigzag(bias), _unzigzag(low | high << 20)
     for name, value, limit in (
@@ -219,8 +251,7 @@ def decode_model(decoder: Decoder, unit: Unit, inputs: int) -> AnyModel:
     ):
         if abs(value) > limit:
             raise FormatError(f"group model: {name} {value}, expected at most {limit}")
-    network = decode_network(decoder, inputs, unit.outputs)
-    return UnitModel(Family(family), fraction, mean, log2_unit, step_bias, network)
+    return Constants(Family(family), fraction, mean, log2_unit, step_bias)
 
 
 def _zigzag(value: int) -> int:

@@ -94,6 +94,11 @@ class Network:
         """Width of the output."""
         return int(self.layers[-1].weights.shape[1])
 
+    def is_like(self, other: Network) -> bool:
+        """Whether both have the same widths and shift."""
+        shapes = [[layer.weights.shape for layer in n.layers] for n in (self, other)]
+        return shapes[0] == shapes[1] and self.shift == other.shift
+
     def __call__(self, features: NDArray[np.int8 | np.float32]) -> NDArray[np.int32]:
         """Evaluates ``features`` (M, inputs), integers in -127 .. 127; (M, outputs) int32.
 

@@ -6,7 +6,7 @@ The primitives of a block are coded in turns, each turn sees the nearest ones of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -21,7 +21,15 @@ from gscodec.coding import (
 from gscodec.errors import FormatError
 from gscodec.geometry import morton
 from gscodec.intnet.box import Box
-from gscodec.intnet.context import OUTPUT_BITS, UnitModel, decode_model, encode_model
+from gscodec.intnet.context import (
+    OUTPUT_BITS,
+    DecisionModel,
+    UnitModel,
+    decode_constants,
+    decode_model,
+    encode_constants,
+    encode_model,
+)
 from gscodec.intnet.neighbours import (
     FIRST,
     GAIN_BITS,
@@ -34,18 +42,22 @@ from gscodec.intnet.neighbours import (
     neighbours_of,
     seen_of,
 )
+from gscodec.intnet.prior import decode_changes, encode_changes, rate_of
 from gscodec.learned.networks import Known, Networks
-from gscodec.payload import Attribute
+from gscodec.payload import Attribute, Stream, weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder
+    from gscodec.intnet.context import AnyModel
+    from gscodec.intnet.prior import Prior, Shared
     from gscodec.units import Law, Place, Unit
 
 _MAX_USUAL = 1 << 11  # of `octaves`: no distance of a lattice has more
 # From gain times mean of neighbours to a unit of a network.
 _LEAD_BITS = GAIN_BITS + OUTPUT_BITS + WEIGHT_BITS
+_SHARES = 2  # flag of a unit that says what it adds to a prior
 _NEIGHBOUR_BYTES = 18 * NEAREST  # index and weight, these repeated, of all neighbours of a row
 
 
@@ -60,6 +72,7 @@ class Around:
         gains: For each unit, (columns,) int64: how much of the neighbours' mean its centre
             has, besides what the network says; nothing for decisions.
         kept: For each unit, whether later ones see its neighbours, too.
+        prior: Networks that those of the first units may be told apart from.
     """
 
     box: Box
@@ -67,6 +80,7 @@ class Around:
     networks: Networks
     gains: tuple[NDArray[np.int64], ...]
     kept: tuple[bool, ...]
+    prior: Prior | None = field(default=None, kw_only=True)
 
     @property
     def first(self) -> int:
@@ -89,24 +103,65 @@ class Around:
         return AroundKnown(self, place)
 
     def streams(self) -> dict[Attribute, bytes]:
-        """One, of everything."""
-        encoder = Encoder()
-        self.encode(encoder)
-        return {Attribute.NETWORKS: encoder.finish()}
+        """Of everything, and of the prior where it is worth its name."""
+        own = Encoder()
+        replace(self, prior=None).encode(own)
+        data = own.finish()
+        if self.prior is not None:
+            encoder = Encoder()
+            self.encode(encoder)
+            told, stream = encoder.finish(), self.prior.stream()
+            if weight([Stream(Attribute.PRIOR, 0, stream)]) + len(told) < len(data):
+                return {Attribute.NETWORKS: told, Attribute.PRIOR: stream}
+        return {Attribute.NETWORKS: data}
 
     def encode(self, encoder: Encoder) -> None:
         """Codes what this class has."""
         encode_naturals(encoder, np.array([*self.box.low, self.box.edge, self.usual]))
-        units = zip(self.kept, self.gains, self.networks.models, strict=True)
-        for kept, gains, model in units:
-            encode_naturals(encoder, np.array([kept]))
-            if isinstance(model, UnitModel):
-                encode_fitted(encoder, gains)
+        for number in range(len(self.kept)):
+            shared = self._shared(number)
+            ways = [False] if shared is None else [False, True]
+            changes = min(ways, key=lambda way: self._size(number, changes=way))
+            self._encode_unit(encoder, number, changes=changes)
+
+    def _size(self, number: int, *, changes: bool) -> int:
+        """Bytes of a unit on its own."""
+        encoder = Encoder()
+        self._encode_unit(encoder, number, changes=changes)
+        return len(encoder.finish())
+
+    def _encode_unit(self, encoder: Encoder, number: int, *, changes: bool) -> None:
+        """Codes a unit; with ``changes`` what it adds to the prior."""
+        model, gains, shared = self.networks.models[number], self.gains[number], None
+        if changes:
+            shared = self._shared(number)
+        encode_naturals(encoder, np.array([self.kept[number] + _SHARES * changes]))
+        if isinstance(model, DecisionModel):
             encode_model(encoder, model)
+        elif shared is None:
+            encode_fitted(encoder, gains)
+            encode_model(encoder, model)
+        else:
+            encode_fitted(encoder, gains - shared.gains)
+            encode_constants(encoder, model)
+            encode_changes(encoder, model.network, shared.of(model))
+
+    def _shared(self, number: int) -> Shared | None:
+        """What the prior says about a unit, if its networks see the same and are as wide."""
+        if self.prior is None or number >= len(self.prior.shared):
+            return None
+        shared, own = self.prior.shared[number], self.networks.models[number].network
+        return shared if own.is_like(shared.network) else None
 
     def at(self, ratio: float) -> Self:
-        """Coarser steps for ``ratio`` times the lambda."""
-        return replace(self, networks=self.networks.at(ratio))
+        """Coarser steps for ``ratio`` times the lambda; networks of a prior see the new rate."""
+        networks = self.networks.at(ratio)
+        models = list(networks.models)
+        for number, (old, new) in enumerate(zip(self.networks.models, models, strict=True)):
+            shared = self._shared(number)
+            if shared is not None and isinstance(old, UnitModel) and isinstance(new, UnitModel):
+                models[number] = replace(new, network=shared.moved(old, new))
+        return replace(self, networks=replace(networks, models=tuple(models)))
 
     def farthest_mean(self) -> int:
         """Magnitude, quanta."""
@@ -177,7 +232,11 @@ class AroundKnown(Known):
 
 
 def decode_around(
-    decoder: Decoder, units: tuple[Unit, ...], position_bits: int, more: int = 0
+    decoder: Decoder,
+    units: tuple[Unit, ...],
+    position_bits: int,
+    more: int = 0,
+    prior: Prior | None = None,
 ) -> Around:
     """Inverse of `Around.encode`, for ``more`` columns beside those of places.
 
@@ -191,20 +250,46 @@ def decode_around(
             f"networks: box ({x}, {y}, {z}) + {edge} and distance {usual}, expected inside "
             f"{size} cells and at most {_MAX_USUAL}"
         )
-    width, kept, gains, models = FIRST + more, [], [], []
-    for unit in units:
-        keeps = int(decode_naturals(decoder, 1)[0])
-        gain = np.zeros(0, np.int64)
-        if not unit.decides:
-            gain = decode_fitted(decoder, unit.columns)
-        if keeps > 1 or np.abs(gain).max(initial=0) > MAX_GAIN:
+    width, kept, gains = FIRST + more, [], []
+    models: list[AnyModel] = []
+    shared = () if prior is None else prior.shared
+    for number, unit in enumerate(units):
+        (flags,) = decode_naturals(decoder, 1).tolist()
+        if flags >= 2 * _SHARES or (flags >= _SHARES and number >= len(shared)):
             raise FormatError(
-                f"networks: flag {keeps} and gains up to {np.abs(gain).max(initial=0)}, "
-                f"expected at most 1 and {MAX_GAIN}"
+                f"networks: flag {flags}, expected at most 1, or 3 of the first {len(shared)} "
+                "units, which a prior has"
             )
-        models.append(decode_model(decoder, unit, width + columns_of(unit)))
-        width += unit.features + keeps * columns_of(unit)
-        kept.append(bool(keeps))
+        inputs = width + columns_of(unit)
+        model: AnyModel
+        if flags >= _SHARES:
+            gain, model = _decode_shared(decoder, shared[number], inputs)
+        else:
+            gain = np.zeros(0, np.int64)
+            if not unit.decides:
+                gain = decode_fitted(decoder, unit.columns)
+            model = decode_model(decoder, unit, inputs)
+        if np.abs(gain).max(initial=0) > MAX_GAIN:
+            raise FormatError(
+                f"networks: gains up to {np.abs(gain).max()}, expected at most {MAX_GAIN}"
+            )
+        models.append(model)
+        kept.append(bool(flags & 1))
+        width += unit.features + kept[-1] * columns_of(unit)
         gains.append(gain)
     networks = Networks(units, tuple(models))
-    return Around(Box((x, y, z), edge), usual, networks, tuple(gains), tuple(kept))
+    return Around(Box((x, y, z), edge), usual, networks, tuple(gains), tuple(kept), prior=prior)
+
+
+def _decode_shared(
+    decoder: Decoder, shared: Shared, inputs: int
+) -> tuple[NDArray[np.int64], UnitModel]:
+    """Gains and model of a unit that a prior has, with ``inputs`` in this file."""
+    if inputs != shared.network.inputs:
+        raise FormatError(
+            f"networks: {inputs} inputs, expected {shared.network.inputs} as the prior has"
+        )
+    gains = shared.gains + decode_fitted(decoder, shared.unit.columns)
+    constants = decode_constants(decoder)
+    start = shared.at(rate_of(constants.log2_unit, constants.step_bias))
+    return gains, constants.model(decode_changes(decoder, start))

@@ -136,7 +136,9 @@ def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opene
     _check_header(header, count, len(payload.streams), method.name)
     slices = blocks(count, header.block_size)
     exact = [Attribute.OUTLIER] if outliers else []
-    whole = ((a, 0) for a in (*method.shared, Attribute.POSITION, *kind.shared, *exact))
+    found = {stream.attribute for stream in payload.streams}
+    shared = [a for a in method.shared if a in found or a not in method.optional]
+    whole = ((a, 0) for a in (*shared, Attribute.POSITION, *kind.shared, *exact))
     by_block = ((a, b) for b in range(len(slices)) for a in _by_block(kind))
     streams = streams_of(payload, (*whole, *by_block))
     progress("networks", 0.0)

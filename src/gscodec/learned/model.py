@@ -51,6 +51,7 @@ class Learner:
         number: On the wire.
         name: As people write it.
         shared: Attributes with one stream of the whole scene, in which the model is.
+        optional: Those of them that a file may lack.
         read: Streams, units and depth of the octree to a model.
         fit: Work, targets, options, share of the iterations and progress to a model.
         placed: A model that was read, with what the positions of the whole scene tell.
@@ -68,6 +69,7 @@ class Learner:
     instant: bool = False
     prepare: Prepare = as_they_are
     restore: Restore = as_coded
+    optional: tuple[Attribute, ...] = ()
 
 
 class Model(Protocol):

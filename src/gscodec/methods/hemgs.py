@@ -8,9 +8,12 @@ primitives of a block are coded in turns, each turn sees the nearest ones of ear
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gscodec.coding import Decoder
+from gscodec.fit.options import Options as LearnedOptions
+from gscodec.intnet.prior import named, shipped
 from gscodec.learned.around import Around, decode_around
 from gscodec.learned.method import LearnedMethod
 from gscodec.learned.networks import Networks
@@ -19,13 +22,23 @@ from gscodec.payload import Attribute, Method
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
     from gscodec.fit.targets import Target
     from gscodec.learned.model import Streams
     from gscodec.units import Unit
 
 Model = Around
+
+
+@dataclass(frozen=True)
+class HemgsOptions(LearnedOptions):
+    """Settings of the encoder; see `LearnedOptions`.
+
+    Attributes:
+        embed_prior: Whether the file holds the prior that it needs, for a decoder that lacks it.
+    """
+
+    embed_prior: bool = False
 
 
 def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model:
@@ -35,7 +48,9 @@ def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model
         FormatError: The stream is damaged.
     """
     decoder = Decoder(streams[Attribute.NETWORKS, 0])
-    model = decode_around(decoder, units, position_bits)
+    told = streams.get((Attribute.PRIOR, 0))
+    prior = None if told is None else named(told, units)
+    model = decode_around(decoder, units, position_bits, prior=prior)
     decoder.finish()
     return model
 
@@ -50,11 +65,25 @@ def fit(
     """Trains the networks for ``targets``, in ``share`` of the usual iterations."""
     from gscodec.fit.hemgs import learn
 
-    box, usual, learned = learn(work.cells, targets, options, share, progress)
-    networks = Networks(tuple(target.unit for target in targets), learned.models)
-    return Model(box, usual, networks, learned.gains, learned.kept)
+    units = tuple(target.unit for target in targets)
+    held = isinstance(options, HemgsOptions) and options.embed_prior
+    prior = replace(shipped(units), held=held)
+    box, usual, learned = learn(
+        work.cells, targets, options, share, progress, prior=prior.shared
+    )
+    networks = Networks(units, learned.models)
+    return Model(box, usual, networks, learned.gains, learned.kept, prior=prior)
 
 
-METHOD = LearnedMethod(Method.HEMGS, "hemgs", (Attribute.NETWORKS,), read, fit, instant=True)
+METHOD = LearnedMethod(
+    Method.HEMGS,
+    "hemgs",
+    (Attribute.NETWORKS, Attribute.PRIOR),
+    read,
+    fit,
+    instant=True,
+    optional=(Attribute.PRIOR,),
+    Options=HemgsOptions,
+)
 Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
 encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent

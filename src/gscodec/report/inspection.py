@@ -87,6 +87,10 @@ class Inspected(Protocol):
     def blueprint(self) -> Blueprint | None:
         """Of the checkpoint that anchors are from; None for Gaussians."""
 
+    @property
+    def prior(self) -> str | None:
+        """The name of networks that the file refers to; None if it does not."""
+
 
 def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
     """Facts about the file ``name``, one table per note, and the account of its bytes."""
@@ -123,6 +127,7 @@ def _header_facts(inspected: Inspected) -> dict[str, object]:
         "lattice": lattice if header.position_bits else "none, positions are exact",
         "bounds from": header.bounds_min,
         "bounds to": header.bounds_max,
+        **({} if inspected.prior is None else {"prior": inspected.prior}),
         "scene SHA-256": header.scene_sha256.hex(),
         **_conventions_facts(inspected.conventions),
     }
