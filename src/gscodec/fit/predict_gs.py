@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _FLOOR = 0.02  # of the agreement of errors: so much of it is taken as chance
 _TAIL = 0.1  # percent of the values at each end that count as the last one before
 _ENTRY_BITS, _EXPONENT_BITS = 6.0, 5.0  # of a basis in a file, about
+# Bits that a basis saves over those that normal laws of such variances would: pictures of the
+# same size gain more, see docs/predict-gs.md, "Where a basis pays".
+_SAVED = 4.0
 _WORST_CONDITION = 1e6
 _FARTHEST = 2.0**17  # of a coordinate, in typical steps: integers do not reach farther
 _CLASSES = 64  # of sensitivity, where bits are estimated
@@ -117,7 +120,7 @@ def learned_basis(
     root = np.linalg.cholesky((1 - _FLOOR) * agreement + _FLOOR * np.eye(count))
     variances, turn = np.linalg.eigh(root.T @ spread @ root)
     before, after = steps.bits(np.diag(spread)), steps.bits(np.maximum(variances, 0))
-    if before - after < count * (count * _ENTRY_BITS + _EXPONENT_BITS):
+    if _SAVED * (before - after) < count * (count * _ENTRY_BITS + _EXPONENT_BITS):
         return None
     real = np.linalg.solve(root.T, turn)[:, ::-1]
     real *= np.exp2(steps.typical - steps.level)[:, None] * np.exp2(-steps.offsets)
