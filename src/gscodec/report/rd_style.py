@@ -31,6 +31,7 @@ DARK = {
 PARTS = {
     "networks": "#7d8794",
     "grid": "#a7b0bb",
+    "latent": "#b48ead",
     "position": "#2f6fb5",
     "displacement": "#4c8fca",
     "opacity": "#58a6d6",
