@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 LEARNED = ("hac", "hemgs", "ralhe", "predict-gs")
+# For what is slow and the same for all: one with a grid, one with turns and a basis.
+PAIR = ("hac", "predict-gs")
 
 
 def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:

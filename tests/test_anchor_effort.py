@@ -13,7 +13,7 @@ from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.errors import SceneError
-from quick import LEARNED, set_defaults
+from quick import PAIR, set_defaults
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
@@ -38,7 +38,7 @@ def error(a: AnchorScene, b: AnchorScene, views: TargetViews) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_high_costs_less_in_error_and_bits_together(method: str) -> None:
     from gscodec.fit.anchors import price
 
@@ -139,7 +139,7 @@ def test_a_wanted_psnr_is_met() -> None:
     assert abs(found["mean_psnr"] - wanted) <= 0.11
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_a_resumed_run_ends_with_the_same_bytes(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

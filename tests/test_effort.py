@@ -13,7 +13,7 @@ from gscodec.camera import Camera, TargetViews
 from gscodec.errors import SceneError, UsageError
 from gscodec.learned.rates import as_good, search
 from gscodec.methods.hac import Options
-from quick import LEARNED, set_defaults
+from quick import PAIR, set_defaults
 from scenes import gaussians, make_scene
 
 pytest.importorskip("torch")
@@ -61,7 +61,7 @@ def psnr(a: GaussianScene, b: GaussianScene) -> float:
     return float(np.mean([ratio(render(a, c), render(b, c)) for c in VIEWS.cameras]))
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str) -> None:
     """At one lambda both efforts look alike; high leaves out what is not seen, and says so."""
     fast = gscodec.encode_with_report(scene, method, lam=1e-3, views=VIEWS)
@@ -126,7 +126,7 @@ def test_a_time_limit_ends_the_rounds(scene: GaussianScene) -> None:
     assert gscodec.inspect(data).meta["settings"]["effort"] == "high"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_a_wanted_size_is_met(scene: GaussianScene, method: str) -> None:
     """Within 3 %; out of reach is refused with the range."""
     usual = len(gscodec.encode(scene, method, views=VIEWS))

@@ -23,7 +23,7 @@ from gscodec.learned.state import set_aside
 from gscodec.methods import hac, name_of
 from gscodec.payload import Attribute, Method, Stream
 from gscodec.scene import ExtraProperty
-from quick import LEARNED, set_defaults
+from quick import PAIR, set_defaults
 from scenes import gaussians, make_scene, silent
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def test_values_beyond_integers_make_an_outlier(monkeypatch: pytest.MonkeyPatch)
     assert "1 with sh_dc beyond integers" in encoded.notes[0]
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_effort_high_keeps_outliers(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It changes and prunes the others only."""
     set_defaults(monkeypatch, round_length=5)

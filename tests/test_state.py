@@ -18,7 +18,7 @@ from anchors import small_views
 from gscodec.camera import TargetViews
 from gscodec.errors import SceneError
 from gscodec.methods.hac import METHOD, Given, Options
-from quick import LEARNED, set_defaults
+from quick import PAIR, set_defaults
 from scenes import make_scene, silent
 
 torch = pytest.importorskip("torch")
@@ -67,7 +67,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return trained
 
 
-@pytest.mark.parametrize("method", LEARNED)
+@pytest.mark.parametrize("method", PAIR)
 def test_a_resumed_run_ends_with_the_same_bytes(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

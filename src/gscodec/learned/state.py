@@ -136,7 +136,11 @@ class State:
         model = None
         if any(sizes):
             pairs = zip(shared, sizes, strict=True)
-            streams = {(attribute, 0): reader.bytes(size) for attribute, size in pairs if size}
+            streams = {
+                (attribute, 0): reader.bytes(size)
+                for attribute, size in pairs
+                if size or attribute not in run.method.optional
+            }
             model = run.method.read(streams, run.subject.kind.units, MAX_BITS)
         return cls(scene, index, done, share, seconds, model)
 
