@@ -171,7 +171,7 @@ STRUCTURE_CASES = [
     ([*CHUNKS[:2], (b"STRM", b"\3\0\0"), *CHUNKS[2:]], "3 bytes, expected at least 5"),
     ([*CHUNKS[:2], (b"STRM", b"\x20\0\0\0\0"), *CHUNKS[2:]], "attribute 32 does not belong"),
     ([*CHUNKS[:-2], (b"xtra", b"\3\0\0\0\0"), *CHUNKS[-2:]], "attribute 3 does not belong"),
-    ([*CHUNKS[:2], (b"STRM", b"\x14\0\0\0\0"), *CHUNKS[2:]], "attribute 20 is unknown"),
+    ([*CHUNKS[:2], (b"STRM", b"\x1f\0\0\0\0"), *CHUNKS[2:]], "attribute 31 is unknown"),
 ]
 
 

@@ -134,7 +134,7 @@ def test_a_wanted_psnr_is_reached_in_any_unit_and_nowhere_without_views() -> Non
     ]
     assert np.mean(ratios) == pytest.approx(34, abs=0.5)
     invisible = replace(small, opacity_logits=np.full_like(small.opacity_logits, -9))
-    with pytest.raises(UsageError, match="no camera sees anything"):
+    with pytest.raises(UsageError, match="no view shows anything"):
         gscodec.encode(invisible, target_psnr=34.0)
 
 

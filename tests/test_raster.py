@@ -599,8 +599,10 @@ def test_kernels_need_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     for module in ("kernels", "compiled"):
         monkeypatch.delitem(sys.modules, f"gscodec.render.{module}")
+    importlib.import_module("gscodec.render.kernels")
+    kernel = importlib.import_module("gscodec.render.compiled").compiled()(abs)
     with pytest.raises(UsageError, match=r"numba; pip install 'gscodec\[render\]'"):
-        importlib.import_module("gscodec.render.kernels")
+        kernel(1)
 
 
 def test_tensors_changed_before_backward_are_noticed() -> None:

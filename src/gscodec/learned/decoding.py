@@ -17,7 +17,7 @@ from gscodec.bitmap import BitMap
 from gscodec.coding import Decoder
 from gscodec.errors import FormatError
 from gscodec.fit.options import MAX_BLOCK_SIZE
-from gscodec.geometry import Lattice, morton, octree
+from gscodec.geometry import Lattice, octree
 from gscodec.kinds import Values, kind_of
 from gscodec.kinds.outliers import decode_outliers, outlier_count, with_outliers
 from gscodec.learned.coding import bits_of_unit, decode_unit
@@ -211,10 +211,15 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     Raises:
         FormatError: A stream is damaged.
     """
+    kind, codes = opened.kind, opened.place.codes
+    fields = kind.empty(len(codes))
 
     def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
+        rows, units = opened.slices[number], list(opened.block(number, counts=True))
+        place = Place(codes[rows], opened.place.bits)
+        kind.fill(rows_of(fields, rows), opened.restore(opened.model, place, units))
         bits: dict[Attribute, NDArray[np.float32]] = {}
-        for found in opened.block(number, counts=True):
+        for found in units:
             attribute = found.unit.attribute
             bits[attribute] = bits.get(attribute, np.float32(0)) + found.bits
         return bits
@@ -223,15 +228,14 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
-    positions = opened.lattice.positions(morton.decode(opened.place.codes))
+    positions = kind.positions(opened.lattice, codes, fields)
     count = len(positions)
     each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
     bits = {Attribute.POSITION: each, **bits}
     if opened.outliers:
         own = opened.outliers
         positions, bits = _with_outliers(own, positions, bits, whole.pop(Attribute.OUTLIER))
-    kind = opened.kind.scene_kind
-    return BitMap(kind, positions, bits, shared=whole)
+    return BitMap(kind.scene_kind, positions, bits, shared=whole)
 
 
 def _with_outliers(
