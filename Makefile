@@ -31,7 +31,7 @@ demo: $(READY) ## Encode, inspect and decode the example scene; results in out/
 	@echo "The coded scene is out/mic-small.gsz; out/mic-small.ply opens in any 3DGS viewer."
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: fmt-check lint types imports ## Format, lint, types and layers, without changing a file
 
