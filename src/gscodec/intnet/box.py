@@ -26,6 +26,10 @@ class Box:
     low: tuple[int, int, int]
     edge: int
 
+    def fits(self, size: int) -> bool:
+        """Whether it is one of a lattice of ``size`` cells per axis."""
+        return max(self.low) < size and 1 <= self.edge <= size
+
     def normalise(self, ijk: NDArray[np.int64]) -> NDArray[np.int64]:
         """Lattice coordinates (N, 3) as 0 .. 2**16 - 1 inside the box, (N, 3) int64."""
         inside = np.clip(ijk - np.array(self.low), 0, self.edge)

@@ -170,7 +170,8 @@ def decode_grid(decoder: Decoder, position_bits: int) -> tuple[HashGrid, Box]:
     """
     x, y, z, edge, count = decode_naturals(decoder, 5).tolist()
     size = 1 << position_bits
-    if max(x, y, z) >= size or not 1 <= edge <= size or count > MAX_LEVELS:
+    box = Box((x, y, z), edge)
+    if not box.fits(size) or count > MAX_LEVELS:
         raise FormatError(
             f"hash grid: box ({x}, {y}, {z}) + {edge} with {count} levels, expected inside "
             f"{size} cells and at most {MAX_LEVELS} levels"
@@ -198,4 +199,4 @@ def decode_grid(decoder: Decoder, position_bits: int) -> tuple[HashGrid, Box]:
             model = decode_table(decoder, 2)
             bits = decoder.decode(level.entries * VALUES, model).astype(np.bool_)
             values.append(bits.reshape(level.entries, VALUES))
-    return HashGrid(tuple(levels), tuple(values)), Box((x, y, z), edge)
+    return HashGrid(tuple(levels), tuple(values)), box

@@ -47,9 +47,13 @@ from gscodec.learned.networks import Known, Networks
 from gscodec.payload import Attribute, Stream, weight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder
+    from gscodec.fit.hemgs import Learned
+    from gscodec.fit.targets import Target
     from gscodec.intnet.context import AnyModel
     from gscodec.intnet.prior import Prior, Shared
     from gscodec.units import Law, Place, Unit
@@ -168,6 +172,18 @@ class Around:
         return self.networks.farthest_mean()
 
 
+def around_of(
+    targets: Sequence[Target],
+    box: Box,
+    usual: int,
+    learned: Learned,
+    prior: Prior | None = None,
+) -> Around:
+    """What `fit.hemgs.learn` gives for ``targets``."""
+    networks = Networks(tuple(target.unit for target in targets), learned.models)
+    return Around(box, usual, networks, learned.gains, learned.kept, prior=prior)
+
+
 class AroundKnown(Known):
     """With neighbours of earlier turns."""
 
@@ -245,7 +261,8 @@ def decode_around(
     """
     x, y, z, edge, usual = decode_naturals(decoder, 5).tolist()
     size = 1 << position_bits
-    if max(x, y, z) >= size or not 1 <= edge <= size or usual > _MAX_USUAL:
+    box = Box((x, y, z), edge)
+    if not box.fits(size) or usual > _MAX_USUAL:
         raise FormatError(
             f"networks: box ({x}, {y}, {z}) + {edge} and distance {usual}, expected inside "
             f"{size} cells and at most {_MAX_USUAL}"
@@ -278,7 +295,7 @@ def decode_around(
         width += unit.features + kept[-1] * columns_of(unit)
         gains.append(gain)
     networks = Networks(units, tuple(models))
-    return Around(Box((x, y, z), edge), usual, networks, tuple(gains), tuple(kept), prior=prior)
+    return Around(box, usual, networks, tuple(gains), tuple(kept), prior=prior)
 
 
 def _decode_shared(

@@ -79,14 +79,10 @@ class Opened:
     slices: list[slice]
     restore: Restore = as_coded
 
-    def scene_units(self, number: int) -> Iterable[Values]:
-        """The units of block ``number`` as they are in the scene.
-
-        Raises:
-            FormatError: A stream is damaged.
-        """
+    def scene_units(self, number: int, coded: Iterable[Values]) -> Iterable[Values]:
+        """The units of block ``number``, from those that are ``coded``, as they are in the scene."""
         place = Place(self.place.codes[self.slices[number]], self.place.bits)
-        return self.restore(self.model, place, self.block(number))
+        return self.restore(self.model, place, coded)
 
     def threads(self, wanted: int | None) -> int:
         """As many as are ``wanted``, or fewer, so that their blocks fit `_WORKING_BYTES`."""
@@ -187,7 +183,8 @@ def scene_of(opened: Opened, progress: Progress, threads: int | None) -> Scene:
     fields = kind.empty(len(codes))
 
     def work(number: int) -> None:
-        kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number))
+        units = opened.scene_units(number, opened.block(number))
+        kind.fill(rows_of(fields, opened.slices[number]), units)
 
     numbers, report = range(len(opened.slices)), partial(progress, "decode")
     with one_blas_thread():
@@ -215,9 +212,8 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     fields = kind.empty(len(codes))
 
     def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
-        rows, units = opened.slices[number], list(opened.block(number, counts=True))
-        place = Place(codes[rows], opened.place.bits)
-        kind.fill(rows_of(fields, rows), opened.restore(opened.model, place, units))
+        units = list(opened.block(number, counts=True))
+        kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number, units))
         bits: dict[Attribute, NDArray[np.float32]] = {}
         for found in units:
             attribute = found.unit.attribute

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from gscodec.coding import Decoder
 from gscodec.fit.options import Options as LearnedOptions
 from gscodec.intnet.prior import named, shipped
-from gscodec.learned.around import Around, decode_around
+from gscodec.learned.around import Around, around_of, decode_around
 from gscodec.learned.method import LearnedMethod
-from gscodec.learned.networks import Networks
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
@@ -71,8 +70,7 @@ def fit(
     box, usual, learned = learn(
         work.cells, targets, options, share, progress, prior=prior.shared
     )
-    networks = Networks(units, learned.models)
-    return Model(box, usual, networks, learned.gains, learned.kept, prior=prior)
+    return around_of(targets, box, usual, learned, prior)
 
 
 METHOD = LearnedMethod(

@@ -18,9 +18,8 @@ from gscodec.geometry import morton
 from gscodec.intnet.context import UnitModel
 from gscodec.intnet.prediction import Prediction, decode_prediction, mixed
 from gscodec.kinds import Values
-from gscodec.learned.around import Around, decode_around
+from gscodec.learned.around import Around, around_of, decode_around
 from gscodec.learned.method import LearnedMethod
-from gscodec.learned.networks import Networks
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
@@ -156,8 +155,7 @@ def fit(
     from gscodec.fit.hemgs import learn
 
     box, usual, learned = learn(work.cells, targets, options, share, progress)
-    networks = Networks(tuple(target.unit for target in targets), learned.models)
-    around = Around(box, usual, networks, learned.gains, learned.kept)
+    around = around_of(targets, box, usual, learned)
     return Model(around, Prediction() if work.mixing is None else work.mixing.prediction)
 
 

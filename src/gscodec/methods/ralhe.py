@@ -21,9 +21,8 @@ from gscodec.intnet.latents import (
     decode_values,
     encode_latents,
 )
-from gscodec.learned.around import Around, AroundKnown, decode_around
+from gscodec.learned.around import Around, AroundKnown, around_of, decode_around
 from gscodec.learned.method import LearnedMethod
-from gscodec.learned.networks import Networks
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
@@ -120,8 +119,7 @@ def fit(
     box, usual, learned, latents, data = learn(
         work.cells, place, targets, options, share, progress
     )
-    networks = Networks(tuple(target.unit for target in targets), learned.models)
-    around = Around(box, usual, networks, learned.gains, learned.kept)
+    around = around_of(targets, box, usual, learned)
     return _model(around, latents, data).placed(place)
 
 
