@@ -15,8 +15,8 @@ from anchors import make_anchor_scene
 from gscodec.camera import Camera
 from gscodec.cameraio import after_applied, read_dataparser, write_cameras
 from gscodec.checkpointio import write_checkpoint
-from gscodec.cli.checkpoints import write_folder
 from gscodec.codec import Encoded, encode_with_report
+from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import SceneError
 from gscodec.render import render
 from gscodec.render.belonging import Pictures, disagreement

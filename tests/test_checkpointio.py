@@ -18,7 +18,7 @@ from gscodec.anchors import AnchorScene, Storage
 from gscodec.checkpointio import read_checkpoint, renamed_extras, write_checkpoint
 from gscodec.checkpointio.archive import open_archive
 from gscodec.checkpointio.state_dicts import write_state_dict
-from gscodec.cli.checkpoints import check_folder, read_folder, write_folder
+from gscodec.disk.checkpoints import check_folder, read_folder, write_folder
 from gscodec.errors import InputError, OutputError, SceneError, UsageError
 from gscodec.scene import ExtraProperty
 
@@ -465,7 +465,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monke
 
     for broken in ("_write", "_replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"gscodec.cli.checkpoints.{broken}", full)
+            patch.setattr(f"gscodec.disk.checkpoints.{broken}", full)
             with pytest.raises(OutputError, match="No space left"):
                 write_folder(str(target), old, overwrite=True)
     assert read_folder(str(target)) == old

@@ -18,7 +18,7 @@ from anchors import make_anchor_scene
 from gscodec import codec, methods
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.checkpointio import read_checkpoint, write_checkpoint
-from gscodec.cli.checkpoints import read_folder
+from gscodec.disk.checkpoints import read_folder
 from gscodec.scene import ExtraProperty
 from quick import set_defaults
 from scenes import make_scene

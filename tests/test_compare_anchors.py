@@ -15,8 +15,8 @@ from gscodec.anchors import Storage
 from gscodec.camera import Camera
 from gscodec.cameraio import write_cameras
 from gscodec.checkpointio import write_checkpoint
-from gscodec.cli.checkpoints import write_folder
 from gscodec.comparison import errors_between, require_finite
+from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import SceneError
 from gscodec.methods import DEFAULT
 from gscodec.render import render

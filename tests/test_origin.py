@@ -98,8 +98,8 @@ def test_anchors_beside_gaussians_are_moved_once() -> None:
     """To the origin of the Gaussians, where the cameras are."""
     pytest.importorskip("scipy")
     from gscodec.cli.compare import _beside
-    from gscodec.cli.scenes import LoadedScene
     from gscodec.comparison import errors_between
+    from gscodec.disk.scenes import LoadedScene
 
     origin, anchors = (512.0, -256.0, 64.0), make_anchor_scene(30)
     gaussians = replace(LOCAL, origin=origin)

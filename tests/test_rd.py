@@ -21,7 +21,7 @@ from gscodec.camera import Camera, spread
 from gscodec.cameraio import write_cameras
 from gscodec.checkpointio import write_checkpoint
 from gscodec.cli.app import app
-from gscodec.cli.checkpoints import write_folder
+from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.rd import LAMBDAS, jobs, measure
 from gscodec.report.curve import bjontegaard_rate, bytes_at

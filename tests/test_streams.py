@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gscodec
-from gscodec.cli import atomic, files
 from gscodec.cli.effort import StateFile
-from gscodec.cli.files import HEAD_BYTES, read_input
+from gscodec.disk import atomic, files
+from gscodec.disk.files import HEAD_BYTES, read_input
 from gscodec.errors import InputError, OutputError
 from scenes import make_scene
 

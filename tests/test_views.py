@@ -13,7 +13,7 @@ import pytest
 
 import camera_files as files
 from gscodec.cameraio import decode_photograph, photograph_size, write_cameras
-from gscodec.cli.views import Views, read_photograph, read_views
+from gscodec.disk.views import Views, read_photograph, read_views
 from gscodec.errors import InputError, SceneError, UsageError
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gscodec.cli.scenes import load_scene
+from gscodec.disk.scenes import load_scene
 from gscodec.fit.estimate import (
     HIDDEN,
     INPUTS,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from bench import ROOT, SHARED
 
-from gscodec.cli.scenes import load_scene
 from gscodec.codec import encode_with_report
+from gscodec.disk.scenes import load_scene
 from gscodec.fit.options import QUALITIES, Options
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The command line: the only place with paths, printing and exit codes."""
+"""The command line: the only place that prints and exits."""
 
 try:
     from gscodec.cli.start import main

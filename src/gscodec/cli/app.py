@@ -17,10 +17,10 @@ from gscodec.cli.commands import Command, Commands
 from gscodec.cli.compare import compare
 from gscodec.cli.decoding import decode
 from gscodec.cli.encoding import encode
-from gscodec.cli.files import named, read_coded, write_stdout
 from gscodec.cli.options import Overwrite
 from gscodec.cli.outcome import json_bytes
 from gscodec.cli.rd import rd
+from gscodec.disk.files import named, read_coded, write_stdout
 
 app = typer.Typer(
     cls=Commands,

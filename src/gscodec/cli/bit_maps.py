@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, check_output, write_output
 from gscodec.cli.session import Session
+from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.files import STDIO, check_output, output_path, write_output
 from gscodec.cli.options import AllowOutside, Overwrite, Quiet
-from gscodec.cli.scenes import Reading, load_scene, suffix_of
 from gscodec.cli.session import Session
+from gscodec.disk.files import STDIO, check_output, output_path, write_output
+from gscodec.disk.scenes import Reading, load_scene, suffix_of
 from gscodec.errors import SceneError, UsageError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.files import STDIO, check_output, write_output, write_stdout
 from gscodec.cli.fitting import fitted
 from gscodec.cli.options import (
     MOST_VIEWS,
@@ -24,9 +23,10 @@ from gscodec.cli.options import (
     check_of_views,
     check_psnr,
 )
-from gscodec.cli.scenes import LoadedScene, Reading, load_scene
 from gscodec.cli.session import Session
-from gscodec.cli.views import ChosenViews, choose_views
+from gscodec.disk.files import STDIO, check_output, write_output, write_stdout
+from gscodec.disk.scenes import LoadedScene, Reading, load_scene
+from gscodec.disk.views import ChosenViews, choose_views
 from gscodec.errors import SceneError, UsageError, VerifyError
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _check(
 
 def _photograph(chosen: ChosenViews, background: tuple[float, float, float]) -> Photograph:
     """Gives the photograph of each camera."""
-    from gscodec.cli.photographs import read_photograph
+    from gscodec.disk.photographs import read_photograph
 
     return lambda camera: read_photograph(chosen.photographs[camera.image], camera, background)
 

@@ -14,15 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.checkpoints import check_folder, write_folder
-from gscodec.cli.files import (
-    STDIO,
-    check_output,
-    named,
-    output_path,
-    read_coded,
-    write_output,
-)
 from gscodec.cli.fitting import fitted, tell
 from gscodec.cli.options import (
     AllowOutside,
@@ -33,10 +24,19 @@ from gscodec.cli.options import (
     Threads,
     check_of_views,
 )
-from gscodec.cli.originals import may_overwrite
 from gscodec.cli.outcome import Run, Sizes
 from gscodec.cli.session import Session, limit_threads
-from gscodec.cli.views import read_views
+from gscodec.disk.checkpoints import check_folder, write_folder
+from gscodec.disk.files import (
+    STDIO,
+    check_output,
+    named,
+    output_path,
+    read_coded,
+    write_output,
+)
+from gscodec.disk.originals import may_overwrite
+from gscodec.disk.views import read_views
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.bake.baking import Baked
-    from gscodec.cli.views import Views
     from gscodec.container import Inspection
+    from gscodec.disk.views import Views
     from gscodec.payload import SceneKind
     from gscodec.scene import GaussianScene
 

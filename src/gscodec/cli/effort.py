@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, check_output, read_input, write_output
-from gscodec.cli.signals import removed
+from gscodec.disk.files import STDIO, check_output, read_input, write_output
+from gscodec.disk.signals import removed
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from gscodec.camera import TargetViews
-    from gscodec.cli.views import Views
+    from gscodec.disk.views import Views
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9}
@@ -64,7 +64,7 @@ def target_views(views: Views) -> TargetViews:
     import numpy as np
 
     from gscodec.camera import TargetViews
-    from gscodec.cli.views import read_photograph
+    from gscodec.disk.views import read_photograph
 
     if not views.has_photographs:
         return TargetViews(tuple(views.cameras))

@@ -15,7 +15,6 @@ from gscodec.cli.effort import (
     parse_seconds,
     target_views,
 )
-from gscodec.cli.files import check_output, output_path, write_output
 from gscodec.cli.fitting import fitted, tell
 from gscodec.cli.options import (
     AllowOutside,
@@ -32,7 +31,9 @@ from gscodec.cli.options import (
     check_psnr,
 )
 from gscodec.cli.outcome import Run, Sizes
-from gscodec.cli.scenes import (
+from gscodec.cli.session import Session, limit_threads
+from gscodec.disk.files import check_output, output_path, write_output
+from gscodec.disk.scenes import (
     Reading,
     check_coded_name,
     checked_scaling,
@@ -42,8 +43,7 @@ from gscodec.cli.scenes import (
     named_folder,
     suffix_of,
 )
-from gscodec.cli.session import Session, limit_threads
-from gscodec.cli.views import read_views
+from gscodec.disk.views import read_views
 from gscodec.errors import UsageError
 from gscodec.methods import DEFAULT, choices
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, read_input
-from gscodec.cli.views import read_photograph
+from gscodec.disk.files import STDIO, read_input
+from gscodec.disk.views import read_photograph
 from gscodec.errors import SceneError
 from gscodec.report.text import printable
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.camera import Camera
-    from gscodec.cli.views import Views
+    from gscodec.disk.views import Views
 
 _BLACK = (0.0, 0.0, 0.0)
 
@@ -42,7 +42,7 @@ def fitted(
     it says so in a dataparser_transforms.json near the cameras or the scene and they fit then.
 
     Args:
-        views: As `gscodec.cli.views.read_views` gives them.
+        views: As `gscodec.disk.views.read_views` gives them.
         scene: What they should look at.
         path: Its file or folder.
         force: Go on with views that do not fit.

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import STDIO, write_stdout
 from gscodec.cli.session import Session, peak_memory_bytes
+from gscodec.disk.files import STDIO, write_stdout
 from gscodec.methods import name_of
 
 if TYPE_CHECKING:

@@ -13,13 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.effort import parse_seconds
-from gscodec.cli.files import (
-    STDIO,
-    check_output,
-    output_path,
-    write_output,
-    write_stdout,
-)
 from gscodec.cli.fitting import fitted
 from gscodec.cli.options import (
     MOST_VIEWS,
@@ -34,9 +27,16 @@ from gscodec.cli.options import (
     TimeLimit,
     check_of_views,
 )
-from gscodec.cli.scenes import Reading, load_scene, suffix_of
 from gscodec.cli.session import Session
-from gscodec.cli.views import choose_views
+from gscodec.disk.files import (
+    STDIO,
+    check_output,
+    output_path,
+    write_output,
+    write_stdout,
+)
+from gscodec.disk.scenes import Reading, load_scene, suffix_of
+from gscodec.disk.views import choose_views
 from gscodec.errors import UsageError
 from gscodec.methods import DEFAULT, choices
 from gscodec.report.text import printable

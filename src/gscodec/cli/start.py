@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from gscodec.cli import signals
 from gscodec.cli.streams import sane_streams
+from gscodec.disk import signals
 
 TYPE_CHECKING = False  # as in `typing`, which takes long to load
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import write_stdout
+from gscodec.disk.files import write_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

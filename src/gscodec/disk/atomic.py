@@ -18,7 +18,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from gscodec.cli.signals import in_place
+from gscodec.disk.signals import in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.atomic import temporary_folder
-from gscodec.cli.files import reason
-from gscodec.cli.signals import in_place
+from gscodec.disk.atomic import temporary_folder
+from gscodec.disk.files import reason
+from gscodec.disk.signals import in_place
 from gscodec.errors import GscodecError, InputError, OutputError
 from gscodec.report.text import printable
 

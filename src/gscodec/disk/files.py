@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.atomic import write_file
-from gscodec.cli.signals import in_place
+from gscodec.disk.atomic import write_file
+from gscodec.disk.signals import in_place
 from gscodec.errors import (
     FormatError,
     GscodecError,

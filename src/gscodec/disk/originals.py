@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.checkpoints import read_folder
-from gscodec.cli.files import STDIO
+from gscodec.disk.checkpoints import read_folder
+from gscodec.disk.files import STDIO
 from gscodec.errors import InputError, OutputError
 from gscodec.report.text import printable
 

@@ -129,7 +129,7 @@ def read_photograph(
 
     Args:
         path: Of the image file.
-        camera: Of the same size, as `gscodec.cli.views.read_views` makes it.
+        camera: Of the same size, as `gscodec.disk.views.read_views` makes it.
         background: Behind transparent pixels.
 
     Raises:

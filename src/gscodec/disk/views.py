@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.data_sets import find_photographs, locate, read_data_set
-from gscodec.cli.files import STDIO, reason
-from gscodec.cli.photographs import photograph_size, read_photograph
+from gscodec.disk.data_sets import find_photographs, locate, read_data_set
+from gscodec.disk.files import STDIO, reason
+from gscodec.disk.photographs import photograph_size, read_photograph
 from gscodec.errors import InputError, SceneError, UsageError
 from gscodec.report.text import printable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
-    from gscodec.cli.photographs import Photographs
+    from gscodec.disk.photographs import Photographs
     from gscodec.scene import GaussianScene
 
 __all__ = ["ChosenViews", "Views", "choose_views", "read_photograph", "read_views"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gscodec.cli.files import STDIO, named, read_input
+from gscodec.disk.files import STDIO, named, read_input
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
@@ -72,7 +72,7 @@ def holds_anchors(path: str) -> bool:
     Raises:
         InputError: It cannot be read.
     """
-    from gscodec.cli.checkpoints import gaussians_in
+    from gscodec.disk.checkpoints import gaussians_in
 
     return is_folder(path) and gaussians_in(path) is None
 
@@ -188,7 +188,7 @@ def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[Gaussian
 def _read_gaussians(data: bytes, path: str, reading: Reading) -> ReadResult:
     """By what the first bytes are; by the suffix where a format has no bytes of its own."""
     from gscodec.checkpointio import is_archive, read_splats
-    from gscodec.cli.checkpoints import refuse_one_of_many
+    from gscodec.disk.checkpoints import refuse_one_of_many
     from gscodec.interchange import as_read, format_in, missing_package, read_foreign
     from gscodec.sceneio import read_ply
     from gscodec.sceneio.foreign import Kind, kind_of
@@ -209,7 +209,7 @@ def _read_gaussians(data: bytes, path: str, reading: Reading) -> ReadResult:
 
 
 def _load_folder(path: str, reading: Reading) -> LoadedScene[Scene]:
-    from gscodec.cli.checkpoints import gaussians_in, note_on_others, read_gaussians
+    from gscodec.disk.checkpoints import gaussians_in, note_on_others, read_gaussians
 
     name = gaussians_in(path)
     if name is None:
@@ -226,7 +226,7 @@ def _load_folder(path: str, reading: Reading) -> LoadedScene[Scene]:
 
 def _load_checkpoint(path: str, reading: Reading) -> LoadedScene[Scene]:
     from gscodec.checkpointio import read_checkpoint
-    from gscodec.cli.checkpoints import note_on_others, read_folder
+    from gscodec.disk.checkpoints import note_on_others, read_folder
 
     files = read_folder(path, allow_outside=reading.allow_outside)
     read = read_checkpoint(files, name=path, scaling=reading.scaling)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gscodec.cli.files import read_input
-from gscodec.cli.photographs import Photographs, photograph_size
+from gscodec.disk.files import read_input
+from gscodec.disk.photographs import Photographs, photograph_size
 from gscodec.errors import InputError
 from gscodec.report.text import printable
 
