@@ -44,10 +44,13 @@ def test_high_costs_less_in_error_and_bits_together(method: str) -> None:
 
     scene, views = make_anchor_scene(300, 12, 4), small_views()
     cost = {}
-    for effort, iterations in (("fast", None), ("high", 150)):
-        made = codec.encode_with_report(
-            scene, method, lam=LAM, effort=effort, views=views, iterations=iterations
-        )
+    efforts: list[dict[str, Any]] = [
+        {"effort": "fast"},
+        {"effort": "high", "iterations": 150},
+    ]
+    for options in efforts:
+        effort = options["effort"]
+        made = codec.encode_with_report(scene, method, lam=LAM, views=views, **options)
         back = made.reconstruction
         assert isinstance(back, AnchorScene)
         bits = 8 * len(made.data) * price(LAM, scene)
@@ -119,11 +122,10 @@ def test_a_spent_time_limit_ends_the_work() -> None:
 def test_a_wanted_size_is_met(effort: str) -> None:
     """As of Gaussians; in effort high after settling."""
     scene = make_anchor_scene(400, 12, 4)
-    more: dict[str, Any] = {"iterations": 20} if effort == "high" else {}
+    more: dict[str, Any] = {"effort": effort}
+    more |= {"iterations": 20} if effort == "high" else {}
     wanted = 15_000
-    made = gscodec.encode(
-        scene, lam=LAM, views=small_views(), target_bytes=wanted, effort=effort, **more
-    )
+    made = gscodec.encode(scene, lam=LAM, views=small_views(), target_bytes=wanted, **more)
     assert abs(len(made) - wanted) <= 0.03 * wanted
 
 

@@ -18,7 +18,7 @@ from gscodec.errors import FormatError, GscodecError, UnsupportedError
 from gscodec.scene import ExtraProperty
 from scenes import make_scene
 
-GOOD = codec.encode(make_scene(4, 0), "raw", meta={"source": "test"})
+GOOD = codec.encode_with_report(make_scene(4, 0), "raw", meta={"source": "test"}).data
 CHUNKS = fuzzing.split(GOOD)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,8 @@ def test_views_that_see_nothing_are_left_out_with_their_photographs(effort: str)
 
 
 def test_views_of_which_none_sees_anything_are_refused() -> None:
-    for scene, kind in ((SCENE, {}), (make_anchor_scene(100), {"effort": "high"})):
+    of_anchors: dict[str, Any] = {"effort": "high"}
+    for scene, kind in ((SCENE, {}), (make_anchor_scene(100), of_anchors)):
         with pytest.raises(
             SceneError, match="views: none of 4 cameras sees anything, expected"
         ):

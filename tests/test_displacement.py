@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from gscodec.scene import GaussianScene
 from scenes import make_scene
 
 RNG = np.random.default_rng(5)
-QUICK = {"training": 30, "views": small_views()}
+QUICK: dict[str, Any] = {"training": 30, "views": small_views()}
 
 
 def test_vectors_turn_as_matrices_turn_them() -> None:

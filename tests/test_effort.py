@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_an_interrupted_run_goes_on(scene: GaussianScene) -> None:
         states.append(state)
         raise KeyboardInterrupt
 
-    options = {"lam": 1e-3, "views": VIEWS, "effort": "high", "iterations": 60}
+    options: dict[str, Any] = {"lam": 1e-3, "views": VIEWS, "effort": "high", "iterations": 60}
     with pytest.raises(KeyboardInterrupt):
         gscodec.encode(scene, "hac", **options, checkpoint=interrupt)
     resumed: list[bytes] = []

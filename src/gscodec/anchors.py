@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
-from gscodec.scene import ExtraProperty, GaussianScene
+from gscodec.scene import ExtraProperty, GaussianScene, require_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +166,8 @@ class AnchorScene:
     extras: tuple[ExtraProperty, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        n = len(self.anchors)
+        require_arrays("scene", self.attributes())
+        n = len(self.anchors) if self.anchors.ndim else 0
         width = self.features.shape[-1] if self.features.ndim == 2 else -1
         count = self.offsets.shape[1] if self.offsets.ndim == 3 else -1
         wanted = {

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
+from gscodec.arguments import bytes_given, checked_options, scene_given
 from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
@@ -22,7 +23,10 @@ from gscodec.likeness import measured, require
 from gscodec.payload import Attribute, Conventions, weight
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gscodec.anchors import Scene
+    from gscodec.arguments import EncodeOptions
     from gscodec.bitmap import BitMap
     from gscodec.method import Coded, Progress
 
@@ -54,25 +58,31 @@ class Encoded:
         notes: One line for each thing that was changed, merged, clamped or reordered.
         report: JSON values: settings, position error, ``quality`` (see `encode_with_report`), and
             what else the method measured.
+        order: (M,) int64, which primitive of the source each of ``reconstruction`` is:
+            ``source.take(order)`` is the source in the order of the file, without what was left
+            out.
     """
 
     data: bytes
     reconstruction: Scene
     notes: tuple[str, ...]
     report: dict[str, object]
+    order: NDArray[np.int64]
 
 
-def encode(scene: Scene, method: str = methods.DEFAULT, **options: Any) -> bytes:
+def encode(
+    scene: Scene, method: str = methods.DEFAULT, **options: Unpack[EncodeOptions]
+) -> bytes:
     """Encodes ``scene`` and returns the bytes of a .gsz file.
 
     Args:
         scene: What to encode.
         method: One of `gscodec.methods.names`.
         options: Fields of the method's ``Options`` (for hemgs: lam, position_bits, seed, ...) and
-            of its ``Given`` (views, resume, checkpoint).
+            of its ``Given`` (views, resume, checkpoint), see `gscodec.EncodeOptions`.
 
     Raises:
-        UsageError: Unknown method or option.
+        UsageError: Unknown method or option, or a value of another type.
         SceneError: The scene holds values that cannot be coded.
         VerifyError: The file does not decode to what was meant.
     """
@@ -87,7 +97,7 @@ def encode_with_report(
     min_psnr: float | None = None,
     meta: dict[str, object] | None = None,
     progress: Progress = _silent,
-    **options: Any,
+    **options: Unpack[EncodeOptions],
 ) -> Encoded:
     """As `encode`, with the report, of which most is stored in the file, for people.
 
@@ -107,7 +117,8 @@ def encode_with_report(
         UsageError: As `encode`; or ``meta`` is no JSON.
         VerifyError: As `encode`; or the mean PSNR is below ``min_psnr``, or not measured.
     """
-    settings, given = _checked(scene, method, meta or {}, options)
+    scene = scene_given(scene)
+    settings, given = _checked(scene, method, meta or {}, checked_options(options))
     coded = _encode_or_fall_back(scene, method, settings, given, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:
@@ -154,7 +165,10 @@ def _packed(
         meta=notes,
         conventions=_conventions(scene),
     )
-    return Encoded(pack(payload), coded.reconstruction, (*coded.notes, *cuts), dict(notes))
+    order = np.arange(len(scene)) if coded.order is None else coded.order
+    return Encoded(
+        pack(payload), coded.reconstruction, (*coded.notes, *cuts), dict(notes), order
+    )
 
 
 def _check_blocks(settings: Any, count: int) -> None:
@@ -244,7 +258,7 @@ def decode(data: bytes, progress: Progress = _silent, threads: int | None = None
         FormatError: The bytes are damaged.
         UnsupportedError: The file needs something that this version lacks.
     """
-    payload = unpack(data)
+    payload = unpack(bytes_given(data))
     scene = methods.by_id(payload.header.method).decode(payload, progress, threads)
     if scene.digest() != payload.header.scene_sha256:
         raise FormatError(

@@ -13,6 +13,8 @@ from gscodec.payload import Attribute, Payload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
 
@@ -35,6 +37,8 @@ class Coded:
         look: Renders both scenes: PSNR in dB of the reconstruction in each view that shows
             something of the source. None: nothing that a renderer sees was changed.
         unseen: Why ``look`` finds no view.
+        order: (M,) int64, which primitive of the source each of ``reconstruction`` is; None
+            where they are in its order.
         exact: How many primitives at the end of ``reconstruction`` are those of the source. They
             are not looked at: one of them may hide all others.
     """
@@ -45,6 +49,7 @@ class Coded:
     look: Callable[[], Sequence[float]] | None = None
     unseen: str = ""
     exact: int = 0
+    order: NDArray[np.int64] | None = None
 
     @property
     def lossy(self) -> Scene:

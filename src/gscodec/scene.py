@@ -13,11 +13,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.words import described
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 SH_DEGREES = (0, 1, 2, 3)
+
+
+def require_arrays(owner: str, arrays: Mapping[str, object]) -> None:
+    """Refuses what is no numpy array, tensors and lists among them.
+
+    Raises:
+        SceneError: With the field of ``owner``, what was found, and what to do.
+    """
+    for name, value in arrays.items():
+        if isinstance(value, np.ndarray):
+            continue
+        advice = "numpy.asarray(..., numpy.float32) makes one"
+        if hasattr(value, "detach"):
+            advice = "gscodec.from_gsplat takes tensors"
+        raise SceneError(
+            f"{owner}.{name}: found {described(value)}, expected a numpy array; {advice}"
+        )
 
 
 def sh_rest_count(degree: int) -> int:
@@ -92,7 +112,8 @@ class GaussianScene:
     origin: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.means)
+        require_arrays("scene", self.attributes())
+        n = len(self.means) if self.means.ndim else 0
         rest = self.sh_rest.shape[1] if self.sh_rest.ndim == 3 else -1
         wanted = {
             "means": (n, 3),

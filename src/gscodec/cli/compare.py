@@ -7,7 +7,6 @@ import math
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +120,12 @@ def compare(
     check_of_views(views, images=images, force_views=force_views)
     _check(a, b, lpips=lpips, sheet=sheet, overwrite=overwrite)
 
-    from gscodec.comparison import compare_pictures, errors_between, require_finite
+    from gscodec.comparison import (
+        compare_pictures,
+        drawn_apart,
+        errors_between,
+        require_finite,
+    )
     from gscodec.report.compare_result import CompareResult
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
@@ -166,7 +170,7 @@ def compare(
                 *_notes("a", first),
                 *_notes("b", second),
                 *chosen.notes,
-                *_drawn_apart(first, second),
+                *drawn_apart(first.scene, second.scene),
             ),
         )
         if sheet:
@@ -202,9 +206,10 @@ def _check(
         raise UsageError("both scenes cannot come from stdin; name a file for one of them")
     if sheet == STDIO:
         raise UsageError("--sheet: stdout is for the report; name a file")
-    for name in ("numba", "scipy", *(("PIL",) if sheet else ())):
-        if find_spec(name) is None:
-            raise UsageError(f"compare needs {name}; pip install 'gscodec[render]'")
+
+    from gscodec.comparison import require_libraries
+
+    require_libraries(*(("PIL",) if sheet else ()))
     if lpips:
         from gscodec.render.perceptual import require_lpips
 
@@ -240,20 +245,6 @@ def _side(path: str, loaded: LoadedScene[Scene]) -> Side:
 
 def _notes(name: str, loaded: LoadedScene[Scene]) -> tuple[str, ...]:
     return tuple(f"{name}: {note}" for note in loaded.notes)
-
-
-def _drawn_apart(a: LoadedScene[Scene], b: LoadedScene[Scene]) -> tuple[str, ...]:
-    """A note where only one of two scenes is antialiased: each is drawn as its file says."""
-    from gscodec.scene import GaussianScene
-
-    antialiased = [
-        name
-        for name, loaded in (("a", a), ("b", b))
-        if isinstance(loaded.scene, GaussianScene) and loaded.scene.antialiased
-    ]
-    if len(antialiased) != 1:
-        return ()
-    return (f"only {antialiased[0]} is drawn antialiased, as its file says",)
 
 
 def _sheet(worst: Sequence[Shown]) -> bytes:

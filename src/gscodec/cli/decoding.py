@@ -36,6 +36,7 @@ from gscodec.disk.files import (
     write_output,
 )
 from gscodec.disk.originals import may_overwrite
+from gscodec.disk.saving import check_suffix, foreign_suffixes, notes_on_checkpoint
 from gscodec.disk.views import read_views
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
@@ -142,7 +143,7 @@ def decode(
                 scene = baked.scene
             if isinstance(scene, AnchorScene):
                 result: bytes | dict[str, bytes] = write_checkpoint(scene)
-                notes = _left_out(scene)
+                notes = notes_on_checkpoint(scene)
             elif foreign := format_of(target):
                 result, notes = write_foreign(scene, foreign)
                 notes += _no_comments(inspection, foreign.suffix)
@@ -197,19 +198,6 @@ def _no_comments(inspection: Inspection, suffix: str) -> tuple[str, ...]:
     return (f"left out {count} comments; {suffix} holds none",) if count else ()
 
 
-def _left_out(scene: AnchorScene) -> tuple[str, ...]:
-    """Notes on what is written under another name, and where cfg_args is not written."""
-    from gscodec.checkpointio import is_plain, renamed_extras
-
-    notes = renamed_extras(scene)
-    if not scene.description or is_plain(scene.description):
-        return notes
-    return (
-        *notes,
-        "left out cfg_args: programs run it, and it is no plain list of settings",
-    )
-
-
 def _check_options(
     *, bake: bool, views: str | None, images: str | None, force_views: bool
 ) -> None:
@@ -234,36 +222,16 @@ def _target(source: str, output: str | None, kind: SceneKind, *, bake: bool) -> 
         raise UsageError(f"{name}: holds Gaussians already; leave out --bake")
     if kind is SceneKind.GAUSSIANS or bake:
         target = output_path(source, output, ".gsz", ".decoded.ply")
-        _check_suffix(target)
+        check_suffix(target)
         return target
     target = output_path(source, output, ".gsz", ".decoded")
-    if target == STDIO or Path(target).suffix.lower() in {".ply", *_foreign_suffixes()}:
+    if target == STDIO or Path(target).suffix.lower() in {".ply", *foreign_suffixes()}:
         found = "stdout" if target == STDIO else printable(target)
         raise UsageError(
             f"{name}: holds a checkpoint, found {found} as output, expected a folder; name one "
             "with -o, or make a .ply of Gaussians with --bake"
         )
     return target
-
-
-def _check_suffix(target: str) -> None:
-    """Refuses a file of Gaussians whose suffix names a format that cannot be written."""
-    from gscodec.interchange import format_of, missing_package
-
-    foreign = format_of(target)
-    if foreign is None and Path(target).suffix.lower() not in {"", ".ply"}:
-        raise UsageError(
-            f"{printable(target)}: found the suffix {printable(Path(target).suffix)}, expected "
-            f".ply, {', '.join(sorted(_foreign_suffixes()))}"
-        )
-    if foreign is not None and (missing := missing_package(foreign)):
-        raise UsageError(f"{printable(target)}: {missing}")
-
-
-def _foreign_suffixes() -> set[str]:
-    from gscodec.interchange import FORMATS
-
-    return {known.suffix for known in FORMATS}
 
 
 def _check_target(

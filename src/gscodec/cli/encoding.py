@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -318,7 +318,7 @@ def _check_checkpoint_options(*, drop_invalid: bool) -> None:
 
 def _checked_options(
     method: str, options: Mapping[str, object], flags: Mapping[str, str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The options that were given, by ``flags``; refuses bad ones before any work is done."""
     from gscodec import methods
 

@@ -7,6 +7,7 @@ are estimated, because nothing in two files tells which Gaussian is which.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from gscodec.anchors import AnchorScene
 from gscodec.comparison.anchor_errors import anchor_errors
 from gscodec.comparison.attributes import attribute_errors
 from gscodec.comparison.pictures import Pictures, Shown, compare_pictures
-from gscodec.errors import SceneError
+from gscodec.errors import SceneError, UsageError
 from gscodec.report.compare_result import AttributeErrors, MatchedBy
 from gscodec.scene import is_value
 
@@ -31,9 +32,22 @@ __all__ = [
     "Shown",
     "attribute_errors",
     "compare_pictures",
+    "drawn_apart",
     "errors_between",
     "require_finite",
+    "require_libraries",
 ]
+
+
+def require_libraries(*more: str) -> None:
+    """Refuses before any work is done.
+
+    Raises:
+        UsageError: numba, scipy or one of ``more`` is not installed.
+    """
+    for name in ("numba", "scipy", *more):
+        if find_spec(name) is None:
+            raise UsageError(f"compare needs {name}; pip install 'gscodec[render]'")
 
 
 def errors_between(
@@ -46,6 +60,20 @@ def errors_between(
     elif not isinstance(b, AnchorScene):
         return attribute_errors(_bounded(a), _bounded(b.relative_to(a.origin)))
     return AttributeErrors(0, len(a), len(b), (), MatchedBy.NOTHING)
+
+
+def drawn_apart(
+    a: GaussianScene | AnchorScene, b: GaussianScene | AnchorScene
+) -> tuple[str, ...]:
+    """A note where only one of two scenes is antialiased: each is drawn as it says."""
+    antialiased = [
+        name
+        for name, scene in (("a", a), ("b", b))
+        if not isinstance(scene, AnchorScene) and scene.antialiased
+    ]
+    if len(antialiased) != 1:
+        return ()
+    return (f"only {antialiased[0]} is drawn antialiased, as its file says",)
 
 
 def _bounded(scene: GaussianScene) -> GaussianScene:

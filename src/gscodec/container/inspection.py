@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import SCALINGS
+from gscodec.arguments import bytes_given
 from gscodec.container import layout
 from gscodec.container.chunks import read_chunks
 from gscodec.container.meta import read_meta
@@ -118,6 +119,7 @@ def inspect(data: bytes) -> Inspection:
         FormatError: The bytes are damaged.
         UnsupportedError: The file needs something that this version lacks.
     """
+    data = bytes_given(data)
     chunks = read_chunks(data)
     payload = read_payload(chunks, len(data))
     blueprint = blueprint_of(payload)

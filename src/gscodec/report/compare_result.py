@@ -118,7 +118,7 @@ class Side:
 
     Attributes:
         name: Of the file.
-        bytes: Size of the file.
+        bytes: Size of the file; None of a scene in memory.
         gaussians: How many it has; None of anchors, which make new ones for each camera.
         sh_degree: Of its colours; None of anchors.
         anchors: How many it has; None of Gaussians.
@@ -126,7 +126,7 @@ class Side:
     """
 
     name: str
-    bytes: int
+    bytes: int | None
     gaussians: int | None
     sh_degree: int | None
     anchors: int | None = None

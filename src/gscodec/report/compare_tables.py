@@ -57,7 +57,7 @@ def _left_out(names: Sequence[str]) -> dict[str, str]:
 
 
 def _side(side: Side) -> str:
-    name = f"{side.name}, {size(side.bytes)}"
+    name = side.name if side.bytes is None else f"{side.name}, {size(side.bytes)}"
     if side.gaussians is None:
         return f"{name}, {side.anchors:,} anchors of {side.offsets} offsets"
     return f"{name}, {side.gaussians:,} Gaussians, SH {side.sh_degree}"

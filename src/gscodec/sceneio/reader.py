@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.arguments import bytes_given
 from gscodec.errors import SceneError
 from gscodec.scene import GaussianScene
 from gscodec.sceneio.columns import (
@@ -81,7 +82,7 @@ def read_ply(
     Raises:
         SceneError: ``data`` is not a complete 3DGS scene of values.
     """
-    data = data.removeprefix(BYTE_ORDER_MARK)
+    data = bytes_given(data).removeprefix(BYTE_ORDER_MARK)
     refuse_other_formats(data, name)
     header = parse_header(data, name)
     vertex = require_gaussians(header.ply, name)
