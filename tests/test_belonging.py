@@ -300,7 +300,7 @@ def test_notes_on_views_are_in_the_report_of_an_encode(
     ended = cli("encode", "a/a.ply", "-o", "x.gsz", *args)
     assert ended.code == 0, ended.err
     notes = json.loads(ended.out)["notes"]
-    assert any(n.startswith("the cameras do not fit the scene: 9 of 12") for n in notes)
+    assert any(n["text"].startswith("the cameras do not fit the scene: 9 of 12") for n in notes)
 
 
 @pytest.mark.parametrize("folder", ["data", "a", "."])

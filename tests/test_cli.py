@@ -174,7 +174,7 @@ def test_notes_are_shown(cli: Cli, tmp_path: Path, ply: bytes) -> None:
     (tmp_path / "x.ply").write_bytes(ply.replace(b"property float nz", b"property float zz"))
     result = cli("encode", "x.ply", "--method", "raw", "--json")
     assert "  changed   dropped" in result.err
-    assert any("zz" in note for note in json.loads(result.out)["notes"])
+    assert any("zz" in note["text"] for note in json.loads(result.out)["notes"])
 
 
 def test_json_of_encode_and_decode(cli: Cli, scene: Path) -> None:
@@ -457,7 +457,7 @@ def test_unreadable_inputs(cli: Cli, command: str, code: int, message: str) -> N
     ("output", "message"),
     [
         ("old.gsz", "old.gsz: exists already; replace it with --overwrite"),
-        ("folder", "folder: is a folder, expected a file name"),
+        ("old.gsz/", "old.gsz/: is a file, expected a folder to write into"),
         ("no/where.gsz", "no/where.gsz: there is no folder"),
         ("/dev/full", "/dev/full: cannot be written: No space left on device"),
         ("x" * 300, "cannot be written: File name too long"),

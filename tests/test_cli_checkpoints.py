@@ -166,7 +166,7 @@ def test_what_is_left_out_is_said(cli: Cli, model: Path) -> None:
     (model / "evil\x1b[31m").write_bytes(b"")
     err = cli("encode", model, "--method", "raw").err
     assert (
-        "  changed   left out cameras.json, evil\\x1b[31m, input.ply, "
+        "  note      left out cameras.json, evil\\x1b[31m, input.ply, "
         "point_cloud/iteration_30000/notes.txt, point_cloud/iteration_7000\n"
     ) in err
     assert "bytes per anchor, method raw\n" in err

@@ -172,7 +172,7 @@ def test_interrupt_once_the_output_is_there(folder: Path) -> None:
     """A signal that comes with the rename, or after it: the run says what is complete."""
     for patch in (
         "link = os.link\ndef slow(*a): stop(); link(*a); stop()\nos.link = slow",
-        "import gscodec.cli.outcome as o\no.Run.finish = stop",
+        "import gscodec.cli.batch as b\nb.tell = lambda *a, **k: stop()",
     ):
         result = interrupted(folder, patch)
         assert result.returncode == 130

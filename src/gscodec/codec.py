@@ -20,6 +20,7 @@ from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.likeness import measured, require
+from gscodec.notes import Note
 from gscodec.payload import Attribute, Conventions, weight
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ def _encode_or_fall_back(
                 f"and changes nothing: {reason}; nothing was written"
             ) from reason
         coded = raw.encode(scene, raw.Options(), progress, raw.Given())
-        return replace(coded, notes=(f"method raw instead of {method}: {reason}",))
+        note = f"method raw instead of {method}: {reason}"
+        return replace(coded, notes=(Note(note, "method-raw", changed=False),))
     if len(scene) > getattr(options, "raw_below", -1):
         return coded
     # The networks of a learned method can outweigh a tiny scene.
@@ -230,7 +232,7 @@ def _encode_or_fall_back(
         return coded
     noun = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"
     note = f"method raw instead of {method}: smaller for {len(scene)} {noun}"
-    return replace(exact, notes=(note,))
+    return replace(exact, notes=(Note(note, "method-raw", changed=False),))
 
 
 def _require_size(found: int, wanted: int, *, exact: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from gscodec.camera import Camera
 from gscodec.cameraio.names import written_name
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Straightened:
             f"camera matrices made rotations: {len(self.places)}, they scaled or sheared by up "
             f"to {100 * self.most:.2g} % (first: {self.places[0]})"
         )
-        return (note,)
+        return (Note(note, "cameras-made-rotations", changed=False, cameras=len(self.places)),)
 
 
 def make_camera(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.scene import ExtraProperty
 
 if TYPE_CHECKING:
@@ -77,11 +78,15 @@ def _decoded(vertices: Vertices, coded: Vertices, name: str) -> Parameters:
     least = 0.5 if _binary(coded) else LEAST_MASK_LOGIT
     masks = None if coded.masks is None else coded.masks > least
     padding = len(vertices.anchors) - len(coded.anchors)
-    notes = ["scalings are linear (saved after decoding); took their logarithm"]
+    told = "scalings are linear (saved after decoding); took their logarithm"
+    notes = [Note(told, "scalings-made-logarithms")]
     if zeros.any():
-        notes.append(f"{np.count_nonzero(zeros)} scalings of 0 became {_LOG_OF_ZERO:.0f}")
+        count = int(np.count_nonzero(zeros))
+        told = f"{count} scalings of 0 became {_LOG_OF_ZERO:.0f}"
+        notes.append(Note(told, "clamped", values=count))
     if padding:
-        notes.append(f"dropped {padding} rows of zeros at the end")
+        told = f"dropped {padding} rows of zeros at the end"
+        notes.append(Note(told, "padding-dropped", anchors=padding))
     return Parameters(coded, log_scalings.astype(np.float32), masks, tuple(notes))
 
 

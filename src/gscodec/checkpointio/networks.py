@@ -23,6 +23,7 @@ from gscodec.checkpointio.layout import (
 )
 from gscodec.checkpointio.pickles import Record, Tensor, Value
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.sceneio.columns import counted
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def _notes(left_out: list[str]) -> tuple[str, ...]:
         return ()
     shown = [f"{key[:40]}" if key.isidentifier() else f"{key[:40]!a}" for key in left_out]
     what = counted(shown, "network", "networks")
-    return (f"left out {what}; rendering does not need what coded or trained the scene",)
+    told = f"left out {what}; rendering does not need what coded or trained the scene"
+    return (Note(told, "networks-left-out", networks=len(left_out)),)
 
 
 def _notes_on_types(states: dict[str, _State]) -> tuple[str, ...]:
@@ -217,4 +219,5 @@ def _notes_on_types(states: dict[str, _State]) -> tuple[str, ...]:
         t.storage.kind for s in states.values() for t in _tensors(s.value, s.name).values()
     }
     others = sorted(kinds - {"torch.FloatStorage"})
-    return tuple(f"network weights of {kind} converted to float32" for kind in others)
+    told = (f"network weights of {kind} converted to float32" for kind in others)
+    return tuple(Note(note, "weights-converted") for note in told)

@@ -17,6 +17,7 @@ from gscodec.checkpointio.networks import read_networks
 from gscodec.checkpointio.vertices import read_vertices
 from gscodec.errors import SceneError
 from gscodec.kinds.blueprint import MAX_DESCRIPTION
+from gscodec.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,8 @@ def _description(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
             f"{name}: {DESCRIPTION_FILE}: {size} bytes, expected at most {MAX_DESCRIPTION}"
         )
     if text.encode("utf-8") != data:
-        notes = (f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced",)
+        told = f"{DESCRIPTION_FILE} is not UTF-8; its unreadable bytes were replaced"
+        notes = (Note(told, "cfg-args-repaired"),)
     return text, notes
 
 
@@ -124,4 +126,5 @@ def _notes_on_choice(chosen: ChosenFiles) -> tuple[str, ...]:
         return ()
     others = ", ".join(map(str, chosen.others))
     ignored = f", the highest; ignored iteration {others}" if others else ""
-    return (f"read iteration {chosen.iteration}{ignored}",)
+    told = f"read iteration {chosen.iteration}{ignored}"
+    return (Note(told, "iteration-read", changed=False, iteration=chosen.iteration),)

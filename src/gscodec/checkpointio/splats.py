@@ -15,6 +15,7 @@ import numpy as np
 from gscodec.checkpointio.archive import open_archive
 from gscodec.checkpointio.pickles import Tensor
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.scene import SH_DEGREES, GaussianScene, sh_rest_count
 
 if TYPE_CHECKING:
@@ -124,4 +125,5 @@ def _note(others: list[Any]) -> tuple[str, ...]:
     shown = [ascii(key)[1:41].rstrip("'") for key in others[:_SHOWN]]
     more = len(others) - _SHOWN
     tail = f" and {more} more" if more > 0 else ""
-    return (f"left out {', '.join(shown)}{tail}",)
+    told = f"left out {', '.join(shown)}{tail}"
+    return (Note(told, "others-left-out", changed=False, entries=len(others)),)

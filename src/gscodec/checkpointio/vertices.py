@@ -24,6 +24,7 @@ from gscodec.checkpointio.layout import (
     columns_of,
 )
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.sceneio.columns import (
     copy_extra,
     counted,
@@ -183,4 +184,4 @@ def _customary(columns: Columns) -> tuple[set[str], tuple[str, ...]]:
         f"dropped the unused property opacity, {opacity[0]:.6g} in every row; "
         f"{INITIAL_OPACITY:.6g} will be written instead"
     )
-    return unused, (note,)
+    return unused, (Note(note, "opacity-dropped"),)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gscodec.disk.files import STDIO, check_output, read_input, write_output
-from gscodec.disk.signals import removed
+from gscodec.disk.signals import advise, removed
 from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gscodec.camera import TargetViews
     from gscodec.disk.views import Views
 
@@ -91,16 +92,20 @@ class StateFile:
         elif resume:
             raise UsageError("--resume: needs an output file, not stdout")
 
-    def options(self, *, quiet: bool = False) -> dict[str, object]:
-        """What the method is given."""
+    @property
+    def there(self) -> bool:
+        """Whether an interrupted run has left one."""
+        return self._path is not None and Path(self._path).exists()
+
+    def options(self, say: Callable[[str], object] | None = None) -> dict[str, object]:
+        """What the method is given; tells, with ``say``, of a state that is given up."""
         if self._path is None:
             return {}
         options: dict[str, object] = {"checkpoint": self._save}
         if self._resume:
             options["resume"] = read_input(self._path)
-        elif not quiet and Path(self._path).exists():
-            name = printable(self._path)
-            sys.stderr.write(f"gscodec: {name}: is replaced; --resume would go on with it\n")
+        elif say is not None and self.there:
+            say(f"{printable(self._path)}: is replaced; --resume would go on with it")
         return options
 
     def remove(self) -> None:
@@ -113,3 +118,4 @@ class StateFile:
     def _save(self, data: bytes) -> None:
         if self._path is not None:
             write_output(self._path, data, overwrite=True)
+            advise("go on with the same command and --resume")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gscodec.cli.effort import (
-    StateFile,
-    check_method_looks,
-    parse_bytes,
-    parse_seconds,
-    target_views,
-)
-from gscodec.cli.fitting import fitted, tell
+from gscodec.cli.batch import Manner, run, threads_each
+from gscodec.cli.effort import check_method_looks, parse_bytes, parse_seconds
+from gscodec.cli.encoder import Encoding
+from gscodec.cli.jobs import is_new_folder, jobs_of
 from gscodec.cli.options import (
     AllowOutside,
+    AtOnce,
     Effort,
     ForceViews,
     Iterations,
@@ -25,25 +20,15 @@ from gscodec.cli.options import (
     Output,
     Overwrite,
     Quiet,
+    SkipExisting,
     Threads,
     TimeLimit,
     check_of_views,
     check_psnr,
 )
-from gscodec.cli.outcome import Run, Sizes
-from gscodec.cli.session import Session, limit_threads
-from gscodec.disk.files import check_output, output_path, write_output
-from gscodec.disk.scenes import (
-    Reading,
-    check_coded_name,
-    checked_scaling,
-    holds_anchors,
-    is_folder,
-    load_source,
-    named_folder,
-    suffix_of,
-)
-from gscodec.disk.views import read_views
+from gscodec.cli.session import limit_threads
+from gscodec.disk.files import STDIO
+from gscodec.disk.scenes import Reading
 from gscodec.errors import UsageError
 from gscodec.methods import DEFAULT, choices
 
@@ -66,12 +51,12 @@ _FLAGS = {
 
 
 def encode(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="IN",
-            help="3DGS scene: .ply, .spz, .splat, .ksplat, .sog, .pt or .ckpt, - for stdin; or "
-            "the folder of a 3DGS, Scaffold-GS or HAC training.",
+            metavar="IN... [OUT.gsz]",
+            help="3DGS scenes: .ply, .spz, .splat, .ksplat, .sog, .pt or .ckpt, - for stdin; or "
+            "the folders of 3DGS, Scaffold-GS or HAC trainings.",
         ),
     ],
     output: Output = None,
@@ -173,6 +158,8 @@ def encode(
     allow_outside: AllowOutside = False,
     force_views: ForceViews = False,
     overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    at_once: AtOnce = 1,
     no_verify: Annotated[
         bool,
         typer.Option(
@@ -204,14 +191,10 @@ def encode(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make a scene small: IN.ply, or IN, a checkpoint folder -> OUT.gsz."""
+    """Make scenes small: IN.ply, or IN, a checkpoint folder -> OUT.gsz."""
+    jobs = jobs_of(sources, output, _is_output)
+    threads = threads_each(threads, at_once, len(jobs))
     limit_threads(threads)
-    named_so = named_folder(source) if is_folder(source) else source
-    target = output_path(named_so, output, suffix_of(source), ".gsz")
-    anchors = holds_anchors(source)
-    space = checked_scaling(scaling, anchors=anchors)
-    if anchors:
-        _check_checkpoint_options(drop_invalid=drop_invalid)
     check_psnr(min_psnr)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
@@ -231,52 +214,31 @@ def encode(
     }
     flags = _FLAGS if quality is None else {**_FLAGS, "lam": "--quality"}
     given = _checked_options(method, options, flags)
-    check_output(source, target, overwrite=overwrite)
-    check_coded_name(target)
     if resume and effort != "high":
         raise UsageError("--resume: only effort high has it")
-    # Anchors have no state to go on from.
-    state = StateFile(target, resume=resume) if effort == "high" else None
-    found = None
     check_of_views(views, images=images, force_views=force_views)
     if views is not None:
         check_method_looks(method)
-        found = read_views(views, images, allow_outside=allow_outside)
-    if state is not None:
-        given |= state.options(quiet=quiet)
-
-    from gscodec.codec import encode_with_report
-    from gscodec.container import inspect as inspect_bytes
-
-    with Session(quiet=quiet) as session:
-        session.progress("read")
-        with redirect_stdout(sys.stderr):
-            read = load_source(source, Reading(drop_invalid, keep_extra, space, allow_outside))
-            if found is not None:
-                session.progress("views")
-                found = fitted(found, read.scene, source, force=force_views)
-                tell(found.notes, quiet=quiet)
-                given["views"] = target_views(found)
-            encoded = encode_with_report(
-                read.scene,
-                method,
-                verify=not no_verify,
-                min_psnr=min_psnr,
-                meta=read.meta,
-                progress=session.progress,
-                **given,
-            )
-        session.progress("write")
-        write_output(target, encoded.data, overwrite=overwrite)
-        if state is not None:
-            state.remove()
-    size = len(encoded.data)
-    Run("encode", source, target, session, quiet=quiet, as_json=as_json).finish(
-        inspect_bytes(encoded.data).header,
-        Sizes(read=read.bytes, written=size, coded=size),
-        (*read.notes, *(found.notes if found else ()), *encoded.notes),
-        encoded.report,
+    recipe = Encoding(
+        method=method,
+        options=given,
+        reading=Reading(drop_invalid, keep_extra, "auto", allow_outside),
+        scaling=scaling,
+        views=views,
+        images=images,
+        force_views=force_views,
+        min_psnr=min_psnr,
+        verify=not no_verify,
+        resume=resume,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
     )
+    run(recipe, jobs, Manner(quiet=quiet, as_json=as_json, at_once=at_once))
+
+
+def _is_output(path: str) -> bool:
+    """Whether ``path`` cannot be a scene to encode."""
+    return path == STDIO or path.lower().endswith(".gsz") or is_new_folder(path)
 
 
 def _position_bits(text: str) -> int | None:
@@ -309,11 +271,6 @@ def _chosen_lambda(
         expected = ", ".join(QUALITIES)
         raise UsageError(f"--quality: found {quality!r}, expected one of {expected}")
     return QUALITIES[quality]
-
-
-def _check_checkpoint_options(*, drop_invalid: bool) -> None:
-    if drop_invalid:
-        raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
 
 
 def _checked_options(

@@ -5,7 +5,6 @@ One place for every command that looks through given cameras.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING
 from gscodec.disk.files import STDIO, read_input
 from gscodec.disk.views import read_photograph
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -65,19 +65,14 @@ def fitted(
     if moved is not None:
         told = f"{told} ({moved.notes[-1]}; as they are written: {problems[1]})"
     if force:
-        return replace(candidates[0], notes=(*candidates[0].notes, told))
+        forced = Note(told, "views-do-not-fit", changed=False)
+        return replace(candidates[0], notes=(*candidates[0].notes, forced))
     raise SceneError(
         f"{printable(str(views.source))}: {told}; they are of another scene, or in another space "
         "as trainers that centre and scale leave it (nerfstudio's dataparser_transforms.json "
         "beside them helps), or the photographs show more than the scene (a background); go on "
         "with --force-views"
     )
-
-
-def tell(notes: Iterable[str], *, quiet: bool) -> None:
-    """Says on stderr what somebody should know before the work, which may take hours."""
-    if not quiet:
-        sys.stderr.writelines(f"gscodec: {note}\n" for note in notes)
 
 
 def _problem(views: Views, scene: Scene, background: tuple[float, float, float]) -> str:
@@ -112,7 +107,8 @@ def _moved(views: Views, path: str) -> Views | None:
         )
     note = f"moved the cameras as {printable(str(file))} says"
     cameras = tuple(similarity.moved(camera) for camera in views.cameras)
-    return replace(views, cameras=cameras, notes=(*views.notes, note))
+    told = Note(note, "cameras-moved", changed=False)
+    return replace(views, cameras=cameras, notes=(*views.notes, told))
 
 
 def _dataparser_file(root: Path, path: str) -> Path | None:

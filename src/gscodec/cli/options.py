@@ -15,11 +15,30 @@ Output: TypeAlias = Annotated[
         "-o",
         "--output",
         metavar="PATH",
-        help="File to write, - for stdout; default: the input's name with the other suffix.",
+        help="File to write, - for stdout, or DIR/ to write into; default: the input's name "
+        "with the other suffix.",
     ),
 ]
 Overwrite: TypeAlias = Annotated[
     bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+]
+SkipExisting: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing",
+        help="Leave out scenes whose output exists: goes on with an interrupted run.",
+    ),
+]
+AtOnce: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        max=256,
+        help="Of several scenes, how many to work on at once; each takes memory.",
+    ),
 ]
 AllowOutside: TypeAlias = Annotated[
     bool,

@@ -2,87 +2,134 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gscodec.cli.session import Session, peak_memory_bytes
+from gscodec._version import __version__
+from gscodec.cli.session import peak_memory_bytes
 from gscodec.disk.files import STDIO, write_stdout
-from gscodec.methods import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gscodec.cli.failures import Failure
+    from gscodec.cli.session import Session
     from gscodec.payload import Header
+    from gscodec.report.summary import Summary
+
+SCHEMA = 1  # of JSON reports: keys are added, and mean what they meant, while it stays
 
 
-def json_bytes(value: object) -> bytes:
-    """``value`` as JSON text that ends with a newline."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")
+def json_bytes(value: Mapping[str, object]) -> bytes:
+    """A report as one line of JSON that ends with a newline."""
+    told = {"schema": SCHEMA, "tool": f"gscodec {__version__}", **value}
+    return (json.dumps(told, allow_nan=False) + "\n").encode("ascii")
+
+
+def done(summary: Summary) -> dict[str, object]:
+    """The report on a scene."""
+    return {"status": "done", **summary.to_json()}
+
+
+def failed(
+    command: str, failure: Failure, source: object = None, output: object = None
+) -> dict[str, object]:
+    """The report on what was not done."""
+    names = {"input": source, "output": output}
+    given = {name: value for name, value in names.items() if value is not None}
+    return {"status": "failed", "command": command, **given, "error": failure.to_json()}
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Bytes read, bytes written, and bytes of the .gsz, which is one of the two."""
+class Written:
+    """What was read and written.
 
+    Attributes:
+        source: Name of what was read.
+        target: Name of what was written.
+        read: Bytes read.
+        written: Bytes written.
+        coded: Bytes of the .gsz, which is one of the two.
+        sha256: Of the file written, hexadecimal; None of a folder.
+    """
+
+    source: str
+    target: str
     read: int
     written: int
     coded: int
+    sha256: str | None
+
+    @classmethod
+    def of(
+        cls, source: str, target: str, read: int, result: bytes | dict[str, bytes], coded: int
+    ) -> Written:
+        """With ``result`` as what was written."""
+        if isinstance(result, bytes):
+            digest = hashlib.sha256(result).hexdigest()
+            return cls(source, target, read, len(result), coded, digest)
+        return cls(source, target, read, sum(map(len, result.values())), coded, None)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What all reports on a run share."""
+def summary_of(
+    command: str,
+    written: Written,
+    header: Header,
+    session: Session,
+    notes: tuple[str, ...] = (),
+    report: Mapping[str, object] | None = None,
+    *,
+    gaussians: int | None = None,
+) -> Summary:
+    """The account of a run.
 
-    command: str
-    source: str
-    target: str
-    session: Session
-    quiet: bool = field(kw_only=True)
-    as_json: bool = field(kw_only=True)
+    Args:
+        command: Its name.
+        written: What was read and written.
+        header: Of the .gsz.
+        session: Which ends now.
+        notes: What was changed, or is worth knowing.
+        report: JSON values.
+        gaussians: In the output, where the .gsz holds anchors and the output does not.
+    """
+    from gscodec.methods import name_of
+    from gscodec.payload import SceneKind
+    from gscodec.report.summary import Summary
 
-    def finish(
-        self,
-        header: Header,
-        sizes: Sizes,
-        notes: tuple[str, ...] = (),
-        report: Mapping[str, object] | None = None,
-        *,
-        gaussians: int | None = None,
-    ) -> None:
-        """Tells the user.
+    anchors = header.kind is SceneKind.ANCHORS
+    return Summary(
+        command=command,
+        input=written.source,
+        output=written.target,
+        input_bytes=written.read,
+        output_bytes=written.written,
+        output_sha256=written.sha256,
+        coded_bytes=written.coded,
+        gaussians=gaussians if anchors else header.count,
+        anchors=header.count if anchors else None,
+        method=name_of(header.method),
+        notes=notes,
+        report=dict(report or {}),
+        stages=session.counted(),
+        seconds=session.seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
 
-        Args:
-            header: Of the .gsz.
-            sizes: Of what was read and written.
-            notes: What was changed.
-            report: JSON values.
-            gaussians: In the output, where the .gsz holds anchors and the output does not.
-        """
-        from gscodec.payload import SceneKind
-        from gscodec.report.summary import Summary
 
-        anchors = header.kind is SceneKind.ANCHORS
-        summary = Summary(
-            command=self.command,
-            input=self.source,
-            output=self.target,
-            input_bytes=sizes.read,
-            output_bytes=sizes.written,
-            coded_bytes=sizes.coded,
-            gaussians=gaussians if anchors else header.count,
-            anchors=header.count if anchors else None,
-            method=name_of(header.method),
-            notes=notes,
-            report=dict(report or {}),
-            stages=self.session.stages,
-            seconds=self.session.seconds,
-            peak_memory_bytes=peak_memory_bytes(),
-        )
-        if not self.quiet:
-            sys.stderr.writelines(f"{line}\n" for line in summary.lines())
-        if self.as_json and self.target == STDIO:
-            sys.stderr.write(json_bytes(summary.to_json()).decode())
-        elif self.as_json:
-            write_stdout(json_bytes(summary.to_json()))
+def tell(summary: Summary, *, quiet: bool, as_json: bool) -> None:
+    """Tells the user of one scene, on stdout if that is not where it went."""
+    if not quiet:
+        sys.stderr.writelines(f"{line}\n" for line in summary.lines())
+    if as_json:
+        report(done(summary), to_stderr=summary.output == STDIO)
+
+
+def report(value: Mapping[str, object], *, to_stderr: bool = False) -> None:
+    """Writes a report for programs."""
+    if to_stderr:
+        sys.stderr.write(json_bytes(value).decode())
+    else:
+        write_stdout(json_bytes(value))

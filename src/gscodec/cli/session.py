@@ -27,6 +27,9 @@ class View(Protocol):
     def show(self, stage: str, share: float, detail: str) -> None:
         """Stage ``stage`` is done to ``share``, 0 to 1; ``detail`` says how it goes."""
 
+    def say(self, line: str) -> None:
+        """Prints ``line``, which stays."""
+
     def close(self) -> None:
         """Leaves the terminal as it was."""
 
@@ -36,6 +39,9 @@ class Nothing:
 
     def show(self, stage: str, share: float, detail: str) -> None:
         """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Says nothing."""
 
     def close(self) -> None:
         """Does nothing."""
@@ -55,6 +61,10 @@ class Lines:
             tail = f" {10 * tenth} %: {printable(detail)}" if detail else ""
             sys.stderr.write(f"gscodec: {printable(stage)}{tail}\n")
 
+    def say(self, line: str) -> None:
+        """Prints ``line``."""
+        sys.stderr.write(f"{line}\n")
+
     def close(self) -> None:
         """Does nothing."""
 
@@ -72,12 +82,17 @@ class Bar:
         description = f"{stage:8} {detail}".rstrip() if detail else f"{stage:8}"
         self._progress.update(self._task, description=description, completed=share)
 
+    def say(self, line: str) -> None:
+        """Prints ``line`` above the bar."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def close(self) -> None:
         """Removes the bar and shows the cursor again."""
         self._progress.stop()
 
 
-def _view(*, quiet: bool) -> View:
+def view_of(*, quiet: bool) -> View:
+    """What suits stderr: a bar, lines, or nothing if ``quiet``."""
     if quiet:
         warnings.simplefilter("ignore", GscodecWarning)
         return Nothing()
@@ -102,11 +117,12 @@ def _view(*, quiet: bool) -> View:
 class Session:
     """Shows and times the stages of one command; pass `progress` to the codec."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, view: View | None = None, *, quiet: bool = False) -> None:
+        """On ``view``; default: what suits stderr, or nothing if ``quiet``."""
         self.stages: dict[str, float] = {}
         self._start = self._since = time.perf_counter()
         self._stage = ""
-        self._view = _view(quiet=quiet)
+        self._view = view or view_of(quiet=quiet)
 
     def __enter__(self) -> Self:
         return self
@@ -126,10 +142,19 @@ class Session:
         self._stage = stage
         self._view.show(stage, share, detail)
 
+    def say(self, line: str) -> None:
+        """Tells what somebody should know before the work ends, which may take hours."""
+        self._view.say(f"gscodec: {line}")
+
     @property
     def seconds(self) -> float:
         """Wall clock since the start."""
         return time.perf_counter() - self._start
+
+    def counted(self) -> dict[str, float]:
+        """Seconds by stage, until now."""
+        self._count()
+        return dict(self.stages)
 
     def _count(self) -> None:
         now = time.perf_counter()

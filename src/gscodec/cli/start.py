@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _EXIT_BUG = 1
-_NO_TORCH = "encoding with a learned method needs torch; pip install 'gscodec[encode]'"
 
 
 def main() -> NoReturn:
@@ -28,70 +27,25 @@ def main() -> NoReturn:
             code = _run()
         except SystemExit as end:
             code = end.code
-            if isinstance(end, signals.Interrupted) and signals.complete():
-                names = ", ".join(signals.complete())
-                sys.stderr.write(f"gscodec: interrupted; complete: {names}\n")
+            if isinstance(end, signals.Interrupted) and (told := signals.told()):
+                sys.stderr.write(f"gscodec: interrupted; {told}\n")
         signals.let_go(ignored=not code)
     sys.exit(code)
 
 
 def _run() -> int:
-    import warnings
-
     from gscodec.cli.app import app
-    from gscodec.cli.commands import UnexpectedError
-    from gscodec.errors import GscodecError, GscodecWarning, UsageError
+    from gscodec.cli.failures import debugging, failure_of, hear_warnings
 
-    if not _debug():
-        warnings.simplefilter("ignore")
-    warnings.simplefilter("default", GscodecWarning)
-    warnings.showwarning = _show  # type: ignore[assignment]
+    hear_warnings(lambda line: sys.stderr.write(f"{line}\n"))
     try:
         app(prog_name="gscodec")
-    except GscodecError as error:
-        return _failed(error.exit_code, str(error))
-    except MemoryError:
-        return _failed(_EXIT_BUG, "out of memory; use a machine with more, or a smaller scene")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            return _bug(error)
-        return _failed(UsageError.exit_code, _NO_TORCH)
-    except UnexpectedError as error:
-        return _bug(error.error)
     except Exception as error:  # noqa: BLE001
-        return _bug(error)
+        if debugging():
+            import traceback
+
+            traceback.print_exc()
+        failure = failure_of(error)
+        sys.stderr.write(f"gscodec: error: {failure.message}\n")
+        return failure.code
     return 0
-
-
-def _show(message: Warning, kind: type[Warning], file: str, line: int, *_: object) -> None:
-    import warnings
-
-    from gscodec.errors import GscodecWarning
-    from gscodec.report.text import printable
-
-    ours = f"gscodec: {printable(str(message))}\n"
-    theirs = warnings.formatwarning(message, kind, file, line)
-    sys.stderr.write(ours if issubclass(kind, GscodecWarning) else theirs)
-
-
-def _bug(error: Exception) -> int:
-    hint = "" if _debug() else "; set GSCODEC_DEBUG=1 for the traceback, and please report it"
-    return _failed(_EXIT_BUG, f"unexpected {type(error).__name__}: {error}{hint}")
-
-
-def _failed(code: int, message: str) -> int:
-    """``code``; to be called where an exception is being handled."""
-    from gscodec.report.text import printable
-
-    if _debug():
-        import traceback
-
-        traceback.print_exc()
-    sys.stderr.write(f"gscodec: error: {printable(message)}\n")
-    return code
-
-
-def _debug() -> bool:
-    import os
-
-    return os.environ.get("GSCODEC_DEBUG", "0") not in {"", "0"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gscodec.container import layout
 from gscodec.errors import UsageError
+from gscodec.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +154,8 @@ def fitted_meta(meta: dict[str, object]) -> tuple[dict[str, object], tuple[str, 
             dict(islice(value.items(), kept)) if isinstance(value, dict) else value[:kept]
         )
         unit = "characters" if isinstance(value, str) else "values"
-        notes[place] = f"cut {place} in the notes of the file: kept {kept:,} of {size:,} {unit}"
+        told = f"cut {place} in the notes of the file: kept {kept:,} of {size:,} {unit}"
+        notes[place] = Note(told, "meta-cut", kept=kept, of=size)
     return left, tuple(notes.values())
 
 

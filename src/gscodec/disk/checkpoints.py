@@ -18,6 +18,7 @@ from gscodec.disk.atomic import temporary_folder
 from gscodec.disk.files import reason
 from gscodec.disk.signals import in_place
 from gscodec.errors import GscodecError, InputError, OutputError
+from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def note_on_others(path: str, files: Iterable[str]) -> tuple[str, ...]:
         return ()
     more = len(others) - _NAMES_SHOWN
     tail = f" and {more} more" if more > 0 else ""
-    return (f"left out {printable(', '.join(others[:_NAMES_SHOWN]))}{tail}",)
+    told = f"left out {printable(', '.join(others[:_NAMES_SHOWN]))}{tail}"
+    return (Note(told, "files-left-out", changed=False, files=len(others)),)
 
 
 def _others(folder: Path, read: set[Path]) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gscodec.disk.files import read_input
 from gscodec.disk.photographs import Photographs, photograph_size
 from gscodec.errors import InputError
+from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class DataSet:
         if not self.others:
             return ()
         names = ", ".join(printable(str(path)) for path in self.others)
-        return (f"read the cameras of {printable(str(self.source))}; not read: {names}",)
+        told = f"read the cameras of {printable(str(self.source))}; not read: {names}"
+        return (Note(told, "cameras-chosen", changed=False, others=len(self.others)),)
 
 
 def locate(path: Path) -> DataSet:

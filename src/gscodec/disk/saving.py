@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gscodec.errors import UsageError
+from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +56,5 @@ def notes_on_checkpoint(scene: AnchorScene) -> tuple[str, ...]:
     notes = renamed_extras(scene)
     if not scene.description or is_plain(scene.description):
         return notes
-    return (
-        *notes,
-        "left out cfg_args: programs run it, and it is no plain list of settings",
-    )
+    told = "left out cfg_args: programs run it, and it is no plain list of settings"
+    return (*notes, Note(told, "cfg-args-left-out"))

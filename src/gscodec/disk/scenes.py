@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gscodec.disk.files import STDIO, named, read_input
 from gscodec.errors import UsageError
+from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def _load_folder(path: str, reading: Reading) -> LoadedScene[Scene]:
         "source": {**_described(Path(named_folder(path)).name, [data]), "files": [name]},
         "conventions": read.conventions,
     }
-    notes = (f"read {name}, the highest iteration", *read.notes, *note_on_others(path, [name]))
+    chosen = Note(f"read {name}, the highest iteration", "iteration-read", changed=False)
+    notes = (chosen, *read.notes, *note_on_others(path, [name]))
     return LoadedScene(read.scene, len(data), notes, meta)
 
 
@@ -248,15 +250,14 @@ def _with_extras(
     scene: AnchorScene, *, keep_extra: bool
 ) -> tuple[AnchorScene, tuple[str, ...]]:
     """The scene as wanted, and a note in the words of `read_ply`."""
-    from gscodec.sceneio.columns import counted
+    from gscodec.sceneio.columns import counted, note_on_extras
 
     if not scene.extras:
         return scene, ()
     names = [extra.name for extra in scene.extras]
     what = counted(names, "extra vertex property", "extra vertex properties")
-    if keep_extra:
-        return scene, (f"kept {what}",)
-    return replace(scene, extras=()), (f"dropped {what}; keep with --keep-extra",)
+    note = note_on_extras(what, len(names), keep_extra=keep_extra)
+    return (scene if keep_extra else replace(scene, extras=())), (note,)
 
 
 def _described(name: str | None, parts: Iterable[bytes]) -> dict[str, object]:

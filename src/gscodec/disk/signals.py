@@ -31,6 +31,7 @@ class _State:
         self.depth = 0  # of `in_place`
         self.waiting = 0  # the signal that came meanwhile
         self.outputs: list[str] = []
+        self.advice = ""
 
 
 _state = _State()
@@ -64,9 +65,15 @@ def in_place(name: str) -> Iterator[None]:
             _raise(_state.waiting)
 
 
-def complete() -> tuple[str, ...]:
-    """The outputs that are in place."""
-    return tuple(dict.fromkeys(_state.outputs))
+def advise(text: str) -> None:
+    """What whoever interrupts the run from here on is told to do next."""
+    _state.advice = text
+
+
+def told() -> str:
+    """Which outputs are in place, and what to do next; or nothing."""
+    names = ", ".join(dict.fromkeys(_state.outputs))
+    return "; ".join(part for part in (names and f"complete: {names}", _state.advice) if part)
 
 
 def removed(name: str) -> None:

@@ -16,13 +16,14 @@ import numpy as np
 from gscodec.errors import CannotCodeError, UsageError
 from gscodec.fit import anchors as fit
 from gscodec.fit.anchors import AnchorSource
-from gscodec.fit.subject import Manner, Subject, Work
+from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.geometry.voxels import find_voxels
 from gscodec.kinds import Anchors
 from gscodec.kinds.anchors import chunks
 from gscodec.kinds.aside import FAR, OutlyingError, far_rows
 from gscodec.kinds.blueprint import Blueprint, round_networks
+from gscodec.notes import Note
 from gscodec.payload import Attribute
 
 if TYPE_CHECKING:
@@ -212,9 +213,10 @@ class AnchorSubject(Subject):
         there = (before.offsets != 0).any(axis=2) if before.masks is None else before.masks
         lost = int((there & ~cast("AnchorSource", work.source).present).sum())
         what = "set to zero the offsets" if before.masks is None else "masked"
+        told = f"{what} of {lost} Gaussians that are not drawn"
         return (
             *views,
-            *([f"pruned {pruned} of {len(self.scene)} anchors"] if pruned else ()),
-            *([f"{what} of {lost} Gaussians that are not drawn"] if lost else ()),
-            f"reordered {len(work.scene)} anchors along the Morton curve",
+            *pruned_note(pruned, len(self.scene), "anchors"),
+            *([Note(told, "masked", gaussians=lost)] if lost else ()),
+            reordered_note(len(work.scene), "anchors"),
         )

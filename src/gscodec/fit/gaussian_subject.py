@@ -12,13 +12,14 @@ import numpy as np
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource, Seen
-from gscodec.fit.subject import Manner, Subject, Work
+from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
 from gscodec.geometry import MAX_BITS, Lattice, morton
 from gscodec.geometry.rotation import rotated
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
 from gscodec.kinds.finite import without_infinity
 from gscodec.kinds.gaussians import MAX_LOG_SCALE, MAX_OPACITY_LOGIT
+from gscodec.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -160,8 +161,8 @@ class GaussianSubject(Subject):
         """Notes."""
         pruned = len(self.scene) - len(work.scene)
         return (
-            *([f"pruned {pruned} of {len(self.scene)} Gaussians"] if pruned else ()),
-            f"reordered {len(work.scene)} Gaussians along the Morton curve",
+            *pruned_note(pruned, len(self.scene), "Gaussians"),
+            reordered_note(len(work.scene), "Gaussians"),
             *views,
             *cast("GaussianSource", work.source).notes,
             *(() if self.kind.displaced else _duplicates(work.codes)),
@@ -215,4 +216,5 @@ def _duplicates(codes: NDArray[np.uint64]) -> Iterable[str]:
     _, counts = np.unique(codes, return_counts=True)
     shared = int(counts[counts > 1].sum())
     if shared:
-        yield f"{shared} Gaussians share a lattice cell with another (all are kept)"
+        told = f"{shared} Gaussians share a lattice cell with another (all are kept)"
+        yield Note(told, "share-a-cell", changed=False, gaussians=shared)

@@ -39,6 +39,7 @@ from gscodec.kinds.gaussians import (
     gaussian_units,
     sh_rest_of,
 )
+from gscodec.notes import Note
 from gscodec.scene import sh_band
 
 if TYPE_CHECKING:
@@ -271,10 +272,13 @@ class GaussianSource:
         return replace(self, columns=columns, quats=quats, weights=weights)
 
 
-def _changes(scene: GaussianScene) -> list[str]:
+def _changes(scene: GaussianScene) -> list[Note]:
     """One line for each kind of change that `GaussianSource.of` makes."""
     notes = [
-        "sorted the axes of every Gaussian and normalised quaternions (covariances unchanged)",
+        Note(
+            "sorted the axes of every Gaussian and normalised quaternions (covariances unchanged)",
+            "rotations-rewritten",
+        ),
     ]
     for name, array, limit in (
         ("opacity logits", scene.opacity_logits, MAX_OPACITY_LOGIT),
@@ -282,10 +286,12 @@ def _changes(scene: GaussianScene) -> list[str]:
     ):
         count = int((np.abs(array) > limit).sum())
         if count:
-            notes.append(f"clamped {count} {name} to +-{limit:g}")
+            told = f"clamped {count} {name} to +-{limit:g}"
+            notes.append(Note(told, "clamped", values=count))
     zero = int((np.abs(scene.quats).max(axis=1, initial=0) == 0).sum())
     if zero:
-        notes.append(f"replaced {zero} zero quaternions by the identity")
+        told = f"replaced {zero} zero quaternions by the identity"
+        notes.append(Note(told, "rotations-replaced", gaussians=zero))
     return notes
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gscodec.geometry import morton
+from gscodec.notes import Note
 from gscodec.units import Place
 
 if TYPE_CHECKING:
@@ -254,3 +255,17 @@ class Subject(ABC):
     @abstractmethod
     def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
         """Notes about ``work`` and ``views``, one line each."""
+
+
+def pruned_note(count: int, of: int, noun: str) -> tuple[Note, ...]:
+    """On primitives that are left out, if there are any."""
+    return (
+        (Note(f"pruned {count} of {of} {noun}", "pruned", pruned=count, of=of),)
+        if count
+        else ()
+    )
+
+
+def reordered_note(count: int, noun: str) -> Note:
+    """On primitives that have another order than in the source."""
+    return Note(f"reordered {count} {noun} along the Morton curve", "reordered", count=count)

@@ -13,6 +13,7 @@ from gscodec.anchors import AnchorScene
 from gscodec.camera import blind
 from gscodec.errors import UsageError
 from gscodec.fit.recent import Recent, key_of
+from gscodec.notes import Note
 from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
 from gscodec.render.scene import activate, render, seen_by
@@ -188,6 +189,7 @@ def _given(
             raise blind(count)
         return EncoderViews(scene, how, (), None, "there is nothing to see in the scene", ())
     blank = seen.count(False)
+    told = f"left out {blank} of {count} views that show nothing"
     cameras = tuple(compress(given.cameras, seen))
     return EncoderViews(
         scene,
@@ -196,7 +198,7 @@ def _given(
         None if photographs is None else tuple(compress(photographs, seen)),
         f"looked at the scene through {len(cameras)} given {what}",
         _few(cameras, _JUDGES),
-        (f"left out {blank} of {count} views that show nothing",) if blank else (),
+        (Note(told, "blank-views", changed=False, views=blank),) if blank else (),
     )
 
 

@@ -11,6 +11,7 @@ from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SOG, SPZ, Format
 from gscodec.interchange.ksplat import decode_ksplat
 from gscodec.interchange.sog import decode_sog
 from gscodec.interchange.spz import decode_spz
+from gscodec.notes import Note
 from gscodec.sceneio import ReadResult, read_ply, write_ply
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ _DECODERS: dict[Format, Callable[[bytes, str], GaussianScene]] = {
     COMPRESSED_PLY: decode_compressed_ply,
     SOG: decode_sog,
 }
-_TURNED = (
-    "turned from the axes of SPZ (right, up, back) to those of a .ply (right, down, front)"
+_TURNED = Note(
+    "turned from the axes of SPZ (right, up, back) to those of a .ply (right, down, front)",
+    "turned",
 )
 
 

@@ -14,6 +14,7 @@ from gscodec.interchange.formats import COMPRESSED_PLY, KSPLAT, SOG, SPZ, Format
 from gscodec.interchange.ksplat import encode_ksplat
 from gscodec.interchange.sog import encode_sog
 from gscodec.interchange.spz import encode_spz, normalised
+from gscodec.notes import Note
 from gscodec.scene import sh_rest_count
 from gscodec.sceneio.columns import counted
 
@@ -47,7 +48,7 @@ def write_foreign(scene: GaussianScene, wanted: Format) -> tuple[bytes, tuple[st
     fitted, notes = _fitted(scene, wanted)
     encode = _ENCODERS.get(wanted)
     data = encode(fitted) if encode else write_forged(fitted, wanted.name)
-    return data, (*notes, f"{wanted.suffix} rounds {wanted.rounds}")
+    return data, (*notes, Note(f"{wanted.suffix} rounds {wanted.rounds}", "rounded"))
 
 
 def _fitted(scene: GaussianScene, wanted: Format) -> tuple[GaussianScene, tuple[str, ...]]:
@@ -56,14 +57,17 @@ def _fitted(scene: GaussianScene, wanted: Format) -> tuple[GaussianScene, tuple[
     if scene.extras:
         names = [extra.name for extra in scene.extras]
         what = counted(names, "extra vertex property", "extra vertex properties")
-        notes.append(f"left out {what}; {wanted.suffix} holds none")
+        told = f"left out {what}; {wanted.suffix} holds none"
+        notes.append(Note(told, "extras-dropped", properties=len(names)))
     if scene.sh_degree > wanted.degree:
-        notes.append(
+        told = (
             f"left out SH above degree {wanted.degree}, found degree {scene.sh_degree}; "
             f"{wanted.suffix} holds no more"
         )
+        notes.append(Note(told, "sh-left-out", found=scene.sh_degree, kept=wanted.degree))
     if scene.antialiased and wanted not in {SPZ, SOG}:
-        notes.append(f"left out that it is antialiased; {wanted.suffix} cannot say so")
+        told = f"left out that it is antialiased; {wanted.suffix} cannot say so"
+        notes.append(Note(told, "antialiased-left-out"))
     sh = scene.sh_rest[:, : sh_rest_count(min(scene.sh_degree, wanted.degree))]
     fitted = replace(
         scene,
@@ -90,12 +94,14 @@ def _floats(scene: GaussianScene, wanted: Format, notes: list[str]) -> NDArray[n
     largest = np.abs(scene.means).max(initial=0, where=np.isfinite(scene.means))
     if np.abs(scene.origin).max() > _NEAR * largest:
         x, y, z = scene.origin
-        notes.append(
+        told = (
             f"positions were doubles, and are relative to {x!r}, {y!r}, {z!r} now, which "
             f"{wanted.suffix} cannot say"
         )
+        notes.append(Note(told, "origin-left-out"))
         return scene.means
-    notes.append(f"positions were doubles; {wanted.suffix} holds floats at most")
+    told = f"positions were doubles; {wanted.suffix} holds floats at most"
+    notes.append(Note(told, "rounded"))
     return scene.relative_to(None).means
 
 
@@ -108,5 +114,6 @@ def _clamped(
     count = np.count_nonzero(beyond.reshape(len(array), -1).any(axis=1))
     if not count:
         return array
-    notes.append(f"clamped {what} of {count} Gaussians to {low:.4g}..{high:.4g}")
+    told = f"clamped {what} of {count} Gaussians to {low:.4g}..{high:.4g}"
+    notes.append(Note(told, "clamped", gaussians=int(count)))
     return np.clip(array, low, high)

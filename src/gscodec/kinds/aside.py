@@ -22,6 +22,7 @@ import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.errors import CannotCodeError
+from gscodec.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,8 @@ class Aside:
             return ()
         kept = f"kept {len(self.rows)} of {len(self.whole)} {self.noun} exactly"
         why = ", ".join(f"{count} {reason}" for reason, count in self._counts().items())
-        return (f"{kept}, after the others: {why}",)
+        told = f"{kept}, after the others: {why}"
+        return (Note(told, "kept-exactly", changed=False, kept=len(self.rows)),)
 
     def meta(self) -> dict[str, object]:
         """For the notes of a file; nothing if nothing is set aside."""

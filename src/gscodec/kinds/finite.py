@@ -10,6 +10,7 @@ import numpy as np
 from gscodec.anchors import AnchorScene
 from gscodec.errors import SceneError
 from gscodec.kinds.blueprint import check_weights
+from gscodec.notes import Note
 from gscodec.scene import is_value
 
 if TYPE_CHECKING:
@@ -59,5 +60,6 @@ def without_infinity(
         if count:
             finite = np.where(np.isinf(array), np.sign(array) * np.float32(limit), array)
             found[name] = finite.astype(np.float32)
-            notes.append(f"clamped {count} infinite {words} to +-{limit:g}")
+            told = f"clamped {count} infinite {words} to +-{limit:g}"
+            notes.append(Note(told, "clamped", values=count))
     return (replace(scene, **found) if found else scene), tuple(notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from gscodec.notes import note_of
 from gscodec.report.quality import quality_in_words
 from gscodec.report.text import label, printable, shown, size
 
@@ -22,11 +23,12 @@ class Summary:
         output: Name of the file written, ``-`` for stdout.
         input_bytes: Bytes read.
         output_bytes: Bytes written.
+        output_sha256: Of the file written, hexadecimal; None of a folder.
         coded_bytes: Bytes of the .gsz, which is the input or the output.
         gaussians: Number of Gaussians in the output; None where it holds anchors.
         anchors: Number of anchors in the .gsz; None where it holds Gaussians.
         method: How the .gsz is coded.
-        notes: One line for each thing that was changed.
+        notes: One line for each thing that was changed, or is worth knowing.
         report: JSON values: what the encoder chose and measured.
         stages: Seconds by stage.
         seconds: From start to end, wall clock.
@@ -38,6 +40,7 @@ class Summary:
     output: str
     input_bytes: int
     output_bytes: int
+    output_sha256: str | None
     coded_bytes: int
     gaussians: int | None
     anchors: int | None
@@ -50,7 +53,25 @@ class Summary:
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain JSON values."""
-        return asdict(self)
+        quality = self.report.get("quality")
+        notes = [
+            {"code": n.code, "changed": n.changed, "numbers": n.numbers, "text": str(n)}
+            for n in map(note_of, self.notes)
+        ]
+        psnr = quality.get("mean_psnr") if isinstance(quality, dict) else None
+        return {**asdict(self), "psnr": psnr, "notes": notes}
+
+    def line(self) -> str:
+        """What a person wants to know where this is one run of many."""
+        quality = self.report.get("quality")
+        psnr = quality.get("mean_psnr") if isinstance(quality, dict) else None
+        parts = (
+            f"{printable(self.input)} -> {printable(self.output)}",
+            self._ratio(),
+            *(() if psnr is None else (f"{psnr:.1f} dB",)),
+            f"{self.seconds:.1f} s",
+        )
+        return ", ".join(parts)
 
     def lines(self) -> Iterator[str]:
         """What a person wants to know after the run."""
@@ -65,18 +86,21 @@ class Summary:
         baked = self.report.get("baked")
         if isinstance(baked, dict):
             yield f"  baked     {self._baked(baked)}"
-        for note in self.notes:
-            yield f"  changed   {printable(note)}"
+        for note in sorted(map(note_of, self.notes), key=lambda note: not note.changed):
+            yield f"  {'changed' if note.changed else 'note':<9} {printable(note)}"
         stages = ", ".join(f"{label(name)} {s:.1f}" for name, s in self.stages.items())
         yield f"  time      {self.seconds:.1f} s ({stages})"
         if self.peak_memory_bytes is not None:
             yield f"  memory    {self.peak_memory_bytes / 1e6:,.0f} MB at the peak"
 
-    def _size(self) -> str:
+    def _ratio(self) -> str:
         small, large = sorted((self.input_bytes, self.output_bytes))
-        line = (
+        return (
             f"{size(self.input_bytes)} -> {size(self.output_bytes)} ({large / small:.1f} : 1)"
         )
+
+    def _size(self) -> str:
+        line = self._ratio()
         count, noun = (
             (self.gaussians, "Gaussian") if self.anchors is None else (self.anchors, "anchor")
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.notes import Note
 from gscodec.scene import ExtraProperty
 from gscodec.sceneio.layout import BLOCK_ROWS, WIDER_THAN_FLOAT32
 
@@ -49,7 +50,7 @@ def note_on_rounding(columns: Columns, known: set[str]) -> tuple[str, ...]:
         return ()
     total = sum(changed.values())
     where = counted(names, "vertex property", "vertex properties")
-    return (f"values rounded to float32: {total}, in {where}",)
+    return (Note(f"values rounded to float32: {total}, in {where}", "rounded", values=total),)
 
 
 def _count_rounded(column: NDArray[np.generic]) -> int:
@@ -64,13 +65,22 @@ def notes_on_ignored(header: Header, file_bytes: int) -> tuple[str, ...]:
     notes = []
     if others:
         what = counted(others, "element besides vertex", "elements besides vertex")
-        notes.append(f"ignored {what}")
+        notes.append(Note(f"ignored {what}", "elements-ignored", elements=len(others)))
     surplus = file_bytes - header.size - header.body_bytes
     if surplus and header.is_exact:
         row = header.row_bytes(header.ply["vertex"])
         more = f", as many as {surplus // row} more Gaussians take" * (surplus % row == 0)
-        notes.append(f"ignored {surplus} bytes after the last row{more}")
+        told = f"ignored {surplus} bytes after the last row{more}"
+        notes.append(Note(told, "bytes-ignored", bytes=surplus))
     return tuple(notes)
+
+
+def note_on_extras(what: str, count: int, *, keep_extra: bool) -> Note:
+    """On ``count`` extra properties: kept, or dropped."""
+    if keep_extra:
+        return Note(f"kept {what}", "extras-kept", changed=False, properties=count)
+    told = f"dropped {what}; keep with --keep-extra"
+    return Note(told, "extras-dropped", properties=count)
 
 
 def counted(names: list[str], singular: str, plural: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.scene import is_value
 from gscodec.sceneio.layout import columns_of
 
@@ -43,15 +44,17 @@ def without_invalid(
     if without_rotation.any():
         found.append(_told_of_zeros(scene, without_rotation))
     if not drop_invalid:
-        return scene, tuple(
-            f"found {what}; drop them with encode --drop-invalid" for what in found
-        )
+        told = (f"found {what}; drop them with encode --drop-invalid" for what in found)
+        return scene, tuple(Note(note, "zero-rotations", changed=False) for note in told)
     if not found:
         return scene, ()
     kept = scene.take(~damaged & ~without_rotation)
     if not len(kept):
         raise SceneError(f"{name}: found {' and '.join(found)}, so that nothing is left")
-    return kept, tuple(f"dropped {what}" for what in found)
+    return kept, tuple(
+        Note(f"dropped {what}", "dropped-invalid", gaussians=len(scene) - len(kept))
+        for what in found
+    )
 
 
 def _told_of_zeros(scene: GaussianScene, without_rotation: NDArray[np.bool_]) -> str:
@@ -93,4 +96,4 @@ def note_on_activation(scene: GaussianScene) -> tuple[str, ...]:
         ".ply holds them before sigmoid and exp, and so they are read; if pictures are fog, "
         "convert them to logits and logarithms first"
     )
-    return (note,)
+    return (Note(note, "looks-activated", changed=False),)

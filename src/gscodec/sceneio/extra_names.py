@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gscodec.notes import Note
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -39,7 +41,10 @@ def written_names(
 def notes_on_names(extras: Sequence[ExtraProperty], names: Sequence[str]) -> tuple[str, ...]:
     """One line for each of ``extras`` that is written under another of ``names``."""
     return tuple(
-        f"renamed extra property {extra.name!r} to {name}: a .ply cannot hold it by its own name"
+        Note(
+            f"renamed extra property {extra.name!r} to {name}: a .ply cannot hold it by its own name",
+            "extra-renamed",
+        )
         for extra, name in zip(extras, names, strict=True)
         if extra.name != name
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.notes import Note
 from gscodec.sceneio.layout import BLOCK_ROWS, WIDER_THAN_FLOAT32
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def relative(
         f"positions are doubles: kept relative to the origin {', '.join(map(repr, origin))}, "
         f"within {error:.2g} units, and written as doubles again"
     )
-    return means, (origin[0], origin[1], origin[2]), (note,)
+    told = Note(note, "origin-kept", changed=False)
+    return means, (origin[0], origin[1], origin[2]), (told,)
 
 
 def _is_held(source: NDArray[np.generic], rounded: NDArray[np.float32]) -> bool:

@@ -13,11 +13,13 @@ import numpy as np
 
 from gscodec.arguments import bytes_given
 from gscodec.errors import SceneError
+from gscodec.notes import Note
 from gscodec.scene import GaussianScene
 from gscodec.sceneio.columns import (
     copy_extra,
     counted,
     gather,
+    note_on_extras,
     note_on_rounding,
     notes_on_ignored,
 )
@@ -161,21 +163,22 @@ def _note_on_missing_scale(columns: Columns) -> tuple[str, ...]:
         f"no {FLAT}, as 2DGS writes it: read as flat, with a {FLAT} of minus infinity, which is "
         "written too; programs of 2DGS want it removed"
     )
-    return (note,)
+    return (Note(note, "read-as-flat"),)
 
 
 def _note_on_prefixes(renamed: tuple[str, ...]) -> tuple[str, ...]:
     if not renamed:
         return ()
     what = counted(list(renamed), "vertex property", "vertex properties")
-    return (f"CloudCompare's prefix scalar_ left out of {what}",)
+    told = f"CloudCompare's prefix scalar_ left out of {what}"
+    return (Note(told, "prefix-left-out", changed=False, properties=len(renamed)),)
 
 
 def _note_on_extra(extra: list[str], *, keep_extra: bool) -> tuple[str, ...]:
     if not extra:
         return ()
     what = counted(extra, "extra vertex property", "extra vertex properties")
-    return (f"kept {what}",) if keep_extra else (f"dropped {what}; keep with --keep-extra",)
+    return (note_on_extras(what, len(extra), keep_extra=keep_extra),)
 
 
 def _conventions(header: Header, vertex: PlyElement, scene: GaussianScene) -> dict[str, object]:

@@ -1,0 +1,147 @@
+"""What `gscodec encode` does to a scene, once it is clear what is wanted."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gscodec.cli.effort import StateFile, target_views
+from gscodec.cli.fitting import fitted
+from gscodec.cli.jobs import Job, Skipped
+from gscodec.cli.outcome import Written, summary_of
+from gscodec.disk.files import STDIO, check_output, write_output
+from gscodec.disk.scenes import (
+    Reading,
+    check_coded_name,
+    checked_scaling,
+    holds_anchors,
+    is_folder,
+    load_source,
+    named_folder,
+    suffix_of,
+)
+from gscodec.disk.views import read_views
+from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gscodec.cli.session import Session
+    from gscodec.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How scenes are encoded, checked as far as no scene is needed for it.
+
+    Attributes:
+        method: Name.
+        options: Fields of the method's ``Options`` that were given.
+        reading: How to read a scene; what its scalings are, is in ``scaling``.
+        scaling: As given.
+        views: Cameras to look through, or None.
+        images: Folder of their photographs, or None.
+        force_views: Go on with views that do not fit.
+        min_psnr: The least that is good enough, dB, or None.
+        verify: Decode and compare, render and measure.
+        resume: Go on with an interrupted effort high.
+        overwrite: Replace the output.
+        skip_existing: Leave the output alone if it is there.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    reading: Reading
+    scaling: str | None
+    views: str | None
+    images: str | None
+    force_views: bool
+    min_psnr: float | None
+    verify: bool
+    resume: bool
+    overwrite: bool
+    skip_existing: bool
+
+    command = "encode"
+
+    def place(self, job: Job) -> str:
+        """Where the .gsz goes."""
+        source = job.source
+        named = named_folder(source) if is_folder(source) else source
+        return job.target(named, suffix_of(source), ".gsz")
+
+    def check(self, job: Job) -> Reading:
+        """How to read the source, once it is clear that the output can be written.
+
+        Raises:
+            Skipped: It is there, and is to be left alone.
+            GscodecError: It cannot; or options do not go with the source.
+        """
+        target = self.place(job)
+        if self.skip_existing and target != STDIO and Path(target).exists():
+            raise Skipped(target)
+        anchors = holds_anchors(job.source)
+        scaling = checked_scaling(self.scaling, anchors=anchors)
+        if anchors and self.reading.drop_invalid:
+            raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
+        job.make_folder()
+        check_output(job.source, target, overwrite=self.overwrite)
+        check_coded_name(target)
+        return replace(self.reading, scaling=scaling)
+
+    def __call__(self, job: Job, session: Session) -> Summary:
+        """Encodes a scene.
+
+        Raises:
+            Skipped: The output is there, and is to be left alone.
+            GscodecError: It cannot be done.
+        """
+        from gscodec.codec import encode_with_report
+        from gscodec.container import inspect
+
+        reading, target, given = self.check(job), self.place(job), dict(self.options)
+        # Anchors have no state to go on from.
+        state = self._state(job, target) if given.get("effort") == "high" else None
+        found = None
+        if self.views is not None:
+            found = read_views(self.views, self.images, allow_outside=reading.allow_outside)
+        if state is not None:
+            given |= state.options(session.say)
+        session.progress("read")
+        with redirect_stdout(sys.stderr):
+            read = load_source(job.source, reading)
+            if found is not None:
+                session.progress("views")
+                found = fitted(found, read.scene, job.source, force=self.force_views)
+                for note in found.notes:
+                    session.say(note)
+                given["views"] = target_views(found)
+            encoded = encode_with_report(
+                read.scene,
+                self.method,
+                verify=self.verify,
+                min_psnr=self.min_psnr,
+                meta=read.meta,
+                progress=session.progress,
+                **given,
+            )
+        session.progress("write")
+        write_output(target, encoded.data, overwrite=self.overwrite)
+        if state is not None:
+            state.remove()
+        return summary_of(
+            self.command,
+            Written.of(job.source, target, read.bytes, encoded.data, len(encoded.data)),
+            inspect(encoded.data).header,
+            session,
+            (*read.notes, *(found.notes if found else ()), *encoded.notes),
+            encoded.report,
+        )
+
+    def _state(self, job: Job, target: str) -> StateFile:
+        """Of many scenes, those that were not begun have none to go on from."""
+        state = StateFile(target, resume=self.resume)
+        return StateFile(target, resume=False) if job.of_many and not state.there else state
