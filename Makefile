@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt fmt-check lint types imports bench fuzz portability vectors clean
+.PHONY: help demo page test check fmt fmt-check lint types imports bench fuzz portability vectors clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,18 @@ demo: $(READY) ## Encode, inspect and decode the example scene; results in out/
 	@echo
 	@wc -c examples/mic-small/scene.ply out/mic-small.gsz out/mic-small.ply | head -3
 	@echo "The coded scene is out/mic-small.gsz; out/mic-small.ply opens in any 3DGS viewer."
+
+PAGE := src/gscodec/page
+page: $(PAGE)/viewer.js ## Fetch the viewer of `gscodec view` from npm, at the version that is pinned
+
+$(PAGE)/viewer.js: $(PAGE)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing; on Debian and Ubuntu: sudo apt-get install npm" >&2; exit 1; }
+	@mkdir -p build/page
+	cp $(PAGE)/package.json $(PAGE)/package-lock.json build/page/
+	npm ci --prefix build/page --ignore-scripts --no-audit --no-fund
+	cp build/page/node_modules/@playcanvas/supersplat-viewer/public/index.css $(PAGE)/viewer.css
+	cp build/page/node_modules/@playcanvas/supersplat-viewer/LICENSE $(PAGE)/viewer.LICENSE.txt
+	cp build/page/node_modules/@playcanvas/supersplat-viewer/public/index.js $@
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -168,7 +168,7 @@ def test_bytes_that_are_none() -> None:
         wrong: Any
         for wrong in ("scene.gsz", Path("scene.gsz"), SCENE, None):
             with pytest.raises(UsageError, match=r"^data: found .*, expected bytes"):
-                call(wrong)  # type: ignore[operator]
+                call(wrong)
     like: Any
     for like in (bytearray(data), memoryview(data)):
         assert gscodec.decode(like).digest() == SCENE.digest()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_EDGE = 16_384  # pixels; larger is a mistake, not a camera
+USUAL_UP = (0.0, -1.0, 0.0)  # in scenes whose first camera was held level
+_LEVEL = 0.05  # less of something is as good as nothing
 MAX_PIXELS = 2**26  # as 8192 x 8192; drawing takes some 50 bytes for each
 
 
@@ -104,6 +106,23 @@ class TargetViews:
     def relative_to(self, origin: tuple[float, float, float] | None) -> TargetViews:
         """As `Camera.relative_to`, all of them."""
         return replace(self, cameras=tuple(c.relative_to(origin) for c in self.cameras))
+
+
+def up_of(cameras: Sequence[Camera]) -> NDArray[np.float64]:
+    """Which way is up, (3,) of unit length, for whoever held ``cameras``, one or more.
+
+    Cameras that turn about are held level: up is at right angles to what is right in all of
+    their pictures. Where all look the same way it is what is up in them on average.
+    """
+    matrices = np.stack([camera.world_to_camera[:3, :3] for camera in cameras])
+    mean = -matrices[:, 1].mean(axis=0)
+    if not np.linalg.norm(mean) > _LEVEL:
+        mean = np.array(USUAL_UP)
+    spread, axes = np.linalg.eigh(np.einsum("ki,kj->ij", matrices[:, 0], matrices[:, 0]))
+    if spread[1] > _LEVEL * spread[2]:
+        axis = axes[:, 0] if axes[:, 0] @ mean > 0 else -axes[:, 0]
+        return np.asarray(axis, np.float64)
+    return np.asarray(mean / np.linalg.norm(mean), np.float64)
 
 
 def blind(count: int) -> SceneError:

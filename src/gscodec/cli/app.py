@@ -20,6 +20,7 @@ from gscodec.cli.encoding import encode
 from gscodec.cli.options import Overwrite
 from gscodec.cli.outcome import json_bytes
 from gscodec.cli.rd import rd
+from gscodec.cli.view import view
 from gscodec.disk.files import named, read_coded, write_stdout
 
 app = typer.Typer(
@@ -102,3 +103,4 @@ def inspect(
 app.command(cls=Command)(cameras)
 app.command(cls=Command)(compare)
 app.command(cls=Command)(rd)
+app.command(cls=Command)(view)

@@ -115,7 +115,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
-    colour = _background(background)
+    colour = parse_background(background)
     check_psnr(min_psnr)
     check_of_views(views, images=images, force_views=force_views)
     _check(a, b, lpips=lpips, sheet=sheet, overwrite=overwrite)
@@ -183,7 +183,12 @@ def compare(
     _require(result, min_psnr)
 
 
-def _background(text: str) -> tuple[float, float, float]:
+def parse_background(text: str) -> tuple[float, float, float]:
+    """The colour of --background.
+
+    Raises:
+        UsageError: It is none.
+    """
     try:
         red, green, blue = (float(word) for word in text.split(","))
     except ValueError:

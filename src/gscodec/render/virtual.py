@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from gscodec.anchors import AnchorScene
-from gscodec.camera import Camera
+from gscodec.camera import USUAL_UP, Camera
 from gscodec.render.conventions import conventions_of
 from gscodec.render.neural import stand_in
 from gscodec.render.virtual_candidates import (
@@ -56,15 +56,17 @@ class VirtualViews:
             ``capture`` of a place from one side or around its middle.
         note: What was found, one line.
         seen: Share of all opacity that is on Gaussians that some camera sees.
+        up: (3,) float64 unit vector, which way is up in the scene.
     """
 
     cameras: tuple[Camera, ...]
     kind: Kind
     note: str
     seen: float
+    up: NDArray[np.float64]
 
 
-_NOTHING = VirtualViews((), "object", "nothing that can be seen", 0.0)
+_NOTHING = VirtualViews((), "object", "nothing that can be seen", 0.0, np.array(USUAL_UP))
 
 
 def virtual_cameras(
@@ -102,6 +104,7 @@ def virtual_cameras(
         kind=_kind(place),
         note=_note(place),
         seen=float(importance[exposure > 1e-3 * exposure.mean()].sum()),
+        up=place.up,
     )
 
 
