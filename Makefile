@@ -18,7 +18,7 @@ $(READY): pyproject.toml .ci/constraints.txt
 	  if [ "$$(id -u)" = 0 ]; then apt-get update && apt-get install -y python$$v-venv; \
 	  else echo "Python cannot make environments yet; run: sudo apt-get install python$$v-venv" >&2; exit 1; fi; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e '.[encode,report,bench,dev]'
+	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e '.[all,bench,dev]'
 	@touch $@
 
 demo: $(READY) ## Encode, inspect and decode the example scene; results in out/

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -333,6 +334,9 @@ def test_means_and_losses() -> None:
     loss = Quality(30.0, 0.75, 0.125).loss(Quality(29.0, 0.5, 0.25))
     assert loss == Quality(1.0, 0.25, 0.125)
     assert Quality(30.0, 0.75).loss(Quality(29.0, 0.5)) == Quality(1.0, 0.25, None)
+    seen = [Quality(30.0, 0.75, flip=0.5), Quality(30.0, 0.75, flip=0.25)]
+    assert mean_quality(seen) == Quality(30.0, 0.75, flip=0.375)
+    assert seen[1].loss(seen[0]).flip == 0.25
 
 
 # --- the command --------------------------------------------------------------------------
@@ -450,6 +454,19 @@ def test_without_cameras_there_are_virtual_ones(cli: Cli) -> None:
     assert len(report["views"]) == 4
     assert report["views_from"].startswith("4 virtual cameras, ")
     assert 10 < report["psnr"] < 60
+
+
+def test_flip_is_measured_where_it_is_installed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("a.ply", "b.gsz", "--views", "views.json")
+    if find_spec("flip_evaluator"):
+        report = json.loads(cli(*args, "--json").out)
+        assert 0 < report["flip"] < 0.5
+        assert "FLIP" in cli(*args).text
+    monkeypatch.setattr("gscodec.render.flip.find_spec", lambda _: None)
+    assert json.loads(cli(*args, "--json").out)["flip"] is None
+    assert "FLIP" not in cli(*args).text
 
 
 def test_the_sheet_is_a_picture(cli: Cli, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gscodec.errors import UsageError
-from gscodec.render import perceptual
+from gscodec.render import flip, perceptual
 from gscodec.render.quality import MAX_PSNR, psnr, ssim
 
 if TYPE_CHECKING:
@@ -149,3 +149,18 @@ def test_lpips_gets_tensors_in_its_range(
     assert seen[0].shape == seen[1].shape == (1, 3, 2, 5)
     assert seen[0][0, :, 0, 1].tolist() == [1, 0, -1]
     assert seen[1][0, :, 1, 4].tolist() == [0, 0, 0]
+
+
+def test_flip_is_that_of_its_authors() -> None:
+    """0 for identical pictures, more for what is seen more; a map of the pixels."""
+    pytest.importorskip("flip_evaluator")
+    measure = flip.load_flip()
+    assert measure is not None
+    a = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    b = np.clip(a + np.float32(0.02), 0, 1)
+    c = np.clip(a + np.float32(0.2), 0, 1)
+    assert measure(a, a) == 0
+    assert 0 < measure(a, b) < measure(a, c) < 1
+    found = flip.error_map(a[:, ::-1], c[:, ::-1])
+    assert found.shape == (20, 30)
+    assert found.mean() == pytest.approx(measure(a[:, ::-1], c[:, ::-1]), rel=1e-5)

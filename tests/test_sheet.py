@@ -95,6 +95,25 @@ def test_rows_of_differences() -> None:
     assert (sheet[-GAP - 5, -GAP - 5] == 0).all()
 
 
+def test_headings_are_above_their_columns() -> None:
+    a, b = plain(10, 60, 0, 0, 0), plain(10, 60, 1, 1, 1)
+
+    def seen(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(np.abs(a - b).mean(axis=2), np.float32)
+
+    bare = pixels(difference_sheet([(a, b), (a, a)], gain=1.0, seen=seen))
+    told = pixels(difference_sheet([(a, b), (a, a)], gain=1.0, names=("x", "y"), seen=seen))
+    assert bare.shape == (2 * (10 + GAP) + GAP, 4 * (60 + GAP) + GAP, 3)
+    above = told.shape[0] - bare.shape[0]
+    assert (told[above + GAP :] == bare[GAP:]).all()
+    for k in range(4):
+        column = told[:above, GAP + k * (60 + GAP) :][:, :60]
+        assert (column > 200).any()
+    map_of = [bare[GAP + 5 + k * (10 + GAP), -GAP - 5].tolist() for k in range(2)]
+    assert map_of[0] == [0xFD, 0xE7, 0x25]  # all the difference there can be
+    assert map_of[1] == [0x44, 0x01, 0x54]
+
+
 @pytest.mark.parametrize(
     ("images", "captions", "text"),
     [

@@ -7,6 +7,7 @@ import math
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import AnchorScene
     from gscodec.camera import Camera
     from gscodec.comparison import Shown
-    from gscodec.report.compare_result import CompareResult, Side
+    from gscodec.report.compare_result import CompareResult, Side, ViewQuality
     from gscodec.scene import GaussianScene
 
     Scene = GaussianScene | AnchorScene
@@ -97,7 +98,7 @@ def compare(
         typer.Option(
             "--sheet",
             metavar="PNG",
-            help=f"Write a, b and their difference, of the {_SHEET_ROWS} worst views.",
+            help=f"Write a, b and their difference, of the {_SHEET_ROWS} worst views, the worst first.",
         ),
     ] = None,
     min_psnr: Annotated[
@@ -114,7 +115,7 @@ def compare(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
-    """Compare two scenes: PSNR and SSIM of renders, errors of attributes."""
+    """Compare two scenes: PSNR, SSIM and FLIP of renders, errors of attributes."""
     colour = parse_background(background)
     check_psnr(min_psnr)
     check_of_views(views, images=images, force_views=force_views)
@@ -175,7 +176,8 @@ def compare(
         )
         if sheet:
             session.progress("write")
-            write_output(sheet, _sheet(pictures.worst), overwrite=overwrite)
+            picture = _sheet(pictures.worst, (result.a.name, result.b.name))
+            write_output(sheet, picture, overwrite=overwrite)
     if as_json:
         _print_json(result, session)
     elif not quiet:
@@ -252,11 +254,24 @@ def _notes(name: str, loaded: LoadedScene[Scene]) -> tuple[str, ...]:
     return tuple(f"{name}: {note}" for note in loaded.notes)
 
 
-def _sheet(worst: Sequence[Shown]) -> bytes:
+def _sheet(shown: Sequence[Shown], names: tuple[str, str]) -> bytes:
+    """The worst first; FLIP's map too where it is installed."""
+    from gscodec.render.flip import error_map
     from gscodec.report.sheet import difference_sheet
 
-    captions = [f"{shown.view.name}: {shown.view.quality.psnr:.2f} dB" for shown in worst]
-    return difference_sheet([(shown.a, shown.b) for shown in worst], captions=captions)
+    worst = sorted(shown, key=lambda each: each.view.quality.psnr)
+    return difference_sheet(
+        [(each.a, each.b) for each in worst],
+        captions=[_caption(each.view) for each in worst],
+        names=names,
+        seen=error_map if find_spec("flip_evaluator") else None,
+    )
+
+
+def _caption(view: ViewQuality) -> str:
+    found = view.quality
+    flip = "" if found.flip is None else f", FLIP {found.flip:.4f}"
+    return f"{view.name}: {found.psnr:.2f} dB, SSIM {found.ssim:.4f}{flip}"
 
 
 def _print_json(result: CompareResult, session: Session) -> None:

@@ -140,11 +140,18 @@ def _drawn(
 
 
 def _measure(*, lpips: bool) -> Measure:
+    from gscodec.render.flip import load_flip
+    from gscodec.render.perceptual import load_lpips
     from gscodec.render.quality import psnr, ssim
 
-    if not lpips:
-        return lambda a, b: Quality(psnr(a, b), ssim(a, b))
-    from gscodec.render.perceptual import load_lpips
+    flip, distance = load_flip(), load_lpips() if lpips else None
 
-    distance = load_lpips()
-    return lambda a, b: Quality(psnr(a, b), ssim(a, b), distance(a, b))
+    def measure(a: Image, b: Image) -> Quality:
+        return Quality(
+            psnr(a, b),
+            ssim(a, b),
+            None if distance is None else distance(a, b),
+            None if flip is None else flip(a, b),
+        )
+
+    return measure

@@ -19,32 +19,44 @@ class Quality:
         psnr: dB, peak 1, at most 100.
         ssim: 1 for identical pictures.
         lpips: 0 for identical pictures; None where it was not asked for.
+        flip: 0 for identical pictures; None where the package is not installed.
     """
 
     psnr: float
     ssim: float
     lpips: float | None = None
+    flip: float | None = None
 
     def loss(self, other: Quality) -> Quality:
-        """How much worse ``other`` is, in each of the three."""
-        both = self.lpips is not None and other.lpips is not None
+        """How much worse ``other`` is, in each of the four."""
         return Quality(
             psnr=self.psnr - other.psnr,
             ssim=self.ssim - other.ssim,
-            lpips=(other.lpips or 0.0) - (self.lpips or 0.0) if both else None,
+            lpips=_gain(self.lpips, other.lpips),
+            flip=_gain(self.flip, other.flip),
         )
+
+
+def _gain(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def mean_quality(qualities: Sequence[Quality]) -> Quality | None:
     """The mean of each number over views; None of no views."""
     if not qualities:
         return None
-    known = [q.lpips for q in qualities if q.lpips is not None]
     return Quality(
         psnr=fmean(q.psnr for q in qualities),
         ssim=fmean(q.ssim for q in qualities),
-        lpips=fmean(known) if len(known) == len(qualities) else None,
+        lpips=_mean_of_all([q.lpips for q in qualities]),
+        flip=_mean_of_all([q.flip for q in qualities]),
     )
+
+
+def _mean_of_all(values: Sequence[float | None]) -> float | None:
+    """None unless every one is known."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -180,7 +192,11 @@ class CompareResult:
         values = asdict(self)
         return {
             **{key: values[key] for key in ("a", "b", "views_from", "background")},
-            **(asdict(self.mean) if self.mean else dict.fromkeys(("psnr", "ssim", "lpips"))),
+            **(
+                asdict(self.mean)
+                if self.mean
+                else dict.fromkeys(("psnr", "ssim", "lpips", "flip"))
+            ),
             "worst_psnr": self.worst.quality.psnr if self.worst else None,
             "worst_view": self.worst.name if self.worst else None,
             "photographs": self._photographs(),

@@ -96,7 +96,7 @@ def _views(result: CompareResult) -> Table:
     table = _table("views, b against a")
     table.add_column("view", overflow="fold")
     table.add_column("pixels", justify="right")
-    names = [("PSNR", "SSIM"), ("PSNR", "SSIM", "LPIPS")][_has_lpips(result)]
+    names = _measures(result)
     for name in names:
         table.add_column(name, justify="right")
     if result.to_photographs:
@@ -107,7 +107,7 @@ def _views(result: CompareResult) -> Table:
         table.add_row(
             Text(printable(view.name)),
             pixels,
-            *_numbers(view.quality)[: len(names)],
+            *_numbers(view.quality, names),
             *_to_photograph(view),
         )
     return table
@@ -123,7 +123,7 @@ def _to_photograph(view: ViewQuality) -> tuple[str, ...]:
 def _means(result: CompareResult) -> Table:
     table = _table(f"mean over {len(result.views)} views")
     table.add_column("")
-    names = ["PSNR", "SSIM", "LPIPS"][: 2 + _has_lpips(result)]
+    names = _measures(result)
     for name in names:
         table.add_column(name, justify="right")
     rows: list[tuple[str, Quality | None]] = [("b against a", result.mean)]
@@ -138,17 +138,22 @@ def _means(result: CompareResult) -> Table:
         ]
     for name, quality in rows:
         if quality:
-            table.add_row(Text(name), *_numbers(quality)[: len(names)])
+            table.add_row(Text(name), *_numbers(quality, names))
     return table
 
 
-def _has_lpips(result: CompareResult) -> bool:
-    return result.mean is not None and result.mean.lpips is not None
+def _measures(result: CompareResult) -> Sequence[str]:
+    """Names of what was measured."""
+    mean = result.mean
+    known = {"FLIP": mean and mean.flip, "LPIPS": mean and mean.lpips}
+    return ("PSNR", "SSIM", *(name for name, value in known.items() if value is not None))
 
 
-def _numbers(quality: Quality) -> tuple[str, str, str]:
-    lpips = "-" if quality.lpips is None else f"{quality.lpips:.5f}"
-    return f"{quality.psnr:.3f} dB", f"{quality.ssim:.5f}", lpips
+def _numbers(quality: Quality, names: Sequence[str]) -> Iterator[str]:
+    texts = {"PSNR": f"{quality.psnr:.3f} dB", "SSIM": f"{quality.ssim:.5f}"}
+    for name, value in (("FLIP", quality.flip), ("LPIPS", quality.lpips)):
+        texts[name] = "-" if value is None else f"{value:.5f}"
+    yield from (texts[name] for name in names)
 
 
 def _table(title: str) -> Table:

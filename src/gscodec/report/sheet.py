@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import UsageError
+from gscodec.report.rd_style import RAMP
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
@@ -33,7 +34,10 @@ _NO_PILLOW = "pictures need Pillow; pip install 'gscodec[render]'"
 
 
 def contact_sheet(
-    images: Sequence[Picture], columns: int | None = None, captions: Sequence[str] = ()
+    images: Sequence[Picture],
+    columns: int | None = None,
+    captions: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> bytes:
     """PNG of all ``images`` in rows of ``columns``.
 
@@ -41,6 +45,7 @@ def contact_sheet(
         images: (H, W, 3) each, 0 to 1 (clipped), of any sizes.
         columns: None is what makes the sheet about as wide as four thirds of its height.
         captions: One for each image, or none at all.
+        headings: One for each column, above it, or none at all.
 
     Raises:
         UsageError: There are no images, or not as many captions; or Pillow is missing.
@@ -58,10 +63,13 @@ def contact_sheet(
     width, height = _tile_size(images, columns)
     text = _TEXT_HEIGHT if captions else 0
     rows = -(-len(images) // columns)
-    sheet = _paper(columns * (width + _GAP) + _GAP, rows * (height + text + _GAP) + _GAP)
+    top = _TEXT_HEIGHT + _GAP if headings else _GAP
+    sheet = _paper(columns * (width + _GAP) + _GAP, rows * (height + text + _GAP) + top)
+    for k, heading in enumerate(headings):
+        _write(sheet, heading, (_GAP + k * (width + _GAP), _GAP), width)
     for k, image in enumerate(images):
         x = _GAP + k % columns * (width + _GAP)
-        y = _GAP + k // columns * (height + text + _GAP)
+        y = top + k // columns * (height + text + _GAP)
         sheet.paste(_tile(image, width, height), (x, y))
         if captions:
             _write(sheet, captions[k], (x, y + height), width)
@@ -69,7 +77,11 @@ def contact_sheet(
 
 
 def difference_sheet(
-    rows: Sequence[tuple[Picture, Picture]], gain: float = 8.0, captions: Sequence[str] = ()
+    rows: Sequence[tuple[Picture, Picture]],
+    gain: float = 8.0,
+    captions: Sequence[str] = (),
+    names: tuple[str, str] | None = None,
+    seen: Callable[[Picture, Picture], Picture] | None = None,
 ) -> bytes:
     """PNG with a row for each pair: a, b, and how far they are apart, times ``gain``.
 
@@ -78,6 +90,8 @@ def difference_sheet(
             compared).
         gain: What differences are multiplied by to be seen.
         captions: One for each pair, or none at all; written under ``a``.
+        names: Of a and b, above their columns; None leaves all columns without headings.
+        seen: Gives a fourth column: (H, W) how different each pixel looks, 0 to 1.
 
     Raises:
         UsageError: As `contact_sheet`, or the pictures of a pair differ in size.
@@ -89,8 +103,24 @@ def difference_sheet(
         if a.shape != b.shape:
             raise UsageError(f"pictures to compare have sizes {a.shape} and {b.shape}")
         images += [a, b, np.abs(_unit(a) - _unit(b)) * np.float32(gain)]
-    texts = [text for caption in captions for text in (caption, "", f"difference x {gain:g}")]
-    return contact_sheet(images, 3, texts)
+        if seen is not None:
+            images.append(_coloured(seen(_unit(a), _unit(b)) * np.float32(gain)))
+    columns = 3 if seen is None else 4
+    texts = [text for caption in captions for text in (caption, *[""] * (columns - 1))]
+    headings: tuple[str, ...] = ()
+    if names is not None:
+        headings = (f"A: {names[0]}", f"B: {names[1]}", f"difference x {gain:g}")
+        headings += () if seen is None else (f"FLIP x {gain:g}",)
+    return contact_sheet(images, columns, texts, headings)
+
+
+def _coloured(values: Picture) -> Picture:
+    """(H, W) as (H, W, 3), from dark for 0 to bright for 1."""
+    ends = [[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in RAMP]
+    ramp = np.array(ends, np.float32)
+    places = np.linspace(0, 1, len(ramp))
+    channels = [np.interp(values, places, ramp[:, k]) for k in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
 
 
 def _unit(image: Picture) -> Picture:
