@@ -281,7 +281,7 @@ class Learning(Masked):
         return Prior.of([self._shared(n, own) for n, own in enumerate(self.columns_of_units)])
 
     def _shared(self, number: int, own: Columns) -> Shared:
-        weights = [w.astype(np.float64) for w in self.network(number, self.inputs[number])]
+        weights = [w.astype(np.float64) for w in self.network(number)]
         rates = np.rint(weights[0][-1] * (1 << WEIGHT_SHIFT)).astype(np.int64)
         weights[0] = _with_positions(weights[0][:-1])
         model = integer_model(own.unit, own.family, _NO_CONSTANTS, weights)
@@ -308,10 +308,10 @@ class _Fixed:
         ends = np.cumsum([0, *sizes]).tolist()
         self.at = [slice(a, b) for a, b in pairwise(ends)]
 
-    def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Floats]:  # noqa: ARG002
-        """See `Masked`; ``inputs`` are those of the version."""
+    def network(self, number: int) -> list[Floats]:
+        """See `Masked`."""
         learning = self._learning
-        first, bias, *others = learning.network(number, learning.inputs[number])
+        first, bias, *others = learning.network(number)
         rate = first[-1] * np.float32(self._rates[number] / UNIT)
         weights = _with_positions(first[:-1]).astype(np.float32)
         return [weights, bias + rate, *others]

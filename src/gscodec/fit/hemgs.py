@@ -220,14 +220,15 @@ class Training:
         """The networks and gains as integers."""
         self._model.round_parameters()
         models, gains = [], []
-        units, inputs = self._table.units, self._table.inputs
-        for number, unit in enumerate(units):
-            parts = self._model.network(number, inputs[number])
+        for number, unit in enumerate(self._table.units):
+            parts = self._model.network(number)
             weights = [part.astype(np.float64) for part in parts]
             models.append(integer_model(unit.unit, unit.family, unit.scaled, weights))
             gain = np.rint(self._model.gains(number) * (1 << GAIN_BITS))
             gains.append(np.clip(gain, -MAX_GAIN, MAX_GAIN).astype(np.int64))
-        return Learned(tuple(models), tuple(gains), tuple(unit.keeps for unit in units))
+        return Learned(
+            tuple(models), tuple(gains), tuple(unit.keeps for unit in self._table.units)
+        )
 
 
 class Warm(Training):

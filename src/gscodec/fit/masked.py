@@ -1,8 +1,8 @@
-"""All networks of a model as one, learned together: matrices with blocks of zeros; numpy float32.
+"""All networks of a model, learned together; numpy float32.
 
-One network with masks takes a few large operations where many small networks take hundreds of
-small ones, whose calls would cost more than their arithmetic. All it sees is given, so nothing
-passes from one unit to another; see `fit.hemgs`.
+What is small is done for all of them at once, for calls of small operations would cost more than
+their arithmetic; only products of what networks see, and of what they give, are each network's
+own. All they see is given, so nothing passes from one unit to another; see `fit.hemgs`.
 
 The loss of a row is bits, and the error of its steps in bits (`fit.slopes`). Weights are
 rounded, and values are what the encoder will choose, from the start. Two rules keep narrow laws
@@ -15,7 +15,7 @@ Arrays of many rows have rows last: what is sliced is the first axis.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,11 +40,33 @@ if TYPE_CHECKING:
 _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
-_LAYERS = 3
 _NOTHING = slice(0, 0)
 # Of a change of a shared network: its unit, and the bits of each of them.
 _CHANGE = 2.0**-4
 _CHANGE_BITS = 5.0
+
+
+class _Parts(NamedTuple):
+    """Of the parameters: weights and biases of three layers, and gains.
+
+    Attributes:
+        first: For each network (columns, hidden): columns from the first on that it sees, those
+            between them that it does not see 0.
+        first_bias: (networks * hidden,)
+        second: (networks, hidden, hidden)
+        second_bias: (networks * hidden,)
+        third: For each network (hidden, its outputs).
+        third_bias: (outputs,)
+        gains: (columns,)
+    """
+
+    first: list[Floats]
+    first_bias: Floats
+    second: Floats
+    second_bias: Floats
+    third: list[Floats]
+    third_bias: Floats
+    gains: Floats
 
 
 class Masked:
@@ -55,7 +77,7 @@ class Masked:
     of columns.
 
     Attributes:
-        parameters: (P,) weights and biases of three layers, then gains.
+        parameters: (P,) as `_Parts` has them, one after the other.
         rounded: The same as the loss sees them.
     """
 
@@ -73,21 +95,17 @@ class Masked:
         order = sorted(real, key=lambda n: targets[n].family, reverse=True)
         self._put([(targets[n], scaled[n]) for n in order])
         self._outputs = self._laid_out(targets, order)
-        self._masks = self._masked(inputs)
-        arrays = []
-        for number, mask in enumerate(self._masks):
-            weights = _start(mask, rng)
-            # All outputs start near their biases.
-            arrays.append(weights * np.float32(0.1 if number == _LAYERS - 1 else 1))
-            arrays.append(np.zeros(weights[..., 0, :].size, np.float32))
-        arrays.append(np.full(self.columns, _FIRST_GAIN, np.float32))
+        self._seen = [seen[: int(np.flatnonzero(seen)[-1]) + 1] for seen in inputs]
+        self._parts = self._laid_in()
+        arrays = self._started(rng)
         self.parameters = np.concatenate([array.ravel() for array in arrays])
         self.rounded = self.parameters.copy()
         self._origin, self._prices = np.zeros((2, len(self.parameters)), np.float32)
-        self._shapes = [array.shape for array in arrays]
-        units = [1 << WEIGHT_SHIFT, UNIT << WEIGHT_SHIFT] * _LAYERS + [1 << GAIN_BITS]
-        sizes = [array.size for array in arrays]
-        self._units = np.repeat(np.array(units, np.float32), sizes)
+        self._units = np.full_like(self.parameters, 1 << WEIGHT_SHIFT)
+        own = self._split(self._units)
+        for biases in (own.first_bias, own.second_bias, own.third_bias):
+            biases[:] = UNIT << WEIGHT_SHIFT
+        own.gains[:] = 1 << GAIN_BITS
 
     def _put(self, own: Sequence[tuple[Target, Scaled | None]]) -> None:
         """Values and steps of all columns."""
@@ -141,17 +159,34 @@ class Masked:
                 first += target.unit.columns
                 wanted.append(target.values.astype(np.float32))
         self._decisions = np.concatenate(wanted, axis=1) if wanted else None
+        self._logits = sum(part.shape[1] for part in wanted)
         return found
 
-    def _masked(self, inputs: Sequence[NDArray[np.bool_]]) -> list[Floats]:
-        """What of the matrices is not zero."""
-        hidden, units = self._hidden, len(inputs)
-        first = np.repeat(np.stack(inputs, axis=1), hidden, axis=1)
-        second = np.ones((units, hidden, hidden))
-        third = np.zeros((units * hidden, sum(map(len, self._outputs))))
-        for number, own in enumerate(self._outputs):
-            third[number * hidden : (number + 1) * hidden, own] = 1
-        return [mask.astype(np.float32) for mask in (first, second, third)]
+    def _laid_in(self) -> list[tuple[int, ...]]:
+        """Shapes of all arrays of the parameters, in the order of `_Parts`."""
+        hidden, units = self._hidden, len(self._seen)
+        return [
+            *((len(seen), hidden) for seen in self._seen),
+            (units * hidden,),
+            (units, hidden, hidden),
+            (units * hidden,),
+            *((hidden, len(own)) for own in self._outputs),
+            (self.steps + 2 * self.columns + self._logits,),
+            (self.columns,),
+        ]
+
+    def _started(self, rng: np.random.Generator) -> list[Floats]:
+        """Random weights, of one spread for each layer of a network; no biases."""
+        arrays = [np.zeros(shape, np.float32) for shape in self._parts]
+        count = len(self._seen)
+        for seen, first in zip(self._seen, arrays, strict=False):
+            first[seen] = _random((int(seen.sum()), self._hidden), rng)
+        arrays[count + 1] = _random(self._parts[count + 1], rng)
+        for n in range(count + 3, 2 * count + 3):
+            # All outputs start near their biases.
+            arrays[n] = _random(self._parts[n], rng) * np.float32(0.1)
+        arrays[-1][:] = _FIRST_GAIN
+        return arrays
 
     def start_from(self, shared: Sequence[Shared], rates: Sequence[int]) -> None:
         """Starts all units at networks that are ``shared``, and rounds what they change.
@@ -163,26 +198,28 @@ class Masked:
             values = *weights, own.gains / (1 << GAIN_BITS)
             coarse = *[1 / _CHANGE] * len(weights), float(1 << GAIN_BITS)
             for part, (value, unit) in enumerate(zip(values, coarse, strict=True)):
-                where = self._where(part, number)
-                for flat, put in ((self._origin, value), (self._units, unit)):
-                    self._split(flat)[part][where] = put
-                self._split(self.parameters)[part][where] = value
-                self._split(self._prices)[part][where] = _CHANGE_BITS * unit
+                for flat, put in (
+                    (self._origin, value),
+                    (self.parameters, value),
+                    (self._units, unit),
+                    (self._prices, _CHANGE_BITS * unit),
+                ):
+                    array, where = self._of(flat, number)[part]
+                    array[where] = put
 
-    def _where(self, part: int, number: int) -> Any:
-        """Which of a part of the parameters are of a unit; as in `network`."""
+    def _of(self, flat: Floats, number: int) -> list[tuple[Floats, Any]]:
+        """Parts of ``flat`` that are of a unit, and where in them; as in `network`."""
+        parts = self._split(flat)
         hidden = slice(number * self._hidden, (number + 1) * self._hidden)
-        outputs, seen = self._outputs[number], self._masks[0][:, hidden.start] > 0
-        places: tuple[Any, ...] = (
-            (seen, hidden),
-            hidden,
-            number,
-            hidden,
-            (hidden, outputs),
-            outputs,
-            self.at[number],
-        )
-        return places[part]
+        return [
+            (parts.first[number], self._seen[number]),
+            (parts.first_bias, hidden),
+            (parts.second, number),
+            (parts.second_bias, hidden),
+            (parts.third[number], ...),
+            (parts.third_bias, self._outputs[number]),
+            (parts.gains, self.at[number]),
+        ]
 
     def cost_of_changes(self, count: int) -> Floats:
         """Slopes of what changes of the networks cost each of ``count`` primitives, in bits."""
@@ -193,7 +230,7 @@ class Masked:
 
     def start_outputs(self, means: NDArray[np.int16]) -> None:
         """Outputs start at the mean step, and at what is typical beside the ``means``."""
-        bias, first = self._split(self.parameters)[5], self.steps
+        bias, first = self._split(self.parameters).third_bias, self.steps
         for column in range(self.columns):
             rows = slice(None) if self._present is None else self._present[:, column]
             lead = means[rows, column] * np.float32(_FIRST_GAIN / (UNIT << WEIGHT_BITS))
@@ -214,14 +251,17 @@ class Masked:
         self.rounded /= self._units
         self.rounded += self._origin
 
-    def _split(self, flat: Floats) -> list[Floats]:
-        """Weights and biases by layer, and gains: views of ``flat``."""
-        parts, start = [], 0
-        for shape in self._shapes:
+    def _split(self, flat: Floats) -> _Parts:
+        """Views of ``flat``."""
+        found, start, count = [], 0, len(self._seen)
+        for shape in self._parts:
             end = start + math.prod(shape)
-            parts.append(flat[start:end].reshape(shape))
+            found.append(flat[start:end].reshape(shape))
             start = end
-        return parts
+        first_bias, second, second_bias = found[count : count + 3]
+        third_bias, gains = found[-2:]
+        third = found[count + 3 : -2]
+        return _Parts(found[:count], first_bias, second, second_bias, third, third_bias, gains)
 
     def gradients(
         self,
@@ -237,30 +277,41 @@ class Masked:
         Returns:
             By the parameters, in their order, and by the inputs ``learned``: (inputs, B).
         """
-        w1, b1, w2, b2, w3, b3, gains = self._split(self.rounded)
-        units, hidden, count = len(w2), self._hidden, len(rows)
-        found = np.empty_like(self.parameters)
-        to_w1, to_b1, to_w2, to_b2, to_w3, to_b3, to_gains = self._split(found)
-        a1, open1 = _activated(w1.T @ seen.T, b1[:, None])
-        each = a1.reshape(units, hidden, count)
-        a2, open2 = _activated(w2.transpose(0, 2, 1) @ each, b2.reshape(units, hidden, 1))
-        last = a2.reshape(units * hidden, count)
-        out = w3.T @ last
-        out += b3[:, None]
-        slopes = self._slopes(out, rows, means, gains)
-        np.einsum("cb,cb->c", slopes[self._centres], means, out=to_gains)
-        slopes.sum(axis=1, out=to_b3)
-        np.multiply(last @ slopes.T, self._masks[2], out=to_w3)
-        back = (w3 @ slopes).reshape(units, hidden, count)
+        own, found = self._split(self.rounded), np.empty_like(self.parameters)
+        to = self._split(found)
+        units, hidden, count = len(self._seen), self._hidden, len(rows)
+        each = np.empty((units, hidden, count), np.float32)
+        for weights, out in zip(own.first, each, strict=True):
+            np.matmul(weights.T, seen[:, : len(weights)].T, out=out)
+        shape = units, hidden, 1
+        open1 = _activated(each, own.first_bias.reshape(shape))
+        last = own.second.transpose(0, 2, 1) @ each
+        open2 = _activated(last, own.second_bias.reshape(shape))
+        out = np.empty((len(own.third_bias), count), np.float32)
+        for outputs, weights, x in zip(self._outputs, own.third, last, strict=True):
+            out[outputs] = weights.T @ x
+        out += own.third_bias[:, None]
+        slopes = self._slopes(out, rows, means, own.gains)
+        np.einsum("cb,cb->c", slopes[self._centres], means, out=to.gains)
+        slopes.sum(axis=1, out=to.third_bias)
+        back = np.empty_like(last)
+        for n, outputs in enumerate(self._outputs):
+            by_out = slopes[outputs]
+            np.matmul(last[n], by_out.T, out=to.third[n])
+            np.matmul(own.third[n], by_out, out=back[n])
         back *= open2
-        np.matmul(each, back.transpose(0, 2, 1), out=to_w2)
-        back.reshape(-1, count).sum(axis=1, out=to_b2)
-        back = w2 @ back
-        back *= open1.reshape(back.shape)
-        first = back.reshape(-1, count)
-        first.sum(axis=1, out=to_b1)
-        np.multiply(seen.T @ first.T, self._masks[0], out=to_w1)
-        return found, w1[learned] @ first
+        np.matmul(each, back.transpose(0, 2, 1), out=to.second)
+        back.reshape(-1, count).sum(axis=1, out=to.second_bias)
+        back = own.second @ back
+        back *= open1
+        back.reshape(-1, count).sum(axis=1, out=to.first_bias)
+        by_inputs = np.zeros((learned.stop - learned.start, count), np.float32)
+        for n, used in enumerate(self._seen):
+            np.matmul(seen[:, : len(used)].T, back[n].T, out=to.first[n])
+            to.first[n][~used] = 0
+            if len(by_inputs):
+                by_inputs += own.first[n][learned] @ back[n]
+        return found, by_inputs
 
     def _slopes(
         self, out: Floats, rows: NDArray[np.int64], means: Floats, gains: Floats
@@ -308,34 +359,29 @@ class Masked:
         parts = [(Family.LAPLACE, slice(laplace)), (Family.GAUSSIAN, slice(laplace, columns))]
         return [(family, part) for family, part in parts if part.stop > (part.start or 0)]
 
-    def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Floats]:
-        """Weights and biases of the network of a unit, which sees ``inputs``."""
-        hidden = slice(number * self._hidden, (number + 1) * self._hidden)
-        own = self._outputs[number]
-        w1, b1, w2, b2, w3, b3, _ = self._split(self.rounded)
-        first = w1[inputs, hidden], b1[hidden], w2[number], b2[hidden]
-        return [*first, w3[hidden][:, own], b3[own]]
+    def network(self, number: int) -> list[Floats]:
+        """Weights and biases of the network of a unit."""
+        return [array[where] for array, where in self._of(self.rounded, number)[:-1]]
 
     def gains(self, number: int) -> Floats:
         """Of a unit, (columns,)."""
-        return self._split(self.rounded)[-1][self.at[number]]
+        return self._split(self.rounded).gains[self.at[number]]
 
 
-def _start(mask: Floats, rng: np.random.Generator) -> Floats:
-    """Random weights where ``mask`` (..., inputs, outputs) has them, of one spread for each output."""
-    inputs = np.maximum(mask.sum(axis=-2, keepdims=True), 1)
-    random = rng.random(mask.shape, np.float32) * 2 - 1
-    weights: Floats = random * mask / np.sqrt(inputs)
+def _random(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Weights (..., inputs, outputs)."""
+    random = rng.random(shape, np.float32) * 2 - 1
+    weights: Floats = random / np.float32(math.sqrt(max(shape[-2], 1)))
     return weights
 
 
-def _activated(z: Floats, bias: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """What the next layer sees of ``z``, which is overwritten, and where it was not clipped."""
+def _activated(z: Floats, bias: Floats) -> NDArray[np.bool_]:
+    """Makes of ``z`` what the next layer sees; returns where it was not clipped."""
     z += bias
     top = ACTIVATION_MAX / UNIT
-    unclipped = (z > 0) & (z <= top)
+    unclipped: NDArray[np.bool_] = (z > 0) & (z <= top)
     np.clip(z, 0, top, out=z)
     z *= UNIT
     np.floor(z, out=z)
     z *= 1 / UNIT
-    return z, unclipped
+    return unclipped

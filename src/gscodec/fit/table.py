@@ -56,8 +56,8 @@ class Networks(Protocol):
 
     at: list[slice]
 
-    def network(self, number: int, inputs: NDArray[np.bool_]) -> list[Floats]:
-        """Weights and biases of the network of a unit, which sees ``inputs``."""
+    def network(self, number: int) -> list[Floats]:
+        """Weights and biases of the network of a unit."""
 
     def gains(self, number: int) -> Floats:
         """Of a unit, (columns,)."""
@@ -215,7 +215,7 @@ class Table:
 
     def look(self, networks: Networks, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
         """Makes it anew; ``at_first`` without the weights of ``networks``."""
-        weights = [networks.network(n, own) for n, own in enumerate(self.inputs)]
+        weights = [networks.network(n) for n in range(len(self.units))]
         run = partial(self._look, networks, weights, at_first)
         list(pool.map(run, range(len(self._runs))))
 
