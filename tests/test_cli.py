@@ -359,7 +359,7 @@ def test_version_and_module(tmp_path: Path) -> None:
             "--position-bits: found 'many', expected auto or 1 to 21",
         ),
         (("--device", "tpu"), "device: found 'tpu', expected auto, cpu or cuda"),
-        (("--method", "zip"), "method: found 'zip', expected one of raw, hac"),
+        (("--method", "zip"), "method: found 'zip', expected one of auto, raw, hac"),
         (("--method", "raw", "--lambda", "1e-3"), "--lambda: method raw has no such option"),
         (("--method", "raw", "--quality", "low"), "--quality: method raw has no such option"),
         (("--seed", "-1"), "greater than or equal to 0"),

@@ -15,7 +15,7 @@ import pytest
 
 import gscodec
 from anchors import make_anchor_scene
-from gscodec import codec, methods
+from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.checkpointio import read_checkpoint, write_checkpoint
 from gscodec.disk.checkpoints import read_folder
@@ -219,7 +219,7 @@ def test_the_default_method_codes_a_checkpoint(
     (tmp_path / "cameras.json").write_text(json.dumps([camera(k) for k in range(4)]))
     args = ("--views", "cameras.json", "--lambda", "1e-3", "--json", "-q")
     report = json.loads(cli("encode", "model", *args).out)
-    assert report["method"] == methods.DEFAULT
+    assert report["method"] == "predict-gs"
     assert report["report"]["settings"]["lambda"] == 1e-3
     assert cli("decode", "model.gsz", "-o", "back").code == 0
     back = read_checkpoint(read_folder("back"), name="back").scene

@@ -187,7 +187,7 @@ def test_bytes_that_are_none() -> None:
         ("views", [1], "option views: found a list, expected TargetViews"),
         ("checkpoint", 1, "option checkpoint: found 1, expected a function or None"),
         ("embed_prior", 1, "option embed_prior: found 1, expected True or False"),
-        ("lambda_", 1, "option lambda_: method hemgs has lam, "),
+        ("lambda_", 1, "option lambda_: method auto has lam, "),
     ],
 )
 def test_options_of_another_type(option: str, value: object, words: str) -> None:

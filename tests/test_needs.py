@@ -33,7 +33,7 @@ def test_missing_libraries(
     result = cli(*args)
     assert (result.code, result.out) == (2, b"")
     assert result.err == (
-        f"gscodec: error: method {methods.DEFAULT}: {name} not installed; pip install 'gscodec[encode]', or use "
+        f"gscodec: error: method hemgs: {name} not installed; pip install 'gscodec[encode]', or use "
         "--method hemgs --effort instant or --method raw, which need nothing more\n"
     )
 
@@ -53,9 +53,7 @@ def test_no_cuda(cli: Cli) -> None:
     """--device cuda where torch has none: neither a bug nor found out after the measuring."""
     result = cli(*ENCODE, "--device", "cuda")
     assert result.code == 2
-    assert result.err.startswith(
-        f"gscodec: error: method {methods.DEFAULT}: device cuda: torch "
-    )
+    assert result.err.startswith("gscodec: error: method hemgs: device cuda: torch ")
     assert result.err.count("\n") == 1
     assert (
         "use --device cpu; pip install 'gscodec[encode]', or use --method hemgs" in result.err
@@ -94,7 +92,7 @@ def test_a_scene_that_only_raw_can_hold_misses_every_target(
     def cannot(*_: object) -> None:
         raise CannotCodeError("positions reach too far")
 
-    monkeypatch.setattr(f"gscodec.methods.{methods.DEFAULT}.encode", cannot)
+    monkeypatch.setattr("gscodec.methods.hemgs.encode", cannot)
     Path("scene.ply").write_bytes(gscodec.write_ply(make_scene(20)))
     result = cli("encode", "scene.ply", "-q", *option)
     assert result.code == 2
@@ -130,7 +128,7 @@ def test_a_size_that_is_missed_is_no_file(cli: Cli, monkeypatch: pytest.MonkeyPa
     def near(scene: gscodec.GaussianScene, *_: object) -> object:
         return exact.encode(scene, exact.Options(), lambda *_: None)
 
-    monkeypatch.setattr(f"gscodec.methods.{methods.DEFAULT}.encode", near)
+    monkeypatch.setattr("gscodec.methods.hemgs.encode", near)
     scene = make_scene(200)
     Path("scene.ply").write_bytes(gscodec.write_ply(scene))
     result = cli("encode", "scene.ply", "-q", "--target-size", "1kB")

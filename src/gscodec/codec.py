@@ -78,7 +78,7 @@ def encode(
 
     Args:
         scene: What to encode.
-        method: One of `gscodec.methods.names`.
+        method: One of `gscodec.methods.choices`.
         options: Fields of the method's ``Options`` (for hemgs: lam, position_bits, seed, ...) and
             of its ``Given`` (views, resume, checkpoint), see `gscodec.EncodeOptions`.
 
@@ -120,6 +120,7 @@ def encode_with_report(
     """
     scene = scene_given(scene)
     settings, given = _checked(scene, method, meta or {}, checked_options(options))
+    method = methods.chosen(method, scene, settings)
     coded = _encode_or_fall_back(scene, method, settings, given, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:

@@ -7,7 +7,7 @@ point goes through the whole codec, its check included: what is measured can be 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -39,7 +39,7 @@ class Job:
     """One encode to be measured; making one refuses options that make no sense.
 
     Attributes:
-        method: One of `gscodec.methods.names`.
+        method: One of `gscodec.methods.choices`.
         options: Fields of its ``Options``, lam too where it has one.
     """
 
@@ -53,6 +53,11 @@ class Job:
         """Refuses what cannot be done here: UsageError."""
         module = methods.by_name(self.method)
         module.require(module.Options(**self.options))
+
+    def of(self, scene: Scene) -> Job:
+        """With the method that is chosen for ``scene``."""
+        options = methods.by_name(self.method).Options(**self.options)
+        return replace(self, method=methods.chosen(self.method, scene, options))
 
     @property
     def lam(self) -> float | None:
@@ -124,7 +129,8 @@ def measure(
     yardstick = _Yardstick(scene, cameras, progress)
     points, notes = _measure_spz(scene, yardstick, progress) if spz else ((), ())
     changes: dict[str, list[str]] = {}
-    for job in todo:
+    chosen = {job.name: job for job in (job.of(scene) for job in todo)}
+    for job in chosen.values():
         point, job_notes = _measure_job(scene, job, yardstick, progress)
         points = (*points, point)
         for note in job_notes:

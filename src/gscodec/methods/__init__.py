@@ -9,6 +9,7 @@ from gscodec.errors import UnsupportedError, UsageError
 from gscodec.payload import Method
 
 if TYPE_CHECKING:
+    from gscodec.anchors import Scene
     from gscodec.method import MethodModule
 
 
@@ -41,7 +42,10 @@ REGISTRY = {
 }
 
 
-DEFAULT = "hemgs"
+AUTO = DEFAULT = "auto"
+_ABOUT_AUTO = "the smallest for the scene, of hemgs and predict-gs"
+_PLAIN, _MIXING = "hemgs", "predict-gs"
+_FEWEST_MIXED = 6000  # Gaussians, from which on a basis saves more than it takes
 
 
 def names() -> tuple[str, ...]:
@@ -52,7 +56,24 @@ def names() -> tuple[str, ...]:
 def choices() -> dict[str, str]:
     """What each method is for, by its name, the default first."""
     about = {REGISTRY[method].name: REGISTRY[method].about for method in sorted(REGISTRY)}
-    return {DEFAULT: about[DEFAULT], **about}
+    return {AUTO: _ABOUT_AUTO, **about}
+
+
+def chosen(name: str, scene: Scene, options: object) -> str:
+    """What `AUTO` stands for, for ``scene`` and ``options``; other names are their own.
+
+    By docs/methods.md: a basis pays where there are many features or higher SH coefficients;
+    effort instant has none.
+    """
+    if name != AUTO:
+        return name
+    from gscodec.anchors import AnchorScene
+
+    if getattr(options, "effort", None) == "instant":
+        return _PLAIN
+    if isinstance(scene, AnchorScene):
+        return _MIXING
+    return _MIXING if scene.sh_degree and len(scene) >= _FEWEST_MIXED else _PLAIN
 
 
 def name_of(method: Method) -> str:
@@ -63,15 +84,17 @@ def name_of(method: Method) -> str:
 
 
 def by_name(name: str) -> MethodModule:
-    """The module of method ``name``.
+    """The module of method ``name``; for `AUTO` one whose options are those of all it chooses.
 
     Raises:
         UsageError: If there is none.
     """
+    if name == AUTO:
+        name = _PLAIN
     for entry in REGISTRY.values():
         if entry.name == name:
             return cast("MethodModule", import_module(entry.module))
-    raise UsageError(f"method: found {name!r}, expected one of {', '.join(names())}")
+    raise UsageError(f"method: found {name!r}, expected one of {', '.join((AUTO, *names()))}")
 
 
 def by_id(method: Method) -> MethodModule:
