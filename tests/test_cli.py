@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import typer.main
 
 import fuzzing
 import gscodec
 from command import Result
 from gscodec import methods
-from gscodec.cli.app import app
+from gscodec.cli.commands import COMMANDS, Command, load
 from gscodec.scene import ExtraProperty
 from scenes import gaussians, make_scene
 
@@ -610,16 +609,15 @@ def test_reading_needs_no_torch(coded: Path, command: str) -> None:
     assert result.returncode == 0
 
 
-def commands() -> dict[str, typer.core.TyperCommand]:
+def commands() -> dict[str, Command]:
     """Commands by name."""
-    group = typer.main.get_command(app)
-    return dict(group.commands)  # type: ignore[attr-defined]
+    return {name: load(name) for name in COMMANDS}
 
 
 def test_every_option_has_help_and_is_documented() -> None:
     """Every command and option has a help text and is in the README."""
     for name, command in commands().items():
-        assert command.help
+        assert (command.help or "").startswith(COMMANDS[name].about)
         assert f"### `gscodec {name}`" in README
         for parameter in command.params:
             option = parameter.opts[-1]

@@ -9,18 +9,17 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import typer.main
 
 import gscodec
 from anchors import make_anchor_scene
 from gscodec.camera import Camera, spread
 from gscodec.cameraio import write_cameras
 from gscodec.checkpointio import write_checkpoint
-from gscodec.cli.app import app
+from gscodec.cli.commands import load
 from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import CannotCodeError, SceneError, UsageError
 from gscodec.rd import LAMBDAS, jobs, measure
@@ -478,8 +477,7 @@ def test_usage_errors(cli: Cli, scene: Path, args: tuple[str, ...], message: str
 
 def test_defaults_in_help_are_those_of_the_code() -> None:
     """The help names them in words."""
-    group = typer.main.get_command(app)
-    parameters = {p.name: p for p in group.commands["rd"].params}  # type: ignore[attr-defined]
+    parameters: dict[str | None, Any] = {p.name: p for p in load("rd").params}
     said = parameters["lambdas"].help.split("Default: ")[1].rstrip(".")
     assert tuple(map(float, said.split(","))) == LAMBDAS
     assert parameters["max_views"].help.endswith(f"Default: {parameters['max_views'].default}.")

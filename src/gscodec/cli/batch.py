@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gscodec.cli.crew import Left, Said, Stage, crew
 from gscodec.cli.failures import Failure, worst
 from gscodec.cli.jobs import Job, Skipped, check_apart
 from gscodec.cli.outcome import done, failed, report, tell
@@ -26,7 +25,7 @@ from gscodec.report.text import printable, size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gscodec.cli.crew import Recipe
+    from gscodec.cli.crew import Left, Recipe
     from gscodec.report.summary import Summary
 
 
@@ -34,8 +33,9 @@ if TYPE_CHECKING:
 class Manner:
     """How a run is told, and how many scenes are at work at once."""
 
-    quiet: bool
-    as_json: bool
+    quiet: bool = False
+    verbose: bool = False
+    as_json: bool = False
     at_once: int = 1
 
 
@@ -57,7 +57,7 @@ def run(recipe: Recipe, jobs: Sequence[Job], manner: Manner) -> None:
             if manner.as_json:
                 report(_skipped(recipe, jobs[0], str(skipped)))
             return
-    tell(summary, quiet=manner.quiet, as_json=manner.as_json)
+    tell(summary, quiet=manner.quiet, verbose=manner.verbose, as_json=manner.as_json)
 
 
 def threads_each(threads: int | None, at_once: int, scenes: int) -> int | None:
@@ -68,6 +68,8 @@ def threads_each(threads: int | None, at_once: int, scenes: int) -> int | None:
 
 
 def _many(recipe: Recipe, jobs: Sequence[Job], manner: Manner) -> None:
+    from gscodec.cli.crew import Said, Stage, crew
+
     check_apart(jobs, recipe.place)
     jobs[0].make_folder()
     account = _Account(recipe, jobs, manner)
@@ -118,12 +120,14 @@ class _Account:
 
     def add(self, number: int, told: Summary | Failure | Left, session: Session) -> None:
         """Tells of a scene that is finished."""
+        from gscodec.cli.crew import Left
+
         job, command = self.jobs[number], self.recipe.command
         match told:
             case Failure():
                 self.failures.append(told)
                 value = failed(command, told, job.source, self.recipe.place(job))
-                sys.stderr.write(f"gscodec: error: {_about(job, told)}\n")
+                sys.stderr.write(f"gscodec: error: {told.about(printable(job.source))}\n")
             case Left(name):
                 self.skipped += 1
                 value = _skipped(self.recipe, job, name)
@@ -131,6 +135,8 @@ class _Account:
                 self.summaries.append(told)
                 value = done(told)
                 session.say(f"{len(self)}/{len(self.jobs)} {told.line()}")
+                for line in told.details() if self.manner.verbose else ():
+                    session.say(line.lstrip())
         if self.manner.as_json:
             report(value)
 
@@ -171,9 +177,3 @@ class _Account:
             count = scenes[key]
             of = "all" if count == len(self.summaries) else f"{count}"
             yield f"  {head:<9} in {of} scenes, such as: {printable(example[key])}"
-
-
-def _about(job: Job, failure: Failure) -> str:
-    """The message, which names the scene."""
-    name = printable(job.source)
-    return failure.message if name in failure.message else f"{name}: {failure.message}"

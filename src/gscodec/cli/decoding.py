@@ -19,6 +19,7 @@ from gscodec.cli.options import (
     Quiet,
     SkipExisting,
     Threads,
+    Verbose,
     check_of_views,
 )
 from gscodec.cli.session import limit_threads
@@ -39,14 +40,25 @@ def decode(
             help="File to write, .ply, .spz, .splat, .ksplat, .compressed.ply or .sog, - for a "
             ".ply on stdout, or DIR/ to write into; of anchors the folder to write. Default: the "
             "input's name with .decoded.ply, of anchors with .decoded, instead of .gsz.",
+            rich_help_panel="Output",
         ),
     ] = None,
+    overwrite: Overwrite = False,
+    replace_source: Annotated[
+        bool,
+        typer.Option(
+            "--replace-source",
+            help="Replace the output even if it is the original that IN.gsz was made from.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     bake: Annotated[
         bool,
         typer.Option(
             "--bake",
             help="Turn anchors into Gaussians that look nearly the same, for any viewer of "
             "3DGS: OUT is a .ply. Takes minutes.",
+            rich_help_panel="Baking",
         ),
     ] = False,
     views: Annotated[
@@ -56,6 +68,7 @@ def decode(
             metavar="PATH",
             help="For --bake: cameras to look through, a file or a data set's folder. "
             "Default: virtual cameras.",
+            rich_help_panel="Views",
         ),
     ] = None,
     images: Annotated[
@@ -64,22 +77,16 @@ def decode(
             "--images",
             metavar="DIR",
             help="Folder of the photographs of --views, for their sizes.",
+            rich_help_panel="Views",
         ),
     ] = None,
     allow_outside: AllowOutside = False,
     force_views: ForceViews = False,
-    overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     at_once: AtOnce = 1,
-    replace_source: Annotated[
-        bool,
-        typer.Option(
-            "--replace-source",
-            help="Replace the output even if it is the original that IN.gsz was made from.",
-        ),
-    ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Give scenes back: IN.gsz -> OUT.ply, or OUT, a checkpoint folder."""
@@ -98,7 +105,7 @@ def decode(
         replace_source=replace_source,
         threads=threads,
     )
-    run(recipe, jobs, Manner(quiet=quiet, as_json=as_json, at_once=at_once))
+    run(recipe, jobs, Manner(quiet, verbose, as_json, at_once))
 
 
 def _check_options(

@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gscodec.cli.effort import StateFile, target_views
 from gscodec.cli.fitting import fitted
@@ -24,13 +24,19 @@ from gscodec.disk.scenes import (
     suffix_of,
 )
 from gscodec.disk.views import read_views
-from gscodec.errors import UsageError
+from gscodec.errors import SceneError, UsageError
+from gscodec.notes import Note
+from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gscodec.anchors import Scene
     from gscodec.cli.session import Session
+    from gscodec.disk.scenes import LoadedScene
     from gscodec.report.summary import Summary
+
+_COMMENTS = ("comments", "obj_info")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Encoding:
         resume: Go on with an interrupted effort high.
         overwrite: Replace the output.
         skip_existing: Leave the output alone if it is there.
+        strip: Keep neither the source's name nor its comments.
     """
 
     method: str
@@ -64,6 +71,7 @@ class Encoding:
     resume: bool
     overwrite: bool
     skip_existing: bool
+    strip: bool
 
     command = "encode"
 
@@ -84,6 +92,8 @@ class Encoding:
         if self.skip_existing and target != STDIO and Path(target).exists():
             raise Skipped(target)
         anchors = holds_anchors(job.source)
+        if anchors:
+            _check_checkpoint(job.source)
         scaling = checked_scaling(self.scaling, anchors=anchors)
         if anchors and self.reading.drop_invalid:
             raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
@@ -113,6 +123,8 @@ class Encoding:
         session.progress("read")
         with redirect_stdout(sys.stderr):
             read = load_source(job.source, reading)
+            if self.strip:
+                read = _stripped(read)
             if found is not None:
                 session.progress("views")
                 found = fitted(found, read.scene, job.source, force=self.force_views)
@@ -145,3 +157,34 @@ class Encoding:
         """Of many scenes, those that were not begun have none to go on from."""
         state = StateFile(target, resume=self.resume)
         return StateFile(target, resume=False) if job.of_many and not state.there else state
+
+
+def _check_checkpoint(source: str) -> None:
+    """Refuses a folder of scenes, which a checkpoint is not.
+
+    Raises:
+        SceneError: With what to name in place of it.
+    """
+    from gscodec.checkpointio.layout import SCENE_FILE
+
+    folder = Path(source)
+    scenes = sorted(path.name for path in folder.glob("*.ply"))
+    if scenes and not (folder / "point_cloud").exists() and SCENE_FILE not in scenes:
+        name = printable(source.rstrip("/"))
+        raise SceneError(
+            f"{name}: found no checkpoint, but {printable(scenes[0])}; name scenes as files: "
+            f"{name}/*.ply"
+        )
+
+
+def _stripped(read: LoadedScene[Scene]) -> LoadedScene[Scene]:
+    """``read`` without the name of its source and its comments, and a note on these."""
+    source, conventions = (
+        cast("dict[str, object]", read.meta.get(key, {})) for key in ("source", "conventions")
+    )
+    source = {key: value for key, value in source.items() if key != "name"}
+    kept = {key: value for key, value in conventions.items() if key not in _COMMENTS}
+    count = sum(len(cast("list[str]", conventions.get(key, []))) for key in _COMMENTS)
+    told = Note(f"left out {count} comments", "comments-left-out", comments=count)
+    meta: dict[str, object] = {**read.meta, "source": source, "conventions": kept}
+    return replace(read, meta=meta, notes=(*read.notes, *([told] if count else [])))

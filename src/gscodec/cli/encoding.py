@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from gscodec.cli.batch import Manner, run, threads_each
 from gscodec.cli.effort import check_method_looks, parse_bytes, parse_seconds
+from gscodec.cli.encode_options import (
+    Device,
+    DropInvalid,
+    EmbedPrior,
+    Images,
+    KeepExtra,
+    Lambda,
+    Method,
+    MinPsnr,
+    NoVerify,
+    PositionBits,
+    Quality,
+    Resume,
+    Scaling,
+    Seed,
+    Sources,
+    Strip,
+    TargetPsnr,
+    TargetSize,
+    ViewsPath,
+)
 from gscodec.cli.encoder import Encoding
 from gscodec.cli.jobs import is_new_folder, jobs_of
 from gscodec.cli.options import (
@@ -23,6 +42,7 @@ from gscodec.cli.options import (
     SkipExisting,
     Threads,
     TimeLimit,
+    Verbose,
     check_of_views,
     check_psnr,
 )
@@ -30,12 +50,11 @@ from gscodec.cli.session import limit_threads
 from gscodec.disk.files import STDIO
 from gscodec.disk.scenes import Reading
 from gscodec.errors import UsageError
-from gscodec.methods import DEFAULT, choices
+from gscodec.methods import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_SEED = 2**32 - 1
 _FLAGS = {
     "lam": "--lambda",
     "position_bits": "--position-bits",
@@ -51,144 +70,37 @@ _FLAGS = {
 
 
 def encode(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IN... [OUT.gsz]",
-            help="3DGS scenes: .ply, .spz, .splat, .ksplat, .sog, .pt or .ckpt, - for stdin; or "
-            "the folders of 3DGS, Scaffold-GS or HAC trainings.",
-        ),
-    ],
+    sources: Sources,
     output: Output = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            metavar="|".join(choices()),
-            help=" ".join(f"{name}: {about}." for name, about in choices().items()),
-        ),
-    ] = DEFAULT,
-    lam: Annotated[
-        float | None,
-        typer.Option(
-            "--lambda",
-            metavar="FLOAT",
-            help="Weight of bits against quality, 1e-6 to 1; larger is smaller and worse. "
-            "Default: 3e-4.",
-        ),
-    ] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(
-            "--quality",
-            metavar="low|medium|high|best",
-            help="A lambda by name: low is small and visibly softer, high looks like the "
-            "source. Default: high.",
-        ),
-    ] = None,
+    overwrite: Overwrite = False,
+    strip: Strip = False,
+    embed_prior: EmbedPrior = False,
+    no_verify: NoVerify = False,
+    method: Method = DEFAULT,
+    quality: Quality = None,
+    lam: Lambda = None,
+    target_size: TargetSize = None,
+    target_psnr: TargetPsnr = None,
+    min_psnr: MinPsnr = None,
+    position_bits: PositionBits = "auto",
     effort: Effort = None,
     iterations: Iterations = None,
     time_limit: TimeLimit = None,
-    views: Annotated[
-        str | None,
-        typer.Option(
-            "--views",
-            metavar="PATH",
-            help="Cameras to look through, a file or a data set's folder; photographs found "
-            "there are what effort high aims at. Default: virtual cameras.",
-        ),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option("--images", metavar="DIR", help="Folder of the photographs of --views."),
-    ] = None,
-    target_size: Annotated[
-        str | None,
-        typer.Option(
-            "--target-size", metavar="SIZE", help="Find the lambda for it: 800kB, 8MB, bytes."
-        ),
-    ] = None,
-    target_psnr: Annotated[
-        float | None,
-        typer.Option(
-            "--target-psnr", metavar="DB", help="Find the lambda for it, mean over the views."
-        ),
-    ] = None,
-    min_psnr: Annotated[
-        float | None,
-        typer.Option(
-            "--min-psnr",
-            metavar="DB",
-            help="Fail, and write nothing, if the mean PSNR over the views is lower.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with an interrupted effort high, from OUTPUT.state beside the output.",
-        ),
-    ] = False,
-    position_bits: Annotated[
-        str,
-        typer.Option(
-            "--position-bits",
-            metavar="auto|1..21",
-            help="Depth of the position lattice; auto chooses it from the scene.",
-        ),
-    ] = "auto",
-    scaling: Annotated[
-        str | None,
-        typer.Option(
-            "--scaling",
-            metavar="auto|log|linear",
-            help="Of a checkpoint: what scale_* are. Default: auto, which tells it from the "
-            "values.",
-        ),
-    ] = None,
-    keep_extra: Annotated[
-        bool, typer.Option("--keep-extra", help="Keep vertex properties unknown to 3DGS.")
-    ] = False,
-    drop_invalid: Annotated[
-        bool,
-        typer.Option(
-            "--drop-invalid", help="Drop Gaussians with NaN, infinity or a rotation of zeros."
-        ),
-    ] = False,
+    resume: Resume = False,
+    device: Device = None,
+    seed: Seed = None,
+    views: ViewsPath = None,
+    images: Images = None,
     allow_outside: AllowOutside = False,
     force_views: ForceViews = False,
-    overwrite: Overwrite = False,
+    scaling: Scaling = None,
+    keep_extra: KeepExtra = False,
+    drop_invalid: DropInvalid = False,
     skip_existing: SkipExisting = False,
     at_once: AtOnce = 1,
-    no_verify: Annotated[
-        bool,
-        typer.Option(
-            "--no-verify",
-            help="Neither decode the result and compare, nor measure its quality.",
-        ),
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", metavar="auto|cpu|cuda", help="Where to train. Default: auto."
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="N", min=0, max=_MAX_SEED, help="Of the training. Default: 0."
-        ),
-    ] = None,
-    embed_prior: Annotated[
-        bool,
-        typer.Option(
-            "--embed-prior",
-            help="Of method hemgs: a file that needs no networks that come with gscodec; it has "
-            "its own, or holds those. A little larger, for archives.",
-        ),
-    ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Make scenes small: IN.ply, or IN, a checkpoint folder -> OUT.gsz."""
@@ -198,6 +110,7 @@ def encode(
     check_psnr(min_psnr)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
+    _check_names(effort, quality)
     lam = _chosen_lambda(lam, quality, target_size, target_psnr)
     options = {
         "lam": lam,
@@ -232,8 +145,9 @@ def encode(
         resume=resume,
         overwrite=overwrite,
         skip_existing=skip_existing,
+        strip=strip,
     )
-    run(recipe, jobs, Manner(quiet=quiet, as_json=as_json, at_once=at_once))
+    run(recipe, jobs, Manner(quiet, verbose, as_json, at_once))
 
 
 def _is_output(path: str) -> bool:
@@ -267,10 +181,22 @@ def _chosen_lambda(
         return lam
     from gscodec.fit.options import QUALITIES
 
-    if quality not in QUALITIES:
-        expected = ", ".join(QUALITIES)
-        raise UsageError(f"--quality: found {quality!r}, expected one of {expected}")
     return QUALITIES[quality]
+
+
+def _check_names(effort: str | None, quality: str | None) -> None:
+    """Refuses numbers, which other programs have in place of names."""
+    from gscodec.cli.hints import effort_hint, quality_hint
+    from gscodec.fit.options import EFFORTS, QUALITIES
+
+    for flag, found, known, hint in (
+        ("--effort", effort, EFFORTS, effort_hint),
+        ("--quality", quality, QUALITIES, quality_hint),
+    ):
+        if found is not None and found not in known:
+            expected = ", ".join(known)
+            told = f"{flag}: found {found!r}, expected one of {expected}{hint(found)}"
+            raise UsageError(told)
 
 
 def _checked_options(

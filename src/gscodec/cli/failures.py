@@ -31,6 +31,10 @@ class Failure:
     kind: str
     message: str
 
+    def about(self, name: str) -> str:
+        """The message, which names the file that it is about."""
+        return self.message if name in self.message else f"{name}: {self.message}"
+
     def to_json(self) -> dict[str, object]:
         """As plain JSON values."""
         return {"code": self.code, "kind": self.kind, "message": self.message}

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def words(*known: str) -> Callable[[], list[str]]:
+    """What a shell may complete an option's value to."""
+    return lambda: list(known)
+
 
 Output: TypeAlias = Annotated[
     str | None,
@@ -17,16 +26,21 @@ Output: TypeAlias = Annotated[
         metavar="PATH",
         help="File to write, - for stdout, or DIR/ to write into; default: the input's name "
         "with the other suffix.",
+        rich_help_panel="Output",
     ),
 ]
 Overwrite: TypeAlias = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+    bool,
+    typer.Option(
+        "-f", "--overwrite", help="Replace the output if it exists.", rich_help_panel="Output"
+    ),
 ]
 SkipExisting: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--skip-existing",
         help="Leave out scenes whose output exists: goes on with an interrupted run.",
+        rich_help_panel="Several scenes",
     ),
 ]
 AtOnce: TypeAlias = Annotated[
@@ -37,7 +51,8 @@ AtOnce: TypeAlias = Annotated[
         metavar="N",
         min=1,
         max=256,
-        help="Of several scenes, how many to work on at once; each takes memory.",
+        help="Of several scenes, how many to work on at once; each takes memory. Default: 1.",
+        rich_help_panel="Several scenes",
     ),
 ]
 AllowOutside: TypeAlias = Annotated[
@@ -46,6 +61,7 @@ AllowOutside: TypeAlias = Annotated[
         "--allow-outside",
         help="Read photographs and parts of a checkpoint also where their names or links lead "
         "out of their folder.",
+        rich_help_panel="Views",
     ),
 ]
 ForceViews: TypeAlias = Annotated[
@@ -53,19 +69,40 @@ ForceViews: TypeAlias = Annotated[
     typer.Option(
         "--force-views",
         help="Go on with views that do not fit the scene, as if in another space; else refused.",
+        rich_help_panel="Views",
     ),
 ]
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", min=1, max=1024, help="CPU threads; default: all."),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="CPU threads of each scene. Default: all, shared by those at work at once.",
+        rich_help_panel="Run",
+    ),
 ]
 Quiet: TypeAlias = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")
+    bool,
+    typer.Option("-q", "--quiet", help="Print nothing but errors.", rich_help_panel="Run"),
+]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "-v",
+        "--verbose",
+        help="Tell more: versions, settings, hashes; of several scenes, each in full.",
+        rich_help_panel="Run",
+    ),
 ]
 Json: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--json", help="Report as JSON on stdout (on stderr where data goes to stdout)."
+        "--json",
+        help="Report as JSON, a line for each scene, on stdout (on stderr where data goes to "
+        "stdout).",
+        rich_help_panel="Run",
     ),
 ]
 
@@ -79,6 +116,8 @@ Effort: TypeAlias = Annotated[
         help="fast: code the values as they are. high: also change them, through renders, "
         "so that they cost less and show the same; takes minutes. instant, of method hemgs: "
         "seconds, somewhat larger, needs no torch. Default: fast.",
+        rich_help_panel="Effort",
+        autocompletion=words("instant", "fast", "high"),
     ),
 ]
 Iterations: TypeAlias = Annotated[
@@ -89,11 +128,17 @@ Iterations: TypeAlias = Annotated[
         min=1,
         max=10**8,
         help="Of effort high. Default: 1500.",
+        rich_help_panel="Effort",
     ),
 ]
 TimeLimit: TypeAlias = Annotated[
     str | None,
-    typer.Option("--time-limit", metavar="TIME", help="For effort high, about: 90s, 10m, 1h."),
+    typer.Option(
+        "--time-limit",
+        metavar="TIME",
+        help="For effort high, about: 90s, 10m, 1h.",
+        rich_help_panel="Effort",
+    ),
 ]
 
 

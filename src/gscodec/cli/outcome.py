@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from gscodec._version import __version__
@@ -119,12 +120,24 @@ def summary_of(
     )
 
 
-def tell(summary: Summary, *, quiet: bool, as_json: bool) -> None:
+def tell(summary: Summary, *, quiet: bool, verbose: bool, as_json: bool) -> None:
     """Tells the user of one scene, on stdout if that is not where it went."""
     if not quiet:
         sys.stderr.writelines(f"{line}\n" for line in summary.lines())
+    if verbose and not quiet:
+        sys.stderr.writelines(f"{line}\n" for line in (*summary.details(), _versions()))
     if as_json:
         report(done(summary), to_stderr=summary.output == STDIO)
+
+
+def _versions() -> str:
+    """Of what was at work."""
+    loaded = [
+        name for name in ("numpy", "constriction", "numba", "torch") if name in sys.modules
+    ]
+    found = ", ".join(f"{name} {version(name)}" for name in loaded)
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"  versions  gscodec {__version__}, Python {python}, {found}"
 
 
 def report(value: Mapping[str, object], *, to_stderr: bool = False) -> None:

@@ -14,7 +14,7 @@ from gscodec.methods import name_of
 from gscodec.report.text import cut, label, printable, shown, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gscodec.kinds.blueprint import Blueprint
     from gscodec.payload import Conventions, Header
@@ -99,6 +99,37 @@ def inspection_tables(name: str, inspected: Inspected) -> Iterator[Table]:
         yield _facts("checkpoint", _checkpoint_facts(inspected.blueprint))
     yield from _notes(inspected.meta, inspected.meta_problem)
     yield _account(inspected)
+
+
+def overview(found: Mapping[str, Inspected]) -> Table:
+    """A line for each of several files, by name."""
+    table = Table(box=box.SIMPLE_HEAD, show_footer=len(found) > 1, show_edge=False)
+    bytes_in_all = sum(inspected.total_bytes for inspected in found.values())
+    footers = {"file": f"{len(found)} files", "bytes": f"{bytes_in_all:,}"}
+    for heading in ("file", "bytes", "method", "kind", "count", "bytes each", "dB"):
+        is_text = heading in {"file", "method", "kind"}
+        table.add_column(
+            heading,
+            footers.get(heading, ""),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=not is_text,
+        )
+    for name, inspected in found.items():
+        header = inspected.header
+        quality = inspected.meta.get("quality")
+        psnr = quality.get("mean_psnr") if isinstance(quality, dict) else None
+        exact = isinstance(quality, dict) and quality.get("exact") is True
+        table.add_row(
+            Text(printable(name)),
+            f"{inspected.total_bytes:,}",
+            name_of(header.method),
+            header.kind.name.lower(),
+            f"{header.count:,}",
+            f"{inspected.total_bytes / header.count:.2f}" if header.count else "",
+            "exact" if exact else f"{psnr:.1f}" if isinstance(psnr, float) else "",
+        )
+    return table
 
 
 def _notes(meta: dict[str, object], problem: str | None) -> Iterator[Table]:

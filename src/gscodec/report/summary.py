@@ -93,6 +93,14 @@ class Summary:
         if self.peak_memory_bytes is not None:
             yield f"  memory    {self.peak_memory_bytes / 1e6:,.0f} MB at the peak"
 
+    def details(self) -> Iterator[str]:
+        """What a person wants to know who wants to know more."""
+        settings = self.report.get("settings")
+        if isinstance(settings, dict):
+            yield f"  settings  {shown(settings)}"
+        if self.output_sha256 is not None:
+            yield f"  SHA-256   {self.output_sha256}"
+
     def _ratio(self) -> str:
         small, large = sorted((self.input_bytes, self.output_bytes))
         return (

@@ -1,0 +1,84 @@
+"""``gscodec inspect``: what is in files; one in full, several with a line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gscodec.cli.bit_maps import check_maps, write_maps
+from gscodec.cli.options import Overwrite
+from gscodec.cli.several import each
+from gscodec.disk.files import named, read_coded
+from gscodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from gscodec.container import Inspection
+
+
+def inspect(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN.gsz...",
+            help="Coded scenes, - for stdin; of several, each has a line.",
+        ),
+    ],
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="PATH",
+            help="Decode the file and write where in space its bits are: a picture, .png, or a "
+            "page to turn it in, .html. May be repeated.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="JSON instead of tables, one line for each.", rich_help_panel="Run"
+        ),
+    ] = False,
+) -> None:
+    """Show what is in a file and what each part of it costs; checks every checksum."""
+    if maps and len(sources) > 1:
+        raise UsageError(f"--map: found {len(sources)} files, expected one")
+    check_maps(sources[0], maps or (), overwrite=overwrite)
+    found: dict[str, Inspection] = {}
+
+    def look(source: str) -> None:
+        from gscodec.container import inspect as inspect_bytes
+
+        data = read_coded(source)
+        with named(source):
+            inspection = inspect_bytes(data)
+            if maps:
+                write_maps(source, data, maps, overwrite=overwrite)
+        if as_json:
+            _report(source, inspection)
+        else:
+            found[source] = inspection
+
+    try:
+        each("inspect", sources, look, as_json=as_json)
+    finally:
+        if found:
+            _show(found, full=len(sources) == 1)
+
+
+def _report(source: str, inspection: Inspection) -> None:
+    from gscodec.cli.outcome import report
+
+    report({"command": "inspect", "status": "done", "input": source, **inspection.to_json()})
+
+
+def _show(found: dict[str, Inspection], *, full: bool) -> None:
+    from gscodec.cli.tables import print_tables
+    from gscodec.report.inspection import inspection_tables, overview
+
+    if full:
+        (name, inspection), *_ = found.items()
+        print_tables(inspection_tables(name, inspection))
+    else:
+        print_tables([overview(found)])

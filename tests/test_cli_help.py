@@ -1,0 +1,179 @@
+"""--help, hints for habits from other programs, verify, and inspect of several files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import gscodec
+from gscodec.cli.commands import COMMANDS, load
+from scenes import make_scene
+
+if TYPE_CHECKING:
+    from command import Cli
+
+RAW = ("--method", "raw")
+
+
+@pytest.fixture
+def scenes(cli: Cli, tmp_path: Path) -> list[str]:
+    """a.ply and b.ply, and a.gsz and b.gsz."""
+    for seed, name in enumerate("ab"):
+        ply = gscodec.write_ply(make_scene(30, 0, seed), comments=("made by hand",))
+        (tmp_path / f"{name}.ply").write_bytes(ply)
+    assert cli("encode", "a.ply", "b.ply", *RAW).code == 0
+    return ["a.gsz", "b.gsz"]
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str, width: str) -> None:
+    """Into the terminal, with a hanging indent, and without breaking a name."""
+    monkeypatch.setenv("COLUMNS", width)
+    text = cli(*([command] if command else []), "--help").text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= int(width)
+    assert "predict-\n" not in text
+    if command:
+        assert lines[0].startswith(f"Usage: gscodec {command} ")
+        assert "Examples:" in lines
+        assert "Run:" in lines or command == "inspect"
+
+
+def test_examples_are_right() -> None:
+    """They parse, as far as that can be known without their files."""
+    for name, entry in COMMANDS.items():
+        command = load(name)
+        for line in entry.examples:
+            program, called, *args = line.split()
+            assert (program, called) == ("gscodec", name)
+            command.make_context(name, args)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("encode", "a.ply", "-q", "90"), "-q: is --quiet, and takes no number; quality is"),
+        (("encode", "a.ply", "-q90"), "-q: is --quiet"),
+        (("decode", "a.gsz", "-q", "3"), "-q: is --quiet, and takes no number\n"),
+        (("encode", "a.ply", "--quality", "90"), "numbers are for --target-psnr"),
+        (
+            ("encode", "a.ply", "--effort", "7"),
+            "found '7', expected one of instant, fast, high",
+        ),
+        (("encode", "-19", "a.ply"), "-19: there are no levels"),
+        (("encode", "-y", "a.ply"), "-y: no such option; replacing the output is -f"),
+        (("encode", "-T4", "a.ply"), "threads are --threads N"),
+        (("a.ply",), "'gscodec encode a.ply'?"),
+        (("a.gsz",), "'gscodec decode a.gsz' or 'gscodec inspect a.gsz'?"),
+        (("compress", "a.ply"), "did you mean 'gscodec encode'?"),
+        (("comparo", "a.ply"), "did you mean 'gscodec compare'?"),
+    ],
+)
+def test_habits_are_answered(cli: Cli, args: tuple[str, ...], message: str) -> None:
+    """Exit code 2 and one line with what it is called here."""
+    run = cli(*args)
+    assert run.code == 2
+    assert message in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_a_folder_of_scenes_is_not_a_checkpoint(cli: Cli, scenes: list[str]) -> None:
+    """The files in it are what to name."""
+    del scenes
+    run = cli("encode", ".", "-o", "out/", *RAW)
+    assert (run.code, "./*.ply" in run.err) == (3, True)
+
+
+def test_short_names(cli: Cli, scenes: list[str]) -> None:
+    """-V, -f, -v, -j."""
+    assert cli("-V").text == f"gscodec {gscodec.__version__}\n"
+    assert cli("encode", "a.ply", *RAW).code == 6
+    run = cli("encode", "a.ply", *RAW, "-f", "-v")
+    assert run.code == 0
+    digest = hashlib.sha256(Path(scenes[0]).read_bytes()).hexdigest()
+    assert f"  SHA-256   {digest}\n" in run.err
+    assert f"  versions  gscodec {gscodec.__version__}, Python " in run.err
+
+
+def test_inspect_of_several(cli: Cli, scenes: list[str]) -> None:
+    """A line each, and errors on stderr; the code is that of the worst."""
+    Path("bad.gsz").write_bytes(b"bad")
+    run = cli("inspect", *scenes, "bad.gsz")
+    assert run.code == 4
+    assert run.err.startswith("gscodec: error: bad.gsz: ")
+    lines = run.text.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == scenes
+    size = sum(Path(name).stat().st_size for name in scenes)
+    assert lines[-1].split() == ["2", "files", f"{size:,}"]
+    told = [
+        json.loads(line)
+        for line in cli("inspect", *scenes, "bad.gsz", "--json").out.splitlines()
+    ]
+    assert [line["status"] for line in told] == ["done", "done", "failed"]
+    assert cli("inspect", *scenes, "--map", "x.html").code == 2
+
+
+def test_verify(cli: Cli, scenes: list[str]) -> None:
+    """Sound files, damaged ones, and ones of another source."""
+    run = cli("verify", *scenes)
+    assert run.code == 0
+    assert run.text.splitlines()[0] == "a.gsz: ok, 30 Gaussians, method raw"
+    assert cli("verify", *scenes, "--source", ".").text.count("made from its source") == 2
+    other = cli("verify", "a.gsz", "--source", "b.ply", "-q")
+    assert (other.code, other.out) == (7, b"")
+    assert "a.gsz: was made from another scene than b.ply: SHA-256" in other.err
+    data = bytearray(Path("b.gsz").read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("b.gsz").write_bytes(data)
+    damaged = cli("verify", *scenes, "--json", "-q")
+    assert damaged.code == 4
+    assert [json.loads(line)["status"] for line in damaged.out.splitlines()] == [
+        "done",
+        "failed",
+    ]
+    assert cli("verify", "a.gsz", "b.gsz", "--source", "a.ply").code == 2
+
+
+def test_strip(cli: Cli, scenes: list[str]) -> None:
+    """Neither name nor comments, and a note on these; the source is still known by its hash."""
+    assert b"made by hand" in Path(scenes[0]).read_bytes()
+    run = cli("encode", "a.ply", *RAW, "-f", "--strip")
+    assert "  changed   left out 1 comments\n" in run.err
+    data = Path(scenes[0]).read_bytes()
+    assert b"made by hand" not in data
+    assert b"a.ply" not in data
+    assert cli("verify", "a.gsz", "--source", "a.ply").code == 0
+
+
+def test_completion(tmp_path: Path) -> None:
+    """Commands, options, and the words that an option takes."""
+
+    def complete(line: str) -> list[str]:
+        words = line.split(" ")
+        env = {
+            **os.environ,
+            "_GSCODEC_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        run = subprocess.run(
+            [sys.executable, "-m", "gscodec"],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            check=False,
+        )
+        return run.stdout.decode().split()
+
+    assert complete("gscodec ver") == ["verify"]
+    assert "--skip-existing" in complete("gscodec encode --sk")
+    assert complete("gscodec encode a.ply --effort f") == ["fast"]
+    assert complete("gscodec encode a.ply --method h") == ["hemgs", "hac"]
