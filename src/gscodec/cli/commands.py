@@ -78,7 +78,7 @@ COMMANDS = {
     ),
     "compare": Entry(
         "compare",
-        "Compare two scenes: PSNR and SSIM of renders, errors of attributes.",
+        "Compare two scenes: PSNR, SSIM and FLIP of renders, errors of attributes.",
         (
             "gscodec compare scene.ply scene.gsz",
             "gscodec compare scene.ply scene.gsz --views data/ --sheet diff.png",
