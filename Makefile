@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo page test check fmt fmt-check lint types imports bench fuzz portability vectors clean
+.PHONY: help demo page wheel test check fmt fmt-check lint types imports bench fuzz portability vectors clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ $(PAGE)/viewer.js: $(PAGE)/package-lock.json
 	cp build/page/node_modules/@playcanvas/supersplat-viewer/public/index.css $(PAGE)/viewer.css
 	cp build/page/node_modules/@playcanvas/supersplat-viewer/LICENSE $(PAGE)/viewer.LICENSE.txt
 	cp build/page/node_modules/@playcanvas/supersplat-viewer/public/index.js $@
+
+wheel: $(READY) page ## Build dist/gscodec-*.whl, with the viewer in it
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@$(BIN)/python -m zipfile -l dist/gscodec-*.whl | grep -q page/viewer.js
+	@ls -l dist
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -30,6 +30,7 @@ _GAP = 4  # pixels between tiles
 _TEXT_HEIGHT = 18  # pixels of a caption
 _FONT_SIZE = 12
 _PAPER, _INK = (32, 32, 32), (232, 232, 232)
+_SEEN_GAIN = 2.0  # of FLIP, which is 0.5 where nobody can miss it
 _NO_PILLOW = "pictures need Pillow; pip install 'gscodec[render]'"
 
 
@@ -104,13 +105,13 @@ def difference_sheet(
             raise UsageError(f"pictures to compare have sizes {a.shape} and {b.shape}")
         images += [a, b, np.abs(_unit(a) - _unit(b)) * np.float32(gain)]
         if seen is not None:
-            images.append(_coloured(seen(_unit(a), _unit(b)) * np.float32(gain)))
+            images.append(_coloured(seen(_unit(a), _unit(b)) * np.float32(_SEEN_GAIN)))
     columns = 3 if seen is None else 4
     texts = [text for caption in captions for text in (caption, *[""] * (columns - 1))]
     headings: tuple[str, ...] = ()
     if names is not None:
         headings = (f"A: {names[0]}", f"B: {names[1]}", f"difference x {gain:g}")
-        headings += () if seen is None else (f"FLIP x {gain:g}",)
+        headings += () if seen is None else (f"FLIP x {_SEEN_GAIN:g}",)
     return contact_sheet(images, columns, texts, headings)
 
 
