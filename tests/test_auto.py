@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.anchors import make_anchor_scene, small_views
-from tests.quick import set_defaults
-from tests.scenes import make_scene
 
 import gscodec
+from anchors import make_anchor_scene, small_views
 from gscodec import methods, rd
 from gscodec.errors import UsageError
 from gscodec.payload import Method
+from quick import set_defaults
+from scenes import make_scene
 
 
 def _options(**fields: object) -> object:

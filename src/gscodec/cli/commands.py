@@ -94,6 +94,11 @@ COMMANDS = {
         "Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html.",
         ("gscodec rd scene.ply -o rd.html --png rd.png",),
     ),
+    "man": Entry(
+        "manual",
+        "Print the manual page: gscodec man | man -l -.",
+        ("gscodec man",),
+    ),
 }
 
 

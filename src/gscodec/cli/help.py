@@ -27,6 +27,13 @@ def usage(command: Any) -> list[str]:
 
 def command_options(command: Any, ctx: Any, formatter: Any) -> None:
     """Writes what a command takes."""
+    for title, rows in groups_of(command, ctx).items():
+        with section(formatter, title):
+            definitions(formatter, rows)
+
+
+def groups_of(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """What a command takes, names and texts by the title of their group."""
     groups: dict[str, list[tuple[str, str]]] = {}
     last: dict[str, list[tuple[str, str]]] = {}
     parameters = command.get_params(ctx)
@@ -45,9 +52,7 @@ def command_options(command: Any, ctx: Any, formatter: Any) -> None:
         )
         into = last if group == _LAST else groups
         into.setdefault(group, []).append((_names(parameter), parameter.help or ""))
-    for title, rows in {**groups, **last}.items():
-        with section(formatter, title):
-            definitions(formatter, rows)
+    return {**groups, **last}
 
 
 def _names(option: Any) -> str:
