@@ -1,93 +1,238 @@
-"""What the names of qualities give on real scenes -> docs/quality.md, and pictures of A and B.
+"""What the names of qualities give on real scenes, beside other codecs -> docs/quality.md, .json.
 
-Each scene is encoded at every quality in one process; quality is that of renders against those
-of the source, through the cameras that lie beside it. The pictures, out/quality-SCENE.png, are
-those of the default: source, decoded scene, and their amplified difference.
+Every encode and decode of gscodec is a process of its own through the command line, with one
+thread; others run inside of this one. Quality is that of renders of the decoded scene against
+renders of the source, by a judge that is no part of gscodec. Rows of a former run are kept with
+--go-on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from bench import ROOT, SHARED
+from bench import JUDGE, ROOT, SHARED
 
-from gscodec.codec import encode_with_report
-from gscodec.disk.scenes import load_scene
+import gscodec
+from gscodec._version import __version__
 from gscodec.fit.options import QUALITIES, Options
+from gscodec.report.curve import bytes_at
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SCENES = ("plant", "mic", "playbot", "fox")
-VIEWS = 24
+SCENES = ("mic", "fox", "plant", "playbot")
 PAGE = ROOT / "docs" / "quality.md"
-HEAD = """# Qualities by name
-
-Written by `python tests/benchmarks/quality.py{arguments}`.
-
-`--quality NAME` stands for a lambda. PSNR compares renders of the decoded scene with renders of
-the source, over at most {views} of the cameras of each scene: the mean over the views, and the
-worst view. `{default}` is the default.
-
-| quality | lambda | scene | bytes | bytes per Gaussian | PSNR | worst view |
-| --- | ---: | --- | ---: | ---: | ---: | ---: |
-"""
+INSTANT, OURS = "instant", "gscodec"
+OTHERS = {"SPZ v4": ".spz", "SOG": ".sog"}
+# Not measured by this command: qualcomm/lite-3Dgsplat-codec at its level 2, by the same judge.
+LGSC = {"mic": (1_500_022, 47.85), "fox": (1_944_692, 37.99)}
 
 
-def judged(source: Path, cameras: Path, coded: Path, *extra: str) -> tuple[float, float]:
-    """Mean and worst PSNR of ``coded``, dB."""
-    views = ("--views", str(cameras), "--max-views", str(VIEWS))
-    command = (sys.executable, "-m", "gscodec", "compare", str(source), str(coded))
-    done = subprocess.run(
-        (*command, *views, "--json", "-q", "--overwrite", *extra),
-        check=True,
-        capture_output=True,
-    )
-    ratios = [view["quality"]["psnr"] for view in json.loads(done.stdout)["views"]]
-    return sum(ratios) / len(ratios), min(ratios)
+@dataclass(frozen=True)
+class Row:
+    """A codec on a scene.
+
+    Attributes:
+        scene: The folder of ../shared/scenes.
+        codec: Of others the name; else gscodec and what was asked for.
+        bytes: Of the file.
+        source: Bytes of the .ply.
+        gaussians: Of the scene.
+        psnr: dB, mean over the views.
+        worst: dB, of the worst view; None where nobody says.
+        encode: Seconds of CPU time; None of others.
+        decode: The same.
+    """
+
+    scene: str
+    codec: str
+    bytes: int
+    source: int
+    gaussians: int
+    psnr: float
+    worst: float | None = None
+    encode: float | None = None
+    decode: float | None = None
 
 
-def rows(source: Path, cameras: Path, name: str) -> list[str]:
-    """A row of the table for each quality; the pictures of the default are kept."""
-    scene = load_scene(str(source)).scene
-    found = []
-    for quality, lam in QUALITIES.items():
-        coded = ROOT / "out" / f"quality-{name}.gsz"
-        coded.write_bytes(encode_with_report(scene, "hac", lam=lam, verify=False).data)
-        sheet = ("--sheet", str(coded.with_suffix(".png"))) if lam == Options().lam else ()
-        mean, worst = judged(source, cameras, coded, *sheet)
-        size = coded.stat().st_size
-        found.append(
-            f"| {quality} | {lam:g} | {name} | {size:,} | {size / len(scene):.2f} "
-            f"| {mean:.2f} dB | {worst:.2f} dB |\n"
+def judged(reference: Path, test: Path, scratch: Path) -> tuple[float, float]:
+    """Mean and worst PSNR over the cameras beside ``reference``."""
+    out, cameras = scratch / "judge.json", reference.with_name("cameras.json")
+    command: list[str | Path] = [
+        sys.executable,
+        JUDGE,
+        "compare",
+        reference,
+        test,
+        cameras,
+        "--json",
+        out,
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(out.read_text())
+    return found["psnr"], found["worst_psnr"]
+
+
+def run(*arguments: str | Path) -> float:
+    """Runs gscodec; seconds of CPU time."""
+    command = (sys.executable, "-m", "gscodec", *arguments, "--quiet", "--threads", "1")
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command}: exit code {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(source: Path, codec: str, scratch: Path) -> Row:
+    """One row."""
+    scene = gscodec.load(source)
+    decoded = scratch / "decoded.ply"
+    times: tuple[float | None, float | None] = (None, None)
+    if codec in OTHERS:
+        coded = scratch / f"coded{OTHERS[codec]}"
+        gscodec.save(scene, coded, overwrite=True)
+        gscodec.save(gscodec.load(coded), decoded, overwrite=True)
+    else:
+        coded, wanted = scratch / "coded.gsz", codec.removeprefix(f"{OURS} ")
+        how = ("--effort", INSTANT) if wanted == INSTANT else ("--quality", wanted)
+        encode = run("encode", source, "-o", coded, "--overwrite", *how)
+        times = (encode, run("decode", coded, "-o", decoded, "--overwrite"))
+    found = judged(source, decoded, scratch)
+    sizes = (coded.stat().st_size, source.stat().st_size, len(scene))
+    return Row(source.parent.name, codec, *sizes, *found, *times)
+
+
+def reference(name: str, like: Row) -> Row:
+    """The row of L-GSC."""
+    size, psnr = LGSC[name]
+    return Row(name, "L-GSC level 2", size, like.source, like.gaussians, psnr)
+
+
+def document(rows: list[Row]) -> str:
+    """docs/quality.md."""
+    default = next(q for q, lam in QUALITIES.items() if lam == Options().lam)
+    lines = [
+        "# Qualities by name, beside other codecs",
+        "",
+        f"Written by `python tests/benchmarks/quality.py` with gscodec {__version__}.",
+        "",
+        f"`--quality NAME` stands for a lambda; `{default}` is the default. PSNR compares renders of",
+        "the decoded scene with renders of the source, over the cameras beside each scene: the mean",
+        "over the views, and the worst view. Seconds are CPU time of whole processes with one",
+        "thread, other work beside. Method and effort are the defaults; `instant` is `--effort",
+        "instant`. SPZ and SOG are those of gaussforge with their defaults. L-GSC",
+        "(qualcomm/lite-3Dgsplat-codec, level 2) was measured apart, by the same judge.",
+        "",
+        "## From lambda to dB",
+        "",
+        "| quality | lambda | " + " | ".join(SCENES) + " |",
+        "| --- | ---: |" + " ---: |" * len(SCENES),
+        *(lambdas(rows, quality) for quality in (*QUALITIES, INSTANT)),
+        "",
+        "## At equal quality",
+        "",
+        "Bytes of gscodec at the PSNR of the other: log(bytes) linear in PSNR between the two",
+        'qualities around it; "-" where they are not around it.',
+        "",
+        "| scene | codec | PSNR | bytes | gscodec there | ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        *equal(rows),
+        "",
+    ]
+    for name in dict.fromkeys(row.scene for row in rows):
+        own = [row for row in rows if row.scene == name]
+        lines += [f"## {name}: {own[0].gaussians:,} Gaussians", "", *table(own), ""]
+    return "\n".join(lines)
+
+
+def lambdas(rows: list[Row], quality: str) -> str:
+    """One quality on all scenes."""
+    cells = []
+    for name in SCENES:
+        found = [r for r in rows if (r.scene, r.codec) == (name, f"{OURS} {quality}")]
+        cells.append(f"{found[0].psnr:.1f} dB, {found[0].bytes:,} B" if found else "-")
+    lam = QUALITIES.get(quality, Options().lam)
+    return f"| {quality} | {lam:g} | {' | '.join(cells)} |"
+
+
+def equal(rows: list[Row]) -> list[str]:
+    """Every other codec on every scene."""
+    lines = []
+    for row in rows:
+        if row.codec.startswith(OURS):
+            continue
+        curve = [
+            (float(r.bytes), r.psnr)
+            for r in rows
+            if r.scene == row.scene and r.codec.removeprefix(f"{OURS} ") in QUALITIES
+        ]
+        there = bytes_at(row.psnr, curve)
+        cells = (f"{there:,.0f}", f"{there / row.bytes:.3f}") if there else ("-", "-")
+        lines.append(
+            f"| {row.scene} | {row.codec} | {row.psnr:.2f} dB | {row.bytes:,} "
+            f"| {cells[0]} | {cells[1]} |"
         )
-        print(found[-1], end="", flush=True)
-    return found
+    return lines
+
+
+def table(rows: list[Row]) -> list[str]:
+    """One scene."""
+    source = rows[0].source
+    lines = [
+        "| codec | bytes | of the .ply | bytes per Gaussian | PSNR | worst view | encode | decode |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| .ply | {source:,} | 1 | {source / rows[0].gaussians:.2f} | | | | |",
+    ]
+    for row in rows:
+        worst = "" if row.worst is None else f"{row.worst:.2f} dB"
+        times = ["" if t is None else f"{t:.1f} s" for t in (row.encode, row.decode)]
+        lines.append(
+            f"| {row.codec} | {row.bytes:,} | 1/{source / row.bytes:.1f} "
+            f"| {row.bytes / row.gaussians:.2f} | {row.psnr:.2f} dB | {worst} "
+            f"| {times[0]} | {times[1]} |"
+        )
+    return lines
 
 
 def main() -> None:
-    """Measures, draws, writes."""
+    """Measures, prints while it does, writes Markdown and JSON after every row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", nargs="+", default=SCENES)
+    parser.add_argument("--qualities", nargs="+", default=(*QUALITIES, INSTANT))
+    parser.add_argument("--go-on", action="store_true", help="keep the rows that there are")
     given = parser.parse_args()
-    if not SHARED.is_dir():
-        raise SystemExit(f"skipped: there is no {SHARED} with the scenes")
-    (ROOT / "out").mkdir(exist_ok=True)
-    found: list[str] = []
-    for name in given.scenes:
-        source, cameras = (SHARED / "scenes" / name / f for f in ("scene.ply", "cameras.json"))
-        found += rows(source, cameras, name)
-    order = list(QUALITIES)
-    found.sort(key=lambda row: order.index(row.split("|")[1].strip()))
-    default = next(q for q, lam in QUALITIES.items() if lam == Options().lam)
-    arguments = "".join(f" {a}" for a in sys.argv[1:])
-    PAGE.write_text(
-        HEAD.format(arguments=arguments, views=VIEWS, default=default) + "".join(found)
+    if not JUDGE.exists():
+        raise SystemExit(f"skipped: there is no {SHARED} with scenes and judge")
+    kept = PAGE.with_suffix(".json")
+    rows = (
+        [Row(**r) for r in json.loads(kept.read_text())]
+        if given.go_on and kept.exists()
+        else []
     )
+    known = {(row.scene, row.codec) for row in rows}
+    codecs = [*OTHERS, *(f"{OURS} {quality}" for quality in given.qualities)]
+    order = [*OTHERS, "L-GSC level 2", *(f"{OURS} {q}" for q in (INSTANT, *QUALITIES))]
+    for codec in codecs:
+        for name in given.scenes:
+            if (name, codec) in known:
+                continue
+            source = SHARED / "scenes" / name / "scene.ply"
+            with tempfile.TemporaryDirectory() as scratch:
+                rows.append(measure(source, codec, Path(scratch)))
+            if codec in OTHERS and name in LGSC and (name, "L-GSC level 2") not in known:
+                known.add((name, "L-GSC level 2"))
+                rows.append(reference(name, rows[-1]))
+            rows.sort(key=lambda r: (SCENES.index(r.scene), order.index(r.codec)))
+            print(
+                *table([r for r in rows if (r.scene, r.codec) == (name, codec)])[3:], flush=True
+            )
+            kept.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            PAGE.write_text(document(rows))
 
 
 if __name__ == "__main__":
