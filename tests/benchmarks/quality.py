@@ -17,17 +17,18 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import JUDGE, ROOT, SHARED
+from bench import JUDGE, ROOT, SHARED, SPZ
 
 import gscodec
 from gscodec._version import __version__
 from gscodec.fit.options import QUALITIES, Options
+from gscodec.interchange import decode_spz, encode_spz
 from gscodec.report.curve import bytes_at
 
 SCENES = ("mic", "fox", "plant", "playbot")
 PAGE = ROOT / "docs" / "quality.md"
 INSTANT, OURS = "instant", "gscodec"
-OTHERS = {"SPZ v4": ".spz", "SOG": ".sog"}
+SOG = "SOG"
 # Not measured by this command: qualcomm/lite-3Dgsplat-codec at its level 2, by the same judge.
 LGSC = {"mic": (1_500_022, 47.85), "fox": (1_944_692, 37.99)}
 
@@ -90,13 +91,17 @@ def run(*arguments: str | Path) -> float:
 
 def measure(source: Path, codec: str, scratch: Path) -> Row:
     """One row."""
-    scene = gscodec.load(source)
+    scene = gscodec.read_ply(source.read_bytes()).scene
     decoded = scratch / "decoded.ply"
     times: tuple[float | None, float | None] = (None, None)
-    if codec in OTHERS:
-        coded = scratch / f"coded{OTHERS[codec]}"
-        gscodec.save(scene, coded, overwrite=True)
-        gscodec.save(gscodec.load(coded), decoded, overwrite=True)
+    if codec == SPZ:  # `save` writes version 3, which more programs read
+        coded = scratch / "coded.spz"
+        coded.write_bytes(encode_spz(scene, version=4))
+        gscodec.save(decode_spz(coded.read_bytes()), decoded)
+    elif codec == SOG:
+        coded = scratch / "coded.sog"
+        gscodec.save(scene, coded)
+        gscodec.save(gscodec.load(coded), decoded)
     else:
         coded, wanted = scratch / "coded.gsz", codec.removeprefix(f"{OURS} ")
         how = ("--effort", INSTANT) if wanted == INSTANT else ("--quality", wanted)
@@ -215,8 +220,8 @@ def main() -> None:
         else []
     )
     known = {(row.scene, row.codec) for row in rows}
-    codecs = [*OTHERS, *(f"{OURS} {quality}" for quality in given.qualities)]
-    order = [*OTHERS, "L-GSC level 2", *(f"{OURS} {q}" for q in (INSTANT, *QUALITIES))]
+    codecs = [SPZ, SOG, *(f"{OURS} {quality}" for quality in given.qualities)]
+    order = [SPZ, SOG, "L-GSC level 2", *(f"{OURS} {q}" for q in (INSTANT, *QUALITIES))]
     for codec in codecs:
         for name in given.scenes:
             if (name, codec) in known:
@@ -224,7 +229,7 @@ def main() -> None:
             source = SHARED / "scenes" / name / "scene.ply"
             with tempfile.TemporaryDirectory() as scratch:
                 rows.append(measure(source, codec, Path(scratch)))
-            if codec in OTHERS and name in LGSC and (name, "L-GSC level 2") not in known:
+            if codec == SPZ and name in LGSC and (name, "L-GSC level 2") not in known:
                 known.add((name, "L-GSC level 2"))
                 rows.append(reference(name, rows[-1]))
             rows.sort(key=lambda r: (SCENES.index(r.scene), order.index(r.codec)))

@@ -27,6 +27,12 @@ for (const camera of scene.settings.cameras) {
   camera.initial.fov = Math.atan(Math.max(half, half / tall)) * 360 / Math.PI;
 }
 
+// The viewer shows newcomers which mouse buttons do what; on a phone that would hide the scene.
+try {
+  const key = "controlsPanelOpen";
+  if (window.innerWidth < 700 && localStorage.getItem(key) === null) localStorage.setItem(key, false);
+} catch { /* storage may be denied */ }
+
 createViewer({
   container: document.getElementById("viewer"),
   settings: scene.settings,

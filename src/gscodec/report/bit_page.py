@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ALL = "all attributes"
 _STYLE = """\
-#view { display: block; width: 100%; height: 34rem; touch-action: none; cursor: grab; }
+#view { display: block; width: 100%; height: min(34rem, 80vw + 8rem); touch-action: none; cursor: grab; }
 #view:active { cursor: grabbing; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; }
 .controls select { font: inherit; color: inherit; background: var(--paper);

@@ -32,7 +32,7 @@ p { margin: 0.4rem 0; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.75rem 2.5rem; margin: 1.5rem 0; }
 .facts dt { color: var(--muted); font-size: 0.85rem; }
 .facts dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; min-width: 34rem; height: auto; }
 svg text { font-family: system-ui, sans-serif !important; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
