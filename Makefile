@@ -75,6 +75,7 @@ bench: $(READY) ## Measure against SPZ and xz on ../shared/scenes -> docs/benchm
 	$(BIN)/python tests/benchmarks/yardstick.py
 	$(BIN)/python tests/benchmarks/bench.py
 	$(BIN)/python tests/benchmarks/quality.py
+	$(BIN)/python tests/benchmarks/picture.py
 	$(BIN)/python tests/benchmarks/ablation.py
 	$(BIN)/python tests/benchmarks/high.py
 	$(BIN)/python tests/benchmarks/scaffold.py
