@@ -17,7 +17,8 @@ import typer
 from gscodec.cli.failures import Failure, worst
 from gscodec.cli.jobs import Job, Skipped, check_apart
 from gscodec.cli.outcome import done, failed, report, tell
-from gscodec.cli.session import Session
+from gscodec.cli.scenes_left import Scenes, weight_of
+from gscodec.cli.session import Session, view_of
 from gscodec.disk.signals import advise
 from gscodec.notes import note_of
 from gscodec.report.text import printable, size
@@ -74,14 +75,17 @@ def _many(recipe: Recipe, jobs: Sequence[Job], manner: Manner) -> None:
     jobs[0].make_folder()
     account = _Account(recipe, jobs, manner)
     advise(account.advice())
-    with Session(quiet=manner.quiet) as session:
+    reckoning = Scenes([weight_of(job.source) for job in jobs], [job.source for job in jobs])
+    view = view_of(reckoning, quiet=manner.quiet, stages=False)
+    with Session(view) as session:
         for number, told in crew(recipe, jobs, manner.at_once):
             match told:
-                case Stage(name, share, detail):
-                    session.progress(f"{len(account)}/{len(jobs)} {name}", share, detail)
+                case Stage(name, share, left):
+                    reckoning.hear(number, name, share, left)
                 case Said(line):
-                    session.say(line.removeprefix("gscodec: "))
+                    view.say(line)
                 case _:
+                    reckoning.finish(number)
                     account.add(number, told, session)
                     advise(account.advice())
     if not manner.quiet:

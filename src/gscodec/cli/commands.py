@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gscodec.cli.coercion import quickened
 from gscodec.cli.failures import UnexpectedError, failure_of
 from gscodec.cli.help import command_options, definitions, section, usage
 from gscodec.cli.hints import check_habits, of_command
@@ -118,6 +119,10 @@ class Commands(TyperGroup):
     where any pipe breaks; here they arrive.
     """
 
+    def get_params(self, ctx: Any) -> Any:
+        """Options."""
+        return quickened(super().get_params(ctx))
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Names."""
         return list(COMMANDS)
@@ -161,6 +166,10 @@ class Command(TyperCommand):
 
     Where its report is to be JSON, so is its error.
     """
+
+    def get_params(self, ctx: Any) -> Any:
+        """Arguments and options."""
+        return quickened(super().get_params(ctx))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """As people write it."""

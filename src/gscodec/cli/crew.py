@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from gscodec.cli.estimate import Estimate
 from gscodec.cli.failures import EXIT_BUG, Failure, debugging, failure_of, hear_warnings
 from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.session import Session
@@ -55,11 +56,11 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a scene is."""
+    """How far a scene is: what is done now, the share of the whole, and seconds left."""
 
-    name: str
+    told: str
     share: float
-    detail: str
+    left: float | None
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,16 @@ class _Piped:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._last = ("", 0.0)
+        self.estimate = Estimate()
 
-    def show(self, stage: str, share: float, detail: str) -> None:
+    def show(self, stage: str, share: float, detail: str) -> None:  # noqa: ARG002
         """Sends what is new, not too often."""
         now = time.monotonic()
         name, since = self._last
         if stage != name or now - since > _OFTEN:
             self._last = stage, now
-            self._pipe.send(Stage(stage, share, detail))
+            found = self.estimate
+            self._pipe.send(Stage(found.told(), found.share() or 0.0, found.left()))
 
     def say(self, line: str) -> None:
         """Sends ``line``."""
@@ -214,12 +217,13 @@ def _serve(pipe: Connection, recipe: Recipe) -> None:
     """The process: works on what comes through ``pipe`` until that is closed."""
     signals.catch()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    view = _Piped(pipe)
-    hear_warnings(view.say)
+    hear_warnings(_Piped(pipe).say)
     with sane_streams():
         try:
             while True:
                 job: Job = pipe.recv()
-                pipe.send(attempt(recipe, job, Session(view)))
+                view = _Piped(pipe)
+                session = Session(view, estimate=view.estimate)
+                pipe.send(attempt(recipe, job, session))
         except (EOFError, BrokenPipeError, ConnectionError):  # nobody waits for it any longer
             sys.exit(0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gscodec.cli.fitting import fitted
 from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
+from gscodec.cli.plans import decoding
 from gscodec.disk.checkpoints import check_folder, write_folder
 from gscodec.disk.files import STDIO, check_output, named, read_coded, write_output
 from gscodec.disk.originals import may_overwrite
@@ -27,10 +28,11 @@ from gscodec.report.text import printable
 if TYPE_CHECKING:
     from gscodec.anchors import AnchorScene
     from gscodec.bake.baking import Baked
+    from gscodec.cli.estimate import Step
     from gscodec.cli.session import Session
     from gscodec.container import Inspection
     from gscodec.disk.views import Views
-    from gscodec.payload import SceneKind
+    from gscodec.payload import Header, SceneKind
     from gscodec.report.summary import Summary
     from gscodec.scene import GaussianScene
 
@@ -81,10 +83,12 @@ class Decoding:
         source = job.source
         if job.output == STDIO or (job.output is None and source == STDIO):
             check_output(source, STDIO, overwrite=False)  # before stdin is waited for
+        session.estimate.name = Path(source).name
         session.progress("read")
         data = read_coded(source)
         with named(source):
             inspection = inspect(data)
+        session.estimate.expect(_plan(inspection.header))
         target, overwrite = self._target(job, inspection)
         found: Views | None = None
         if self.views is not None:  # before the work, as far as that can be
@@ -93,7 +97,6 @@ class Decoding:
         notes: tuple[str, ...] = ()
         with redirect_stdout(sys.stderr):
             with named(source):
-                session.progress("decode")
                 scene = decode(data, session.progress, self.threads)
             if self.bake and isinstance(scene, AnchorScene):
                 baked, notes = self._baked(source, scene, found, session)
@@ -157,6 +160,13 @@ class Decoding:
             return baked, notes
         told = f"left out {baked.unseen} offsets that no camera sees"
         return baked, (*notes, Note(told, "unseen-left-out", offsets=baked.unseen))
+
+
+def _plan(header: Header) -> tuple[Step, ...]:
+    from gscodec.payload import Method, SceneKind
+
+    anchors, raw = header.kind is SceneKind.ANCHORS, header.method is Method.RAW
+    return decoding(header.count, anchors=anchors, raw=raw)
 
 
 def _is_file(kind: SceneKind, *, bake: bool) -> bool:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from gscodec import methods
 from gscodec.cli.effort import StateFile, target_views
 from gscodec.cli.fitting import fitted
 from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
-from gscodec.disk.files import STDIO, check_output, write_output
+from gscodec.cli.plans import counted, encoding
+from gscodec.disk.files import STDIO, check_output, size_of, write_output
 from gscodec.disk.scenes import (
     Reading,
     check_coded_name,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gscodec.anchors import Scene
+    from gscodec.cli.estimate import Step
     from gscodec.cli.session import Session
     from gscodec.disk.scenes import LoadedScene
     from gscodec.report.summary import Summary
@@ -120,9 +123,12 @@ class Encoding:
             found = read_views(self.views, self.images, allow_outside=reading.allow_outside)
         if state is not None:
             given |= state.options(session.say)
+        session.estimate.name = Path(job.source).name
+        session.estimate.expect(self._plan(counted(size_of(job.source))))
         session.progress("read")
         with redirect_stdout(sys.stderr):
             read = load_source(job.source, reading)
+            session.estimate.expect(self._plan(len(read.scene), read.scene))
             if self.strip:
                 read = _stripped(read)
             if found is not None:
@@ -152,6 +158,16 @@ class Encoding:
             (*read.notes, *(found.notes if found else ()), *encoded.notes),
             encoded.report,
         )
+
+    def _plan(self, count: int, scene: Scene | None = None) -> tuple[Step, ...]:
+        """What is going to be done with so many primitives; of what method, ``scene`` decides."""
+        from gscodec.anchors import AnchorScene
+
+        method, anchors = self.method, isinstance(scene, AnchorScene)
+        if scene is not None:
+            options = methods.by_name(method).Options(**self.options)
+            method = methods.chosen(method, scene, options)
+        return encoding(method, self.options, count, anchors=anchors, verify=self.verify)
 
     def _state(self, job: Job, target: str) -> StateFile:
         """Of many scenes, those that were not begun have none to go on from."""

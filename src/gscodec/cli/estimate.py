@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_TRUST = 2.0  # seconds that the plan's own pace weighs against the run's
+_TRUST = 1.0  # seconds that the plan's own pace weighs against the run's
+_BELIEF = 1 / 3  # power of the share that a step reports: what it weighs against the plan
+_SHORTEST = 1e-3  # seconds of a step
 _LATE = 0.8  # of a step by the clock; from there on it approaches its end ever more slowly
-_LEAST, _MOST = 0.01, 0.99  # shares that are shown of what has begun and is not done
+LEAST, MOST = 0.01, 0.99  # shares that are shown of what has begun and is not done
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Step:
         seconds: That it takes where the plan was measured.
         within: Further stages that are part of it.
         repeats: Whether the stage is gone through several times, so that its share tells little.
+        reports: Part of its seconds after which the stage says that it is done.
     """
 
     name: str
     seconds: float
     within: frozenset[str] = frozenset()
     repeats: bool = False
+    reports: float = 1.0
 
     def has(self, stage: str) -> bool:
         """Whether ``stage`` is part of it."""
@@ -43,7 +47,13 @@ class Step:
 
 
 class Reckoning(Protocol):
-    """What a bar shows."""
+    """What a bar shows.
+
+    Attributes:
+        name: Of what is at work; may be empty.
+    """
+
+    name: str
 
     def share(self) -> float | None:
         """Of the run, 0 to 1; None where nobody knows."""
@@ -59,6 +69,7 @@ class Estimate:
     """A `Reckoning` of a run of known steps."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = ""
         self._clock = clock
         self._began = self._since = clock()
         self._steps: tuple[Step, ...] = ()
@@ -97,10 +108,10 @@ class Estimate:
         before = [n for n in self._finished if self._finished[n] > 0]
         took = sum(self._finished[n] for n in before) + _TRUST
         planned = sum(self._steps[n].seconds for n in before) + _TRUST
-        expected = max(step.seconds * took / planned, 1e-3)
+        expected = step.seconds * took / planned
         if self._reported:
-            measured = (self._reported_at - self._since) / self._reported
-            weight = math.sqrt(self._reported)
+            measured = (self._reported_at - self._since) / (step.reports * self._reported)
+            weight = self._reported**_BELIEF
             expected = weight * measured + (1 - weight) * expected
         pace = (took + max(expected, passed)) / (planned + step.seconds)
         later = sum(step.seconds for step in self._steps[self._at + 1 :])
@@ -112,8 +123,8 @@ class Estimate:
         if left is None:
             return self._reported
         passed = self._clock() - self._began
-        found = passed / (passed + left) if left else _MOST
-        self._shown = min(max(self._shown, found, _LEAST), _MOST)
+        found = passed / (passed + left) if left else MOST
+        self._shown = min(max(self._shown, found, LEAST), MOST)
         return self._shown
 
     def told(self) -> str:
@@ -124,6 +135,7 @@ class Estimate:
 
 def _left_of(expected: float, passed: float) -> float:
     """Seconds of a step that takes ``expected``, about, and is at work since ``passed``."""
+    expected = max(expected, _SHORTEST)
     late = passed - _LATE * expected
     if late <= 0:
         return expected - passed

@@ -9,14 +9,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gscodec.cli.estimate import Estimate
 from gscodec.errors import GscodecWarning
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import Progress
-
+    from gscodec.cli.estimate import Reckoning
 
 _THREAD_VARIABLES = tuple(f"{pool}_NUM_THREADS" for pool in ("OMP", "OPENBLAS", "MKL"))
 
@@ -50,13 +50,15 @@ class Nothing:
 class Lines:
     """One line per stage, without escape codes: for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stages: bool) -> None:
+        """``stages`` are not shown where there are too many of them."""
+        self._stages = stages
         self._seen: dict[str, int] = {}
 
     def show(self, stage: str, share: float, detail: str) -> None:
         """Prints a stage when it is new, and every tenth of one that has details to tell."""
         tenth = int(10 * share) if detail else 0
-        if tenth > self._seen.get(stage, -1):
+        if self._stages and tenth > self._seen.get(stage, -1):
             self._seen[stage] = tenth
             tail = f" {10 * tenth} %: {printable(detail)}" if detail else ""
             sys.stderr.write(f"gscodec: {printable(stage)}{tail}\n")
@@ -69,60 +71,34 @@ class Lines:
         """Does nothing."""
 
 
-class Bar:
-    """A bar that is gone when the work is done: for terminals."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=1.0)
-        progress.start()
-
-    def show(self, stage: str, share: float, detail: str) -> None:
-        """Moves the bar."""
-        description = f"{stage:8} {detail}".rstrip() if detail else f"{stage:8}"
-        self._progress.update(self._task, description=description, completed=share)
-
-    def say(self, line: str) -> None:
-        """Prints ``line`` above the bar."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Removes the bar and shows the cursor again."""
-        self._progress.stop()
-
-
-def view_of(*, quiet: bool) -> View:
-    """What suits stderr: a bar, lines, or nothing if ``quiet``."""
+def view_of(reckoning: Reckoning, *, quiet: bool, stages: bool = True) -> View:
+    """What suits stderr: a bar, lines (of ``stages`` too), or nothing if ``quiet``."""
     if quiet:
         warnings.simplefilter("ignore", GscodecWarning)
         return Nothing()
     if not sys.stderr.isatty():
-        return Lines()
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        return Lines(stages=stages)
+    from gscodec.cli.bar import bar_of
 
-    console = Console(stderr=True)
-    if console.is_dumb_terminal:
-        return Lines()
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %", markup=False),
-        TimeElapsedColumn(),
-    )
-    return Bar(Progress(*columns, console=console, transient=True))
+    return bar_of(reckoning) or Lines(stages=stages)
 
 
 class Session:
     """Shows and times the stages of one command; pass `progress` to the codec."""
 
-    def __init__(self, view: View | None = None, *, quiet: bool = False) -> None:
-        """On ``view``; default: what suits stderr, or nothing if ``quiet``."""
+    def __init__(
+        self,
+        view: View | None = None,
+        *,
+        quiet: bool = False,
+        estimate: Estimate | None = None,
+    ) -> None:
+        """On ``view``, of what ``estimate`` hears; default: what suits stderr."""
         self.stages: dict[str, float] = {}
+        self.estimate = estimate or Estimate()
         self._start = self._since = time.perf_counter()
         self._stage = ""
-        self._view = view or view_of(quiet=quiet)
+        self._view = view or view_of(self.estimate, quiet=quiet)
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +116,7 @@ class Session:
         """Called by whoever works: ``stage`` is done to ``share``, 0 to 1."""
         self._count()
         self._stage = stage
+        self.estimate.hear(stage, share, detail)
         self._view.show(stage, share, detail)
 
     def say(self, line: str) -> None:

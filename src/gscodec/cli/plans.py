@@ -1,0 +1,136 @@
+"""What a run is going to do, and how long each step takes, about: for progress and for --dry-run.
+
+Seconds were measured with ``python tests/benchmarks/progress.py --record``, on one core of a
+2.5 GHz server; a run corrects them by its own pace (`estimate`), so that their ratios matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gscodec.cli.estimate import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MANY = 100_000  # primitives that the second number of `Cost` is for
+
+
+class Cost(NamedTuple):
+    """Seconds that a stage takes in any case, and for each 100,000 primitives."""
+
+    fixed: float
+    each: float
+
+    def of(self, count: int, factor: float = 1.0) -> float:
+        """For ``count`` primitives."""
+        return self.fixed + factor * self.each * count / _MANY
+
+
+_READ, _WRITE = Cost(0.1, 0.15), Cost(0.05, 0.05)
+_RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
+_INSTANT = {
+    "views": Cost(1.0, 2.5),
+    "fit": Cost(2.0, 4.0),
+    "code": Cost(0.2, 4.5),
+    "look": Cost(0.1, 0.0),
+    "verify": Cost(0.2, 2.0),
+}
+_FAST = {
+    "views": Cost(6.5, 4.0),
+    "measure": Cost(3.0, 12.5),
+    "predict": Cost(0.5, 1.0),
+    "fit": Cost(7.6, 20.0),
+    "code": Cost(0.1, 2.7),
+    "look": Cost(0.7, 4.0),
+    "verify": Cost(0.1, 2.0),
+}
+_ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
+_FIT = {"hac": 3.0, "ralhe": 1.3}  # times that of hemgs
+_CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
+_TRIALS = 4  # that a search for a size or a PSNR takes, about
+_ITERATION = Cost(0.05, 0.25)  # of effort high
+_SETTLING = 0.6  # iterations after the descent, for each of it, and for each of the trials
+_USUAL = 1500
+
+
+def encoding(
+    method: str,
+    options: Mapping[str, Any],
+    count: int,
+    *,
+    anchors: bool = False,
+    verify: bool = True,
+) -> tuple[Step, ...]:
+    """The steps of an encode of ``count`` primitives.
+
+    Args:
+        method: Name, not ``auto``.
+        options: That were given.
+        count: Of Gaussians, or of ``anchors``.
+        anchors: What it counts.
+        verify: Whether the result is decoded and looked at.
+    """
+    alike = round(count * _ANCHOR) if anchors else count
+    steps = _steps(method, options, alike)
+    checked = {"look", "verify"}
+    kept = [step for step in steps if verify or step.name not in checked]
+    return (Step("read", _READ.of(count)), *kept, Step("write", _WRITE.of(count)))
+
+
+def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
+    if method == "raw":
+        return [Step(name, cost.of(count)) for name, cost in _RAW.items()]
+    effort = options.get("effort", "fast")
+    costs = _INSTANT if effort == "instant" else _FAST
+    steps = {
+        name: Step(name, cost.of(count, _FIT.get(method, 1.0) if name == "fit" else 1.0))
+        for name, cost in costs.items()
+        if name != "predict" or method == "predict-gs"
+    }
+    code = steps["code"]
+    steps["code"] = Step("code", code.seconds, reports=_CODED)
+    if options.get("target_bytes") or options.get("target_psnr"):
+        steps["code"] = Step("code", _TRIALS * code.seconds, repeats=True)
+    if effort == "high":
+        return _high(steps, options, count)
+    return list(steps.values())
+
+
+def _high(steps: dict[str, Step], options: Mapping[str, Any], count: int) -> list[Step]:
+    """Rounds of measuring, fitting and descending are one step; so is all that settles."""
+    fit = sum(steps[name].seconds for name in ("measure", "fit", "predict") if name in steps)
+    iterations = options.get("iterations") or _USUAL
+    limit = options.get("time_limit")
+    descent = limit or iterations * _ITERATION.of(count)
+    settling = fit + steps["code"].seconds + _SETTLING * descent
+    parts = frozenset({"measure", "fit", "predict", "optimise"})
+    return [
+        steps["views"],
+        Step("optimise", descent + 2 * fit, parts),
+        Step("code", settling, parts | {"views"}, repeats=True),
+        *(steps[name] for name in ("look", "verify")),
+    ]
+
+
+def decoding(count: int, *, anchors: bool = False, raw: bool = False) -> tuple[Step, ...]:
+    """The steps of a decode of ``count`` primitives."""
+    alike = round(count * _ANCHOR) if anchors else count
+    decode: tuple[Step, ...]
+    if raw:
+        decode = (Step("decode", Cost(0.1, 0.8).of(alike)),)
+    else:
+        decode = (
+            Step("networks", 0.1),
+            Step("positions", Cost(0.05, 0.3).of(alike)),
+            Step("decode", Cost(0.1, 1.6).of(alike)),
+        )
+    return (Step("read", 0.1), *decode, Step("write", Cost(0.05, 0.2).of(alike)))
+
+
+def counted(size: int) -> int:
+    """Gaussians in a source of ``size`` bytes, about, as long as nobody has counted them."""
+    return max(1, size // _BYTES_EACH)
+
+
+_BYTES_EACH = 236
