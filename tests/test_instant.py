@@ -204,20 +204,3 @@ def test_adam_finds_the_bottom() -> None:
     for _ in range(200):
         optimiser.step(2 * (at - 1) * np.array([1, 10], np.float32))
     np.testing.assert_allclose(at, 1, atol=0.01)
-
-
-@pytest.mark.parametrize("family", Family)
-def test_bits(family: Family) -> None:
-    """Those of the mass between the edges; where there is hardly any they still grow."""
-    whole, sigma = np.meshgrid([0.0, 1, 2, 9, 40], [0.05, 0.3, 1, 5, 20])
-    near, far = (whole - 0.5) / sigma, (whole + 0.5) / sigma
-    if family is Family.LAPLACE:
-        tails = [np.exp(-np.sqrt(2) * np.abs(edge)) / 2 for edge in (near, far)]
-    else:
-        tails = [np.vectorize(math.erfc)(np.abs(edge) / np.sqrt(2)) / 2 for edge in (near, far)]
-    mass = np.where(whole > 0, tails[0] - tails[1], 1 - 2 * tails[1])
-    found = slopes.bits_of(family, whole.astype(np.float32), sigma.astype(np.float32))
-    seen = near < 8
-    wanted = -np.log2(mass[seen])
-    np.testing.assert_allclose(found[seen], wanted, rtol=2e-2, atol=1e-3)
-    assert (np.diff(found, axis=1) > 0).all()

@@ -217,9 +217,7 @@ class Training:
         return self._model.gradients(rows, *self._table.seen(rows))[0]
 
     def integers(self) -> Learned:
-        """The networks and gains as integers, steps as long as costs least."""
-        self._model.round_parameters()
-        self._model.lengthen(self._table.shifts(self._model))
+        """The networks and gains as integers."""
         self._model.round_parameters()
         models, gains = [], []
         for number, unit in enumerate(self._table.units):

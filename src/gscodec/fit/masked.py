@@ -243,12 +243,6 @@ class Masked:
                 bias[first + column] = np.clip(middle, -_FARTHEST, _FARTHEST)
                 bias[first + self.columns + column] = np.clip(spread, -_FARTHEST, _FARTHEST)
 
-    def lengthen(self, shifts: Sequence[NDArray[np.float64]]) -> None:
-        """Makes the steps of all units longer by so many octaves."""
-        bias = self._split(self.parameters).third_bias
-        for outputs, shift in zip(self._outputs, shifts, strict=True):
-            bias[outputs[: len(shift)]] += shift
-
     def round_parameters(self) -> None:
         """Makes ``rounded`` of the parameters."""
         np.subtract(self.parameters, self._origin, out=self.rounded)

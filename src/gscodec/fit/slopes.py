@@ -54,22 +54,6 @@ def cheapest(family: Family, size: Floats, sigma: Floats, price: Floats) -> Floa
     return whole
 
 
-def bits_of(family: Family, whole: Floats, sigma: Floats) -> Floats:
-    """Bits of ``whole`` values, not below 0, with their signs."""
-    if family is Family.LAPLACE:
-        rate = math.sqrt(2) / sigma
-        beside = rate * (whole - 0.5) + _LN2 - np.log1p(-np.exp(-rate))
-        nats = np.where(whole == 0, -np.log1p(-np.exp(-0.5 * rate)), beside)
-    else:
-        low, *_, mass = _between(whole, whole == 0, sigma)
-        edge = np.clip(low, _FAR, _FARTHEST)
-        # Beyond four deviations the density of the near edge stands for all the mass.
-        beyond = 0.5 * low * edge + np.log(edge / _PEAK)
-        nats = np.where(low > _FAR, beyond, -np.log(mass))
-    bits: Floats = nats / _LN2
-    return bits
-
-
 def by_step(log2_step: Floats, log2_spread: Floats, error: Floats) -> Floats:
     """Slope of the cost of a step by its log2; ``error`` is that of a step, in bits."""
     fine = (log2_step - log2_spread) * (2 * _LN2)
@@ -114,27 +98,18 @@ def _by_normal(
     size: Floats, whole: Floats, zero: NDArray[np.bool_], sigma: Floats
 ) -> tuple[Floats, Floats]:
     inverse = np.reciprocal(sigma)
-    low, high, low_density, high_density, mass = _between(whole, zero, sigma)
-    by_spread: Floats = np.divide(high * high_density - low * low_density, mass)
-    far = low > _FAR
-    by_spread[far] = -np.square(np.minimum(low[far], _FARTHEST))
-    by_value: Floats = np.minimum(size * inverse, _FARTHEST)
-    by_value *= inverse / _LN2
-    return by_value, by_spread
-
-
-def _between(
-    whole: Floats, zero: NDArray[np.bool_], sigma: Floats
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Of ``whole`` values: edges in deviations, densities there, the mass in between."""
-    inverse = np.reciprocal(sigma)
     low: Floats = (whole - 0.5) * inverse
     high = low + inverse
     low_density, low_tail = _tail(np.abs(low))
     high_density, high_tail = _tail(high)
     mass: Floats = np.where(zero, 1 - 2 * high_tail, low_tail - high_tail)
     np.maximum(mass, _LEAST_MASS, out=mass)
-    return low, high, low_density, high_density, mass
+    by_spread: Floats = np.divide(high * high_density - low * low_density, mass)
+    far = low > _FAR
+    by_spread[far] = -np.square(np.minimum(low[far], _FARTHEST))
+    by_value: Floats = np.minimum(size * inverse, _FARTHEST)
+    by_value *= inverse / _LN2
+    return by_value, by_spread
 
 
 def _tail(z: Floats) -> tuple[Floats, Floats]:

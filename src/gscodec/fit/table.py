@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from gscodec.fit.integers import LAYERS
 from gscodec.fit.sensitivity import BIT_PRICE
-from gscodec.fit.slopes import SMALLEST_SIGMA, bits_of, cheapest
+from gscodec.fit.slopes import SMALLEST_SIGMA, cheapest
 from gscodec.fit.targets import UNIT, Target
 from gscodec.intnet.context import FINE_SHIFT
 from gscodec.intnet.neighbours import (
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 _KEPT = 12  # columns of a unit whose neighbours later ones see, at most
 _DEAD_ZONE = 0.35  # of the first table: smaller parts of a step are rounded towards zero
-# Octaves by which steps are tried longer at the end, and in how many runs; 0 first wins ties.
-_SHIFTS = (0.0, *(n / 8 for n in range(-12, 7) if n))
-_TRIED_RUNS = 4
 _FIRST_STEP = 0.7  # of the ideal one, about what networks choose
 
 
@@ -102,20 +99,6 @@ def _usual(around: Sequence[Sequence[Neighbours]]) -> int:
     return int(np.median(every)) if every.size else int(octaves(np.array([2]))[0])
 
 
-class _Law(NamedTuple):
-    """What a network says of some rows, in units, (B, columns) each.
-
-    Attributes:
-        octaves: Log2 of steps, before they are clipped.
-        centre: With the part of neighbours.
-        spread: Log2 of deviations.
-    """
-
-    octaves: Floats
-    centre: Floats
-    spread: Floats
-
-
 class Columns:
     """A unit and its part of the table of what everything decodes to."""
 
@@ -153,55 +136,16 @@ class Columns:
         scaled = self.scaled
         if scaled is None:
             return self._target.values[rows]
-        law = self._law(scaled, weights, x, lead)
-        step, whole, _, _ = self._chosen(scaled, law, rows)
-        return self._absent(law.centre + whole * step, rows)
-
-    def costs(
-        self,
-        weights: Sequence[Floats],
-        x: Floats,
-        lead: Floats,
-        rows: slice,
-        shifts: Sequence[float],
-    ) -> NDArray[np.float64]:
-        """What each of its steps costs if it is longer by so many octaves: (shifts, steps).
-
-        Bits, and error in bits, summed over ``rows``; arguments else as `decoded`.
-        """
-        scaled = self.scaled
-        found = np.zeros((len(shifts), self.unit.steps))
-        if scaled is None:
-            return found
-        law, step_of = self._law(scaled, weights, x, lead), list(self.unit.step_of)
-        for cost, shift in zip(found, shifts, strict=True):
-            moved = law._replace(octaves=law.octaves + np.float32(shift))
-            _, whole, sigma, error = self._chosen(scaled, moved, rows)
-            each = bits_of(self.family, np.abs(whole), sigma) + error
-            if self._target.present is not None:
-                each *= self._target.present[rows]
-            np.add.at(cost, step_of, each.sum(axis=0, dtype=np.float64))
-        return found
-
-    def _law(self, scaled: Scaled, weights: Sequence[Floats], x: Floats, lead: Floats) -> _Law:
         out, steps, columns = _evaluated(weights, x), self.unit.steps, self.unit.columns
+        low, high = scaled.limits
         octaves = out[:, :steps][:, self.unit.step_of] + scaled.base
-        centre = out[:, steps : steps + columns] + lead
-        return _Law(octaves, centre, out[:, steps + columns :])
-
-    def _chosen(
-        self, scaled: Scaled, law: _Law, rows: slice
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Steps, integers, deviations in steps, and errors in bits, of ``rows``."""
-        log2_step = np.clip(law.octaves, *scaled.limits)
-        step = np.exp2(log2_step)
+        log2_step = np.clip(octaves, low, high)
+        centre, step = out[:, steps : steps + columns] + lead, np.exp2(log2_step)
         price = BIT_PRICE * np.exp2(2 * (self._log2_ideal(scaled, rows) - log2_step))
-        residual = (scaled.values[rows] - law.centre) / step
-        sigma = np.maximum(np.exp2(law.spread) / step, SMALLEST_SIGMA)
-        size = np.abs(residual)
-        whole = cheapest(self.family, size, sigma, price)
-        error = np.square(size - whole) / price
-        return step, np.copysign(whole, residual), sigma, error
+        residual = (scaled.values[rows] - centre) / step
+        sigma = np.maximum(np.exp2(out[:, steps + columns :]) / step, SMALLEST_SIGMA)
+        whole = cheapest(self.family, np.abs(residual), sigma, price)
+        return self._absent(centre + np.copysign(whole, residual) * step, rows)
 
     def _log2_ideal(self, scaled: Scaled, rows: slice) -> Floats:
         """Of the steps (B, columns) in units."""
@@ -268,25 +212,6 @@ class Table:
         """Of some ``rows`` (B,): what networks see (B, columns), means (columns of units, B)."""
         known = self.known[rows] * np.float32(1 / UNIT)
         return known, self.means[rows].T * np.float32(1 / (UNIT << WEIGHT_BITS))
-
-    def shifts(self, networks: Networks) -> list[NDArray[np.float64]]:
-        """By how many octaves each step of each unit would better be longer.
-
-        What training minimises is smooth (`slopes.by_step`); this is what values cost, of some
-        of the runs.
-        """
-        some = range(0, len(self._runs), max(1, len(self._runs) // _TRIED_RUNS))
-        found = []
-        for number, unit in enumerate(self.units):
-            weights, at = networks.network(number), networks.at[number]
-            gain = networks.gains(number) * (1 / (UNIT << WEIGHT_BITS))
-            cost = np.zeros((len(_SHIFTS), unit.unit.steps))
-            for run in some:
-                rows = slice(*self._starts[run : run + 2])
-                x = self.known[rows][:, self.inputs[number]] * np.float32(1 / UNIT)
-                cost += unit.costs(weights, x, self.means[rows, at] * gain, rows, _SHIFTS)
-            found.append(np.array(_SHIFTS)[cost.argmin(axis=0)])
-        return found
 
     def look(self, networks: Networks, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
         """Makes it anew; ``at_first`` without the weights of ``networks``."""
