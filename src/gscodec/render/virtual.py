@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["object", "room", "capture"]
 
-_SAMPLE = (20_000, 50_000)  # Gaussians, of small and of large scenes
-_SHARE = 1 / 20  # of the Gaussians in between
+_SAMPLE = (8_000, 20_000)  # Gaussians, of small and of large scenes
+_SHARE = 1 / 50  # of the Gaussians in between
 _PLACES, _INWARDS, _SURFACES, _VARIED = 16, 180, 96, 128  # poses to choose from
 _AMPLE, _MOST = 100, 4  # cameras for which these are enough; times as many poses at most
 _LEAST_NEAR, _MOST_NEAR = 0.01, 0.2  # sizes of the core, whatever the units
