@@ -38,6 +38,7 @@ from gscodec.report.balls import draw_balls
 from gscodec.report.bit_page import bit_map_html
 from gscodec.report.bit_plot import bit_map_png
 from gscodec.report.bit_voxels import CELLS, headline, value_range, voxels
+from gscodec.sceneio.comments import told_up
 from gscodec.units import Law
 from quick import LEARNED, set_defaults
 from scenes import gaussians, hard_scenes, make_scene, silent
@@ -282,6 +283,30 @@ def test_what_is_flat_lies_down() -> None:
         assert upright[2].tolist() == up
         assert np.linalg.det(upright) == pytest.approx(1)
     assert voxels(some_map(cloud() / [2, 1, 1])).upright().tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("told", "up"),
+    [
+        ("z", (0, 0, 1)),
+        ("-Y", (0, -1, 0)),
+        ("+x", (1, 0, 0)),
+        ("y-up", (0, 1, 0)),
+        ("0 -1 0", (0, -1, 0)),
+        ("0.1, 0.2, -0.9", (0, 0, -1)),
+    ],
+)
+def test_what_the_source_said_of_up_is_believed(told: str, up: tuple[int, int, int]) -> None:
+    found = told_up({"conventions": {"up_axis": told}})
+    upright = voxels(some_map(cloud()), found).upright()
+    assert upright[2].tolist() == list(up)
+    assert np.linalg.det(upright) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("told", ["up", "0 0 0", "nan 0 1", "1 2", "", 3, None, ["z"]])
+def test_what_says_nothing_of_up(told: object) -> None:
+    assert told_up({"conventions": {"up_axis": told}}) is None
+    assert told_up({"conventions": told}) is None
 
 
 def test_headline_counts_every_stream() -> None:

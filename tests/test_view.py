@@ -179,6 +179,20 @@ def test_written_page(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("viewer")
+def test_up_is_what_the_source_said(cli: Cli, tmp_path: Path) -> None:
+    """In a comment of the .ply, which a .gsz remembers."""
+    ply = gscodec.write_ply(SCENE, comments=["vertical axis: x"])
+    (tmp_path / "scene.ply").write_bytes(ply)
+    assert cli("encode", "scene.ply", "--method", "raw").code == 0
+    for name in ("scene.ply", "scene.gsz"):
+        assert cli("view", name, "--html", f"{name}.html").code == 0
+        turn = told((tmp_path / f"{name}.html").read_bytes())["rotation"]
+        np.testing.assert_allclose(
+            turned(np.array(turn), np.array([1.0, 0, 0])), (0, 1, 0), atol=1e-9
+        )
+
+
+@pytest.mark.usefixtures("viewer")
 def test_what_cannot_be_shown(cli: Cli, tmp_path: Path) -> None:
     gscodec.save(make_anchor_scene(5), tmp_path / "anchors.gsz", method="raw")
     gscodec.save(make_scene(0, 0), tmp_path / "empty.gsz", method="raw")

@@ -51,24 +51,29 @@ def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: b
         OutputError: The system refuses.
     """
     from gscodec.codec import bit_map
+    from gscodec.container import inspect
+    from gscodec.sceneio.comments import told_up
 
     name = "stdin" if source == STDIO else Path(source).name
     with Session(quiet=False) as session, redirect_stdout(sys.stderr):
         found = bit_map(data, session.progress)
         session.progress("draw", 0.0)
-        pictures = [_drawn(target, found, name) for target in targets]
+        up = told_up(inspect(data).meta)
+        pictures = [_drawn(target, found, name, up) for target in targets]
     for target, picture in zip(targets, pictures, strict=True):
         write_output(target, picture, overwrite=overwrite)
 
 
-def _drawn(target: str, found: BitMap, name: str) -> bytes:
+def _drawn(
+    target: str, found: BitMap, name: str, up: tuple[float, float, float] | None
+) -> bytes:
     if _suffix(target) == _PAGE:
         from gscodec.report.bit_page import bit_map_html
 
-        return bit_map_html(found, name)
+        return bit_map_html(found, name, up)
     from gscodec.report.bit_plot import bit_map_png
 
-    return bit_map_png(found, name)
+    return bit_map_png(found, name, up)
 
 
 def _suffix(target: str) -> str:

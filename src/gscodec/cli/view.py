@@ -20,6 +20,7 @@ from gscodec.errors import SceneError
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from http.server import ThreadingHTTPServer
 
     import numpy as np
@@ -88,7 +89,7 @@ def view(
         loaded = load_scene(source, Reading(allow_outside=allow_outside))
         scene = _gaussians(loaded.scene, source)
         session.progress("cameras")
-        up, camera = _first_look(scene, views, allow_outside=allow_outside)
+        up, camera = _first_look(scene, views, loaded.meta, allow_outside=allow_outside)
         session.progress("page")
         shown = _exhibit(source, scene, loaded.bytes, up, camera, colour)
         if html is not None:
@@ -135,24 +136,31 @@ def _gaussians(scene: object, source: str) -> GaussianScene:
 
 
 def _first_look(
-    scene: GaussianScene, views: str | None, *, allow_outside: bool
+    scene: GaussianScene,
+    views: str | None,
+    meta: Mapping[str, object],
+    *,
+    allow_outside: bool,
 ) -> tuple[NDArray[np.float64], Camera | None]:
     """Which way is up, and where one stands, relative to the origin of the scene."""
     import numpy as np
 
     from gscodec.camera import USUAL_UP, up_of
+    from gscodec.sceneio.comments import told_up
 
     if views is not None:
         from gscodec.disk.views import read_views
 
         found = read_views(views, allow_outside=allow_outside).cameras
         return up_of(found), found[0].relative_to(scene.origin)
+    told = told_up(meta)
     if find_spec("numba") is None:
-        return np.array(USUAL_UP), None
+        return np.array(told or USUAL_UP), None
     from gscodec.render.virtual import virtual_cameras
 
     virtual = virtual_cameras(scene, 1)
-    return virtual.up, virtual.cameras[0] if virtual.cameras else None
+    up = virtual.up if told is None else np.array(told)
+    return up, virtual.cameras[0] if virtual.cameras else None
 
 
 def _exhibit(

@@ -53,7 +53,8 @@ class LoadedScene(Generic[S_co]):
         scene: The Gaussians or anchors, in file order.
         bytes: Of the file, or of those files of a folder that were read.
         notes: One line for each thing that was changed or left out.
-        meta: ``source`` and ``conventions`` as a .gsz remembers them; empty of a .gsz.
+        meta: ``source`` and ``conventions`` as a .gsz remembers them; of a .gsz what it
+            remembers.
     """
 
     scene: S_co
@@ -134,7 +135,7 @@ def load_scene(path: str, reading: Reading | None = None) -> LoadedScene[Scene]:
         UnsupportedError: A .gsz needs something that this version lacks.
         GscodecError: As `load_source`.
     """
-    from gscodec.codec import decode
+    from gscodec.codec import decode, inspect
     from gscodec.sceneio.foreign import Kind, kind_of
 
     if is_folder(path):
@@ -143,7 +144,7 @@ def load_scene(path: str, reading: Reading | None = None) -> LoadedScene[Scene]:
     if kind_of(data) is not Kind.GSZ:
         return _load_file(data, path, reading or Reading())
     with named(path):
-        return LoadedScene(decode(data), len(data), (), {})
+        return LoadedScene(decode(data), len(data), (), inspect(data).meta)
 
 
 def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:

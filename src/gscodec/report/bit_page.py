@@ -36,9 +36,11 @@ _STYLE = """\
 """
 
 
-def bit_map_html(found: BitMap, name: str) -> bytes:
+def bit_map_html(
+    found: BitMap, name: str, up: tuple[float, float, float] | None = None
+) -> bytes:
     """The page of file ``name``: balls to turn and to ask, and bits by attribute."""
-    cells = voxels(found)
+    cells = voxels(found, up)
     facts = [
         (f"{cells.noun}s", f"{len(found):,}"),
         ("cells", f"{len(cells):,}"),

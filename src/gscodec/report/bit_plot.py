@@ -25,7 +25,9 @@ _PIXELS = (900, 780)  # of a panel's picture
 _TURN, _RISE = np.radians(35), np.radians(24)  # from where one looks
 
 
-def bit_map_png(found: BitMap, name: str) -> bytes:
+def bit_map_png(
+    found: BitMap, name: str, up: tuple[float, float, float] | None = None
+) -> bytes:
     """The picture of file ``name``, 1800 pixels wide.
 
     Raises:
@@ -35,7 +37,7 @@ def bit_map_png(found: BitMap, name: str) -> bytes:
     from matplotlib.figure import Figure
 
     target = io.BytesIO()
-    cells = voxels(found)
+    cells = voxels(found, up)
     with rc_context(STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         grid = figure.add_gridspec(2, 2, height_ratios=(12, 1))

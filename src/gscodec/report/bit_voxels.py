@@ -44,6 +44,7 @@ class Voxels:
         bits: By name of the attribute (V,) float64, of all primitives in the cell.
         outside: Primitives in no cell: outliers.
         outside_bits: What they take.
+        up: Which way is up in the scene, where somebody says so.
     """
 
     noun: str
@@ -53,6 +54,7 @@ class Voxels:
     bits: Mapping[str, NDArray[np.float64]]
     outside: int
     outside_bits: float
+    up: tuple[float, float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -70,9 +72,11 @@ class Voxels:
     def upright(self) -> NDArray[np.float64]:
         """Turns (3, 3) the scene so that its last axis points up, as far as one can guess.
 
-        Nothing in a file says so. Scenes that are flat lie on the ground; objects stand along z,
+        Where no file says so: scenes that are flat lie on the ground; objects stand along z,
         as Blender has it; cameras have y downwards, and what COLMAP makes follows them.
         """
+        if self.up is not None:
+            return _standing(self.up)
         extents = np.ptp(self.cells, axis=0) + 1 if len(self) else np.ones(3)
         flat = int(np.argmin(extents))
         if extents[flat] > _FLAT * np.sort(extents)[1]:
@@ -92,8 +96,17 @@ class Voxels:
         return f"{text} Not shown: {beyond} far outside, with {100 * share:.1f} % of the bits."
 
 
-def voxels(found: BitMap) -> Voxels:
-    """Sorts primitives into cells, `CELLS` of them along the longest edge."""
+def _standing(up: tuple[float, float, float]) -> NDArray[np.float64]:
+    """The axis nearest to ``up`` becomes the last one; no axis is mirrored."""
+    axis = int(np.argmax(np.abs(up)))
+    third = np.zeros(3)
+    third[axis] = np.sign(up[axis])
+    first = np.roll(np.abs(third), 1)
+    return np.stack([first, np.cross(third, first), third])
+
+
+def voxels(found: BitMap, up: tuple[float, float, float] | None = None) -> Voxels:
+    """Sorts primitives into cells, `CELLS` of them along the longest edge; ``up`` as of `Voxels`."""
     finite = np.isfinite(found.positions).all(axis=1)
     points = found.positions.astype(np.float64)
     low, high = _extent(points[finite])
@@ -116,6 +129,7 @@ def voxels(found: BitMap) -> Voxels:
         bits=bits,
         outside=int((~inside).sum()),
         outside_bits=float(found.total()[~inside].sum()),
+        up=up,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ _MODES = {"mip": True, "antialiased": True, "default": False, "classic": False}
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 # Of the 1 MiB that a header may have; the rest is for properties.
 _MOST_BYTES = 1 << 19
+_AXIS = re.compile(r"([+-]?)([xyz])(?:[ _-]?up)?")
 _WRITABLE = re.compile(r"[ -~]*")
 
 
@@ -46,6 +48,26 @@ def told_by_comments(comments: Iterable[str]) -> dict[str, object]:
     said = told.pop("antialiased", None)
     antialiased = _FLAGS.get(str(said), _MODES.get(str(told.get("render_mode"))))
     return told if antialiased is None else {**told, "antialiased": antialiased}
+
+
+def told_up(meta: Mapping[str, object]) -> tuple[float, float, float] | None:
+    """Which way is up, as ``conventions`` of ``meta``, which may hold anything, tell; or None.
+
+    As an axis (``z``, ``-y``, ``y-up``) or as a vector (``0 1 0``).
+    """
+    conventions = meta.get("conventions")
+    text = conventions.get("up_axis") if isinstance(conventions, dict) else None
+    if not isinstance(text, str):
+        return None
+    if axis := _AXIS.fullmatch(text.strip().lower()):
+        sign = -1.0 if axis[1] == "-" else 1.0
+        x, y, z = (sign * (name == axis[2]) for name in "xyz")
+        return x, y, z
+    try:
+        x, y, z = (float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        return None
+    return (x, y, z) if 0 < math.hypot(x, y, z) < math.inf else None
 
 
 @dataclass(frozen=True)
