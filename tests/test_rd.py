@@ -22,7 +22,7 @@ from gscodec.checkpointio import write_checkpoint
 from gscodec.cli.commands import load
 from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import CannotCodeError, SceneError, UsageError
-from gscodec.rd import LAMBDAS, jobs, measure
+from gscodec.rd import LAMBDAS, _beyond, jobs, measure
 from gscodec.report.curve import bjontegaard_rate, bytes_at
 from gscodec.report.rd_page import rd_html
 from gscodec.report.rd_plot import file_size, rd_png, rd_svg
@@ -505,3 +505,25 @@ def test_a_checkpoint_has_a_curve(cli: Cli, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert "it has no anchors" in result.out.decode()
     assert "anchors" in (tmp_path / "model.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("psnrs", "wanted"),
+    [
+        ({5e-4: 40.0, 8e-3: 30.0}, [2e-4]),  # all below
+        ({5e-4: 60.0, 8e-3: 50.0}, [2e-2]),  # all above
+        ({5e-4: 50.0, 8e-3: 40.0}, []),
+        ({2.5e-5: 40.0, 8e-3: 30.0}, []),  # far enough
+    ],
+)
+def test_lambdas_go_on_to_the_quality_of_spz(
+    psnrs: dict[float, float], wanted: list[float]
+) -> None:
+    spz = Point(SPZ, None, 100, 1, 45.0, 44.0, 0.9, 1.0, {})
+    points = [replace(spz, codec="hac", lam=lam, psnr=psnr) for lam, psnr in psnrs.items()]
+    todo = (*jobs(["hac"], list(psnrs), {"seed": 3}), *jobs(["raw"], [], {}))
+    found = _beyond([spz, *points], todo)
+    assert [job.options for job in found] == [
+        {"lam": pytest.approx(lam), "seed": 3} for lam in wanted
+    ]
+    assert _beyond(points, todo) == []

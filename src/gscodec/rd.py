@@ -20,7 +20,7 @@ from gscodec.report.rd_result import SPZ, Point, point_name
 from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gscodec.render.splat import Conventions
 
 LAMBDAS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+_NEXT, _FARTHEST = 2.5, 20  # factors of lambda, to come to the quality of SPZ
 _OVERHEAD = ("header", "meta", "container")
 T = TypeVar("T")
 
@@ -119,8 +120,18 @@ def measure(
     *,
     spz: bool,
     progress: Progress,
+    bracket: bool = False,
 ) -> Measured:
     """Measures every one of ``todo`` in those of ``cameras`` that see anything of ``scene``.
+
+    Args:
+        scene: What is encoded.
+        todo: The encodes.
+        cameras: To look through.
+        spz: Whether SPZ is measured beside them.
+        progress: Told what is done.
+        bracket: Whether further lambdas are tried until the PSNR of SPZ lies between two points
+            of every method.
 
     Raises:
         SceneError: No view shows anything, or the scene holds values that cannot be coded.
@@ -130,13 +141,32 @@ def measure(
     points, notes = _measure_spz(scene, yardstick, progress) if spz else ((), ())
     changes: dict[str, list[str]] = {}
     chosen = {job.name: job for job in (job.of(scene) for job in todo)}
-    for job in chosen.values():
+    left = list(chosen.values())
+    while left:
+        job = left.pop(0)
         point, job_notes = _measure_job(scene, job, yardstick, progress)
         points = (*points, point)
         for note in job_notes:
             changes.setdefault(note, []).append(job.name)
+        if bracket and not left:
+            left = _beyond(points, chosen.values())
     lines = [f"{', '.join(who)}: {note}" for note, who in changes.items()]
     return Measured(points, (*yardstick.notes, *notes, *lines), yardstick.views)
+
+
+def _beyond(points: Sequence[Point], jobs: Iterable[Job]) -> list[Job]:
+    """For each method that is always above or always below SPZ, its job at the next lambda."""
+    wanted = [point.psnr for point in points if point.codec == SPZ]
+    found = []
+    for method, job in {job.method: job for job in jobs if job.lam is not None}.items():
+        own = {p.lam: p.psnr for p in points if p.codec == method and p.lam is not None}
+        if not wanted or min(own.values()) <= wanted[0] <= max(own.values()):
+            continue
+        below = max(own.values()) < wanted[0]
+        lam = min(own) / _NEXT if below else max(own) * _NEXT
+        if LAMBDAS[0] / _FARTHEST <= lam <= LAMBDAS[-1] * _FARTHEST:
+            found.append(replace(job, options={**job.options, "lam": lam}))
+    return found
 
 
 class _Yardstick:

@@ -69,7 +69,7 @@ def rd(
             "--lambda",
             metavar="FLOAT,...",
             help="Weights of bits against quality, one point each; may be repeated. "
-            "Default: 5e-4,1e-3,2e-3,4e-3,8e-3.",
+            "Default: 5e-4,1e-3,2e-3,4e-3,8e-3, and others until SPZ's quality lies between two.",
         ),
     ] = None,
     views: Annotated[
@@ -143,7 +143,14 @@ def rd(
             allow_outside=allow_outside,
         )
         cameras = chosen.cameras
-        measured = measure(scene, todo, cameras, spz=not no_spz, progress=session.progress)
+        measured = measure(
+            scene,
+            todo,
+            cameras,
+            spz=not no_spz,
+            progress=session.progress,
+            bracket=lambdas is None,
+        )
         result = RdResult(
             source="stdin" if source == STDIO else Path(source).name,
             source_bytes=loaded.bytes,
