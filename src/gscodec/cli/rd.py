@@ -68,8 +68,9 @@ def rd(
         typer.Option(
             "--lambda",
             metavar="FLOAT,...",
-            help="Weights of bits against quality, one point each; may be repeated. "
-            "Default: 5e-4,1e-3,2e-3,4e-3,8e-3, and others until SPZ's quality lies between two.",
+            help="Weights of bits against quality, one point each; may be repeated. Without, others "
+            "too, until the quality of SPZ lies between two. "
+            "Default: 5e-4,1e-3,2e-3,4e-3,8e-3.",
         ),
     ] = None,
     views: Annotated[
