@@ -1,5 +1,7 @@
 """What the names of qualities give on real scenes, beside other codecs -> docs/quality.md, .json.
 
+The table of the README is made of it too, between two comments.
+
 Every encode and decode of gscodec is a process of its own through the command line, with one
 thread; others run inside of this one. Quality is that of renders of the decoded scene against
 renders of the source, by a judge that is no part of gscodec. Rows of a former run are kept with
@@ -17,7 +19,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import JUDGE, ROOT, SHARED, SPZ
+from bench import JUDGE, LGSC, ROOT, SHARED, SPZ
 
 import gscodec
 from gscodec._version import __version__
@@ -29,8 +31,9 @@ SCENES = ("mic", "fox", "plant", "playbot")
 PAGE = ROOT / "docs" / "quality.md"
 INSTANT, OURS = "instant", "gscodec"
 SOG = "SOG"
-# Not measured by this command: qualcomm/lite-3Dgsplat-codec at its level 2, by the same judge.
-LGSC = {"mic": (1_500_022, 47.85), "fox": (1_944_692, 37.99)}
+README = ROOT / "README.md"
+START, END = "<!-- of tests/benchmarks/quality.py -->", "<!-- end -->"
+LGSC_NAME = "L-GSC level 2"
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def measure(source: Path, codec: str, scratch: Path) -> Row:
 def reference(name: str, like: Row) -> Row:
     """The row of L-GSC."""
     size, psnr = LGSC[name]
-    return Row(name, "L-GSC level 2", size, like.source, like.gaussians, psnr)
+    return Row(name, LGSC_NAME, size, like.source, like.gaussians, psnr)
 
 
 def document(rows: list[Row]) -> str:
@@ -185,6 +188,39 @@ def equal(rows: list[Row]) -> list[str]:
     return lines
 
 
+def readme(rows: list[Row]) -> str:
+    """The table of the README: everything as it comes."""
+    default = next(q for q, lam in QUALITIES.items() if lam == Options().lam)
+    ours = f"{OURS} {default}"
+    lines = [
+        "| scene | .ply | SOG | SPZ v4 | L-GSC | gscodec | encode | decode |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name in SCENES:
+        own = {row.codec: row for row in rows if row.scene == name}
+        if ours not in own:
+            continue
+        cells = [f"{own[ours].source:,}"]
+        for codec in (SOG, SPZ, LGSC_NAME, ours):
+            row = own.get(codec)
+            cells.append(f"{row.bytes:,}, {row.psnr:.2f} dB" if row else "")
+        times = (own[ours].encode, own[ours].decode)
+        cells += ["" if t is None else f"{t:.1f} s" for t in times]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write(rows: list[Row]) -> None:
+    """The page, what it is made of, and the table of the README."""
+    PAGE.with_suffix(".json").write_text(
+        json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+    )
+    PAGE.write_text(document(rows))
+    text = README.read_text()
+    before, rest = text.split(START)
+    README.write_text(f"{before}{START}\n{readme(rows)}\n{END}{rest.split(END)[1]}")
+
+
 def table(rows: list[Row]) -> list[str]:
     """One scene."""
     source = rows[0].source
@@ -221,7 +257,7 @@ def main() -> None:
     )
     known = {(row.scene, row.codec) for row in rows}
     codecs = [SPZ, SOG, *(f"{OURS} {quality}" for quality in given.qualities)]
-    order = [SPZ, SOG, "L-GSC level 2", *(f"{OURS} {q}" for q in (INSTANT, *QUALITIES))]
+    order = [SPZ, SOG, LGSC_NAME, *(f"{OURS} {q}" for q in (INSTANT, *QUALITIES))]
     for codec in codecs:
         for name in given.scenes:
             if (name, codec) in known:
@@ -229,15 +265,14 @@ def main() -> None:
             source = SHARED / "scenes" / name / "scene.ply"
             with tempfile.TemporaryDirectory() as scratch:
                 rows.append(measure(source, codec, Path(scratch)))
-            if codec == SPZ and name in LGSC and (name, "L-GSC level 2") not in known:
-                known.add((name, "L-GSC level 2"))
+            if codec == SPZ and name in LGSC and (name, LGSC_NAME) not in known:
+                known.add((name, LGSC_NAME))
                 rows.append(reference(name, rows[-1]))
             rows.sort(key=lambda r: (SCENES.index(r.scene), order.index(r.codec)))
             print(
                 *table([r for r in rows if (r.scene, r.codec) == (name, codec)])[3:], flush=True
             )
-            kept.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-            PAGE.write_text(document(rows))
+            write(rows)
 
 
 if __name__ == "__main__":
