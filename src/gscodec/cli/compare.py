@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -22,6 +21,7 @@ from gscodec.cli.options import (
     Quiet,
     check_of_views,
     check_psnr,
+    parse_background,
 )
 from gscodec.cli.session import Session
 from gscodec.disk.files import STDIO, check_output, write_output, write_stdout
@@ -183,21 +183,6 @@ def compare(
     elif not quiet:
         _print_tables(result)
     _require(result, min_psnr)
-
-
-def parse_background(text: str) -> tuple[float, float, float]:
-    """The colour of --background.
-
-    Raises:
-        UsageError: It is none.
-    """
-    try:
-        red, green, blue = (float(word) for word in text.split(","))
-    except ValueError:
-        red = green = blue = math.nan
-    if not all(0 <= value <= 1 for value in (red, green, blue)):
-        raise UsageError(f"--background: found {text!r}, expected R,G,B of 0 to 1: 1,1,1")
-    return red, green, blue
 
 
 def _check(

@@ -161,3 +161,18 @@ def check_psnr(least: float | None) -> None:
     """
     if least is not None and math.isnan(least):
         raise UsageError("--min-psnr: found nan, expected a number")
+
+
+def parse_background(text: str) -> tuple[float, float, float]:
+    """The colour of --background.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        red, green, blue = (float(word) for word in text.split(","))
+    except ValueError:
+        red = green = blue = math.nan
+    if not all(0 <= value <= 1 for value in (red, green, blue)):
+        raise UsageError(f"--background: found {text!r}, expected R,G,B of 0 to 1: 1,1,1")
+    return red, green, blue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.options import AllowOutside, Overwrite, Quiet
+from gscodec.cli.options import AllowOutside, Overwrite, Quiet, parse_background
 from gscodec.cli.session import Session
 from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.disk.scenes import Reading, load_scene
@@ -74,7 +74,6 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Show a scene in the browser, until Ctrl-C; or write it as a page."""
-    from gscodec.cli.compare import parse_background
     from gscodec.page import part
 
     colour = parse_background(background)
