@@ -21,6 +21,7 @@ import gscodec
 from command import Result
 from gscodec import methods
 from gscodec.cli.commands import COMMANDS, Command, load
+from gscodec.errors import FormatError
 from gscodec.scene import ExtraProperty
 from scenes import gaussians, make_scene
 
@@ -488,7 +489,11 @@ def test_no_permission(cli: Cli, scene: Path) -> None:
 
 def test_failed_verification(cli: Cli, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that cannot decode its own file: exit code 7, nothing written."""
-    monkeypatch.setattr("gscodec.codec.decode", lambda _: make_scene(60, seed=1))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FormatError("damaged")
+
+    monkeypatch.setattr("gscodec.codec.decode", refuse)
     assert cli("encode", scene, "--method", "raw").code == 7
     assert names() == ["scene.ply"]
     assert cli("encode", scene, "--method", "raw", "--no-verify").code == 0
@@ -498,7 +503,7 @@ def test_failed_verification(cli: Cli, scene: Path, monkeypatch: pytest.MonkeyPa
     ("error", "code", "message"),
     [
         (ValueError("bad\x1b[2J\nnews"), 1, "unexpected ValueError: bad\\x1b[2J\\nnews; set"),
-        (MemoryError(), 1, "out of memory"),
+        (MemoryError(), 8, "out of memory"),
         (ModuleNotFoundError("no", name="torch"), 2, "pip install 'gscodec[encode]'"),
         (ModuleNotFoundError("no", name="other"), 1, "unexpected ModuleNotFoundError: no"),
     ],

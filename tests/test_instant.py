@@ -17,7 +17,7 @@ from gscodec.errors import GscodecError, UsageError
 from gscodec.fit import estimate, slopes
 from gscodec.fit.adam import Adam
 from gscodec.fit.gaussians import GaussianSource
-from gscodec.fit.glances import from_around, from_within
+from gscodec.fit.glances import from_around, from_within, shown
 from gscodec.payload import Method
 from scenes import make_scene
 
@@ -107,7 +107,9 @@ def test_what_is_inside_of_a_ball_shows_less_from_around_than_its_shell() -> Non
     radii = np.where(np.arange(6000) < 4000, 0.5, 0.2)
     means = (ways * radii[:, None]).astype(np.float32)
     cover = np.full(6000, 0.01, np.float32)
-    around, within = from_around(means, cover), from_within(means, cover)
+    around, within = (
+        shown(glances(means, cover), means, cover) for glances in (from_around, from_within)
+    )
     for found in around:
         assert found[4000:].mean() < 0.5 * found[:4000].mean()
     assert within.best[:4000].mean() < 0.8 * within.best[4000:].mean()
@@ -116,8 +118,12 @@ def test_what_is_inside_of_a_ball_shows_less_from_around_than_its_shell() -> Non
 def test_the_estimate_falls_with_opacity() -> None:
     """Whatever a network says, faint Gaussians matter less; and all numbers are usable."""
     scene = make_scene(500, 2)
-    source = GaussianSource.of(scene)
-    pixels, agreeing = estimate.estimated(scene, source, estimate.shipped())
+    about = estimate.About.of(scene, np.arange(500))
+    source = GaussianSource.of(scene, about.usual)
+    pixels, agreeing = (
+        estimate.estimated(scene, source, about, estimate.shipped()),
+        about.agreeing,
+    )
     arrays = vars(pixels).values()
     assert all(np.isfinite(a).all() and (a > 0).all() for a in arrays)
     assert 0 < agreeing <= 4
@@ -133,7 +139,7 @@ def test_noise_does_not_agree(*, noisy: bool) -> None:
     if noisy:
         rest *= np.random.default_rng(0).choice([-1, 1], rest.shape).astype(np.float32)
     made = gscodec.GaussianScene(**{**vars(scene), "sh_rest": rest})
-    _, agreeing = estimate.estimated(made, GaussianSource.of(made), estimate.shipped())
+    agreeing = estimate.About.of(made, estimate.order_of(made)).agreeing
     assert agreeing < 0.5 if noisy else agreeing == 4
 
 

@@ -67,9 +67,10 @@ def test_the_encoder_counts_what_doubles_lost() -> None:
     from gscodec.fit.gaussian_subject import position_error
 
     scene = replace(LOCAL, origin=FAR)
-    error = position_error(scene.means, scene, scene)
+    order = np.arange(len(scene))
+    error = position_error(scene, scene, order)
     assert error["max"] == pytest.approx(scene.most_rounding)
-    assert position_error(LOCAL.means, LOCAL, LOCAL)["max"] == 0
+    assert position_error(LOCAL, LOCAL, order)["max"] == 0
 
 
 def test_the_encoder_takes_views_in_the_coordinates_of_the_source() -> None:

@@ -78,7 +78,7 @@ def assert_same(left: GaussianScene, right: GaussianScene) -> None:
         assert a.values.tobytes() == b.values.tobytes()
 
 
-def refusal(data: bytes, **options: bool) -> str:
+def refusal(data: bytes, **options: Any) -> str:
     """The one line with which ``data`` is refused."""
     with pytest.raises(SceneError) as caught:
         read_ply(data, name="scene.ply", **options)

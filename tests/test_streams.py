@@ -242,7 +242,7 @@ def test_one_of_two_runs_wins(tmp_path: Path) -> None:
     def write(data: bytes) -> None:
         start.wait()
         try:
-            atomic.write_file(tmp_path / "out", data, "out", overwrite=False)
+            atomic.write_file(tmp_path / "out", [data], "out", overwrite=False)
             ended.append(data)
         except FileExistsError:
             pass

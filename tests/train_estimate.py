@@ -26,6 +26,7 @@ from gscodec.fit.estimate import (
     HIDDEN,
     INPUTS,
     OUTPUTS,
+    About,
     Estimator,
     estimator_of,
     inputs_of,
@@ -53,6 +54,7 @@ def measured(folder: Path, cache: Path) -> Measured:
     kept = cache / f"{folder.parent.name}-{folder.name}.npz"
     if not kept.exists():
         scene = gaussians(load_scene(str(folder / "scene.ply")).scene)
+        scene = scene.take(order_of(scene))
         views = choose_views(scene, None, "fast")
         source = GaussianSource.of(scene)
         pixels = source.seen(scene, views.measuring, views.how, 0, lambda _: None).pixels
@@ -69,7 +71,7 @@ def measured(folder: Path, cache: Path) -> Measured:
         wanted = np.log(np.stack([(a + PRIOR * b) / b for a, b in pairs], axis=1))
         np.savez(
             kept,
-            inputs=inputs_of(scene, source, order_of(scene)),
+            inputs=inputs_of(scene, source, About.of(scene, np.arange(len(scene)))),
             wanted=wanted.astype(np.float32),
             position=_mean(prior.position),
         )

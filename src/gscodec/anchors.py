@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.room import MEMORY
 from gscodec.scene import ExtraProperty, GaussianScene, require_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from gscodec.room import Room
 
 SCALINGS = 6  # per anchor: three for its offsets, three for its Gaussians
 BANK_INPUTS, BANK_OUTPUTS = 4, 3
@@ -240,7 +243,7 @@ class AnchorScene:
         moved = (self.anchors.astype(np.float64) - np.array(origin)).astype(np.float32)
         return replace(self, anchors=moved)
 
-    def digest(self) -> bytes:
+    def digest(self, room: Room = MEMORY) -> bytes:  # noqa: ARG002 - anchors are in memory
         """SHA-256 (32 bytes) of all arrays, see format-spec.md, "Scene digest"."""
         sha = hashlib.sha256()
         for array in (*self.attributes().values(), *self.networks.arrays()):

@@ -22,6 +22,7 @@ from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
 from gscodec.likeness import measured, require
 from gscodec.notes import Note
 from gscodec.payload import Attribute, Conventions, weight
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from gscodec.arguments import EncodeOptions
     from gscodec.bitmap import BitMap
     from gscodec.method import Coded, Progress
+    from gscodec.room import Room
+    from gscodec.tiling import Tiling
 
 __all__ = [
     "Encoded",
@@ -98,6 +101,8 @@ def encode_with_report(
     min_psnr: float | None = None,
     meta: dict[str, object] | None = None,
     progress: Progress = _silent,
+    room: Room = MEMORY,
+    tiling: Tiling | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Encoded:
     """As `encode`, with the report, of which most is stored in the file, for people.
@@ -112,6 +117,8 @@ def encode_with_report(
         min_psnr: The least mean PSNR in dB that is good enough.
         meta: JSON values to store as well (source, conventions).
         progress: Hears how far the work is.
+        room: Where scenes are that are made on the way, and the reconstruction.
+        tiling: How the scene is cut and who codes it; changes no byte.
         options: As for `encode`.
 
     Raises:
@@ -121,6 +128,8 @@ def encode_with_report(
     scene = scene_given(scene)
     settings, given = _checked(scene, method, meta or {}, checked_options(options))
     method = methods.chosen(method, scene, settings)
+    if "room" in given.__dataclass_fields__:
+        given = replace(given, room=room, tiling=tiling)
     coded = _encode_or_fall_back(scene, method, settings, given, progress)
     quality = measured(coded, progress, look=verify)
     if min_psnr is not None:
@@ -129,7 +138,7 @@ def encode_with_report(
     if wanted := getattr(settings, "target_bytes", None):
         _require_size(len(made.data), wanted, exact=coded.look is None)
     if verify:
-        _verify(made, progress)
+        _verify(made, progress, room)
     return made
 
 
@@ -195,16 +204,15 @@ def _conventions(scene: Scene) -> Conventions:
     return Conventions(scene.antialiased, scene.origin)
 
 
-def _verify(made: Encoded, progress: Progress) -> None:
+def _verify(made: Encoded, progress: Progress, room: Room) -> None:
     """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
     progress("verify", 0.0)
     wanted = made.reconstruction
     try:
-        found = decode(made.data)
+        found = decode(made.data, room=room)  # which compares with the digest of ``wanted``
     except FormatError as error:
         raise VerifyError(f"the file just made cannot be decoded: {error}") from error
-    same = found.digest() == wanted.digest()
-    if not same or _conventions(found) != _conventions(wanted):
+    if _conventions(found) != _conventions(wanted):
         raise VerifyError("the file just made does not decode to what was encoded")
     progress("verify", 1.0)
 
@@ -254,18 +262,23 @@ def _size(coded: Coded) -> int:
     return sum(len(stream.data) for stream in coded.payload.streams)
 
 
-def decode(data: bytes, progress: Progress = _silent, threads: int | None = None) -> Scene:
+def decode(
+    data: bytes, progress: Progress = _silent, threads: int | None = None, room: Room = MEMORY
+) -> Scene:
     """Decodes the bytes of a .gsz file; ``threads`` limits the CPU, not the result.
+
+    Arrays of the scene are in memory, or where else there is ``room`` for them.
 
     Raises:
         FormatError: The bytes are damaged.
         UnsupportedError: The file needs something that this version lacks.
     """
     payload = unpack(bytes_given(data))
-    scene = methods.by_id(payload.header.method).decode(payload, progress, threads)
-    if scene.digest() != payload.header.scene_sha256:
+    scene = methods.by_id(payload.header.method).decode(payload, progress, threads, room)
+    digest = scene.digest(room)
+    if digest != payload.header.scene_sha256:
         raise FormatError(
-            f"decoded scene: SHA-256 {scene.digest().hex()[:16]}..., "
+            f"decoded scene: SHA-256 {digest.hex()[:16]}..., "
             f"expected {payload.header.scene_sha256.hex()[:16]}... from the header"
         )
     scene = replace(scene, extras=extras.decode(payload))

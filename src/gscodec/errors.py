@@ -58,6 +58,12 @@ class OutputError(GscodecError):
     exit_code = 6
 
 
+class OutOfMemoryError(GscodecError):
+    """There is less memory than the work takes, as far as that is known before."""
+
+    exit_code = 8
+
+
 class VerifyError(GscodecError):
     """The encoder decoded its own output and got something else. Always a bug or bad memory."""
 

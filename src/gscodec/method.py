@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.bitmap import BitMap
+    from gscodec.room import Room
 
 
 class Progress(Protocol):
@@ -76,8 +77,10 @@ class MethodModule(Protocol):
     def encode(self, scene: Any, options: Any, progress: Progress, given: Any = ...) -> Coded:
         """Fits the model, chooses the symbols, codes them."""
 
-    def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:
-        """Gives back exactly the encoder's reconstruction."""
+    def decode(
+        self, payload: Payload, progress: Progress, threads: int | None = None, room: Room = ...
+    ) -> Scene:
+        """Gives back exactly the encoder's reconstruction, its arrays where there is ``room``."""
 
     def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
         """Tells which bits each primitive takes."""

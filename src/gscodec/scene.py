@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.room import MEMORY
+from gscodec.slices import in_slices
 from gscodec.words import described
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.room import Room
+
 SH_DEGREES = (0, 1, 2, 3)
+_AT_ONCE = 1 << 17  # rows
 
 
 def require_arrays(owner: str, arrays: Mapping[str, object]) -> None:
@@ -152,10 +157,15 @@ class GaussianScene:
         names = ("means", "opacity_logits", "log_scales", "quats", "sh_dc", "sh_rest")
         return {name: getattr(self, name) for name in names}
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> GaussianScene:
-        """The Gaussians at ``index`` (int64 order or bool mask), as a new scene."""
+    def take(
+        self, index: NDArray[np.int64] | NDArray[np.bool_] | slice, room: Room = MEMORY
+    ) -> GaussianScene:
+        """The Gaussians at ``index`` (int64 order, bool mask or slice), as a new scene.
+
+        Its arrays are where there is ``room``, of a slice they are views.
+        """
         return GaussianScene(
-            **{name: array[index] for name, array in self.attributes().items()},
+            **{name: room.take(array, index) for name, array in self.attributes().items()},
             extras=tuple(ExtraProperty(e.name, e.values[index]) for e in self.extras),
             has_normals=self.has_normals,
             antialiased=self.antialiased,
@@ -181,21 +191,36 @@ class GaussianScene:
         largest = np.abs(self.means).max(initial=0, where=np.isfinite(self.means))
         return float(np.sqrt(3) * np.spacing(largest) / 2)
 
-    def is_damaged(self) -> NDArray[np.bool_]:
-        """(N,) which Gaussians hold something that is no value, see `is_value`."""
+    def is_damaged(self, room: Room = MEMORY) -> NDArray[np.bool_]:
+        """(N,) which Gaussians hold something that is no value, see `is_value`.
+
+        ``room`` is where the arrays are.
+        """
         found = np.zeros(len(self), dtype=np.bool_)
         for name, array in self.attributes().items():
-            values = is_value(name, array)
-            if not values.all():
-                found |= ~values.reshape(len(self), -1).all(axis=1)
+            for rows in in_slices(len(self), _AT_ONCE):
+                values = is_value(name, array[rows])
+                if not values.all():
+                    found[rows] |= ~values.reshape(len(values), -1).all(axis=1)
+                room.leave()
         return found
 
-    def digest(self) -> bytes:
+    def rows(self, rows: slice) -> GaussianScene:
+        """Views of some ``rows``, as a scene."""
+        return self.take(rows)
+
+    def without_rest(self) -> GaussianScene:
+        """A scene of degree 0 and no extra properties, of the same arrays."""
+        return replace(self, sh_rest=self.sh_rest[:, :0], extras=())
+
+    def digest(self, room: Room = MEMORY) -> bytes:
         """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order.
 
-        Nothing else is part of it.
+        Nothing else is part of it. ``room`` is where the arrays are.
         """
         sha = hashlib.sha256()
         for array in self.attributes().values():
-            sha.update(np.ascontiguousarray(array, dtype="<f4").data)
+            for rows in in_slices(len(array), _AT_ONCE):
+                sha.update(np.ascontiguousarray(array[rows], dtype="<f4").data)
+                room.leave()
         return sha.digest()

@@ -30,7 +30,7 @@ from gscodec.fit.adam import Adam
 from gscodec.fit.integers import WEIGHT_SHIFT, integer_model
 from gscodec.fit.masked import Masked
 from gscodec.fit.options import Given, Options
-from gscodec.fit.table import Columns, Table, placed, taken
+from gscodec.fit.table import Columns, Table, placed
 from gscodec.fit.targets import UNIT, Scaled, Target
 from gscodec.intnet.box import POSITION_FEATURES, box_around
 from gscodec.intnet.neighbours import FIRST, GAIN_BITS, MAX_GAIN, WEIGHT_BITS
@@ -141,6 +141,15 @@ def _varying(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return loud
 
 
+def taken(target: Target, runs: Sequence[slice]) -> Target:
+    """``target`` of the primitives of ``runs``."""
+    values, ideal = (
+        np.concatenate([array[run] for run in runs])
+        for array in (target.values, target.log2_ideal)
+    )
+    return Target(target.unit, target.family, values, ideal)
+
+
 @dataclass(frozen=True)
 class Version:
     """A scene, or what was made of it, in runs along the curve.
@@ -168,7 +177,7 @@ class Version:
             starts = np.linspace(0, len(cells) - length, count).astype(np.int64)
         runs = [slice(int(start), int(start) + length) for start in starts]
         with ThreadPoolExecutor(1) as pool:
-            _, places = placed(cells, runs, box_around(cells), pool)
+            _, places = placed([cells[run] for run in runs], box_around(cells), pool)
         for place in places:
             place.first[:, :POSITION_FEATURES] = 0  # nothing that transfers
         own = [taken(target, runs) for target in targets]

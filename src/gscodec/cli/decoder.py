@@ -17,7 +17,8 @@ from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import decoding
 from gscodec.disk.checkpoints import check_folder, write_folder
-from gscodec.disk.files import STDIO, check_output, named, read_coded, write_output
+from gscodec.disk.files import STDIO, Parts, check_output, named, read_coded, write_parts
+from gscodec.disk.memory import cpus, room_for
 from gscodec.disk.originals import may_overwrite
 from gscodec.disk.saving import check_suffix, foreign_suffixes, notes_on_checkpoint
 from gscodec.disk.views import read_views
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gscodec.disk.views import Views
     from gscodec.payload import Header, SceneKind
     from gscodec.report.summary import Summary
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 
@@ -51,6 +53,7 @@ class Decoding:
         skip_existing: Leave the output alone if it is there.
         replace_source: Replace even the original.
         threads: Of the CPU.
+        max_memory: Bytes that may be used; None: most of the machine's.
     """
 
     bake: bool
@@ -62,6 +65,7 @@ class Decoding:
     skip_existing: bool
     replace_source: bool
     threads: int | None
+    max_memory: int | None = None
 
     command = "decode"
 
@@ -79,6 +83,7 @@ class Decoding:
         from gscodec.anchors import AnchorScene
         from gscodec.codec import decode
         from gscodec.container import inspect
+        from gscodec.footprint import of_decoding
 
         source = job.source
         if job.output == STDIO or (job.output is None and source == STDIO):
@@ -90,6 +95,8 @@ class Decoding:
             inspection = inspect(data)
         session.estimate.expect(_plan(inspection.header))
         target, overwrite = self._target(job, inspection)
+        needed = of_decoding(inspection.header, self.threads or cpus())
+        room = room_for(needed, target, self.max_memory)
         found: Views | None = None
         if self.views is not None:  # before the work, as far as that can be
             found = read_views(self.views, self.images, allow_outside=self.allow_outside)
@@ -97,14 +104,14 @@ class Decoding:
         notes: tuple[str, ...] = ()
         with redirect_stdout(sys.stderr):
             with named(source):
-                scene = decode(data, session.progress, self.threads)
+                scene = decode(data, session.progress, self.threads, room)
             if self.bake and isinstance(scene, AnchorScene):
                 baked, notes = self._baked(source, scene, found, session)
                 scene = baked.scene
-            result, more = _written(scene, target, inspection)
+            result, more = _written(scene, target, inspection, room)
         session.progress("write")
-        if isinstance(result, bytes):
-            write_output(target, result, overwrite=overwrite)
+        if isinstance(result, Parts):
+            write_parts(target, result, overwrite=overwrite)
         else:
             write_folder(target, result, overwrite=overwrite)
         return summary_of(
@@ -204,8 +211,8 @@ def _target(job: Job, kind: SceneKind, *, bake: bool) -> str:
 
 
 def _written(
-    scene: GaussianScene | AnchorScene, target: str, inspection: Inspection
-) -> tuple[bytes | dict[str, bytes], tuple[str, ...]]:
+    scene: GaussianScene | AnchorScene, target: str, inspection: Inspection, room: Room
+) -> tuple[Parts | dict[str, bytes], tuple[str, ...]]:
     """The bytes of the output, of a folder by name, and notes."""
     from gscodec.anchors import AnchorScene
     from gscodec.checkpointio import write_checkpoint
@@ -215,18 +222,20 @@ def _written(
         return write_checkpoint(scene), notes_on_checkpoint(scene)
     if foreign := format_of(target):
         data, notes = write_foreign(scene, foreign)
-        return data, (*notes, *_no_comments(inspection, foreign.suffix))
-    return _ply(scene, inspection)
+        return Parts((data,)), (*notes, *_no_comments(inspection, foreign.suffix))
+    return _ply(scene, inspection, room)
 
 
-def _ply(scene: GaussianScene, inspection: Inspection) -> tuple[bytes, tuple[str, ...]]:
+def _ply(
+    scene: GaussianScene, inspection: Inspection, room: Room
+) -> tuple[Parts, tuple[str, ...]]:
     """The .ply, with the comments of the source, and a note where not all can be written."""
-    from gscodec.sceneio import renamed_extras, write_ply
+    from gscodec.sceneio import ply_parts, renamed_extras
     from gscodec.sceneio.comments import remembered_comments
 
     told = remembered_comments(inspection.meta)
     data, notes = (
-        write_ply(scene, comments=told.comments, infos=told.infos),
+        Parts(ply_parts(scene, comments=told.comments, infos=told.infos, room=room)),
         renamed_extras(scene),
     )
     if inspection.meta_problem is not None:

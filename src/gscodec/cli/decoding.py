@@ -9,12 +9,14 @@ import typer
 
 from gscodec.cli.batch import Manner, run, threads_each
 from gscodec.cli.decoder import Decoding
+from gscodec.cli.effort import memory_limit
 from gscodec.cli.jobs import jobs_of
 from gscodec.cli.options import (
     AllowOutside,
     AtOnce,
     ForceViews,
     Json,
+    MaxMemory,
     Overwrite,
     Quiet,
     SkipExisting,
@@ -85,6 +87,7 @@ def decode(
     skip_existing: SkipExisting = False,
     at_once: AtOnce = 1,
     threads: Threads = None,
+    max_memory: MaxMemory = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -104,6 +107,7 @@ def decode(
         skip_existing=skip_existing,
         replace_source=replace_source,
         threads=threads,
+        max_memory=memory_limit(max_memory),
     )
     run(recipe, jobs, Manner(quiet, verbose, as_json, at_once))
 

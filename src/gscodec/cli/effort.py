@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from gscodec.camera import TargetViews
     from gscodec.disk.views import Views
+    from gscodec.tiling import Workers
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9}
 _BYTES |= {"gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _STATE_SUFFIX = ".state"
 _MOST = 1e15  # bytes or seconds; more is a slip
+_MOST_WORKERS = 999
 _SHOWN = 40  # characters of what was found
 
 
@@ -35,9 +37,14 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, flag: str = "--target-size") -> int:
     """``800kB``, ``8MB``, ``1.5MiB`` or plain bytes in bytes."""
-    return round(_number(text, _BYTES, "--target-size", "a size such as 800kB or 8MB"))
+    return round(_number(text, _BYTES, flag, "a size such as 800kB or 8MB"))
+
+
+def memory_limit(text: str | None) -> int | None:
+    """What ``--max-memory`` says, in bytes."""
+    return None if text is None else parse_bytes(text, "--max-memory")
 
 
 def _number(text: str, units: dict[str, float] | dict[str, int], flag: str, wish: str) -> float:
@@ -73,6 +80,37 @@ def target_views(views: Views) -> TargetViews:
         read_photograph(views.photographs[camera.image], camera) for camera in views.cameras
     )
     return TargetViews(tuple(views.cameras), tuple(p.astype(np.float16) for p in pictures))
+
+
+def workers_of(text: str | None) -> Workers:
+    """Who codes tiles, by what ``--workers`` says.
+
+    Raises:
+        UsageError: It makes no sense, or Ray is not installed.
+    """
+    from gscodec.cluster import LOCAL, Cluster
+    from gscodec.tiling import Here
+    from gscodec.workers import Pool
+
+    if text is None:
+        return Here()
+    if text == LOCAL or text.startswith("ray://"):
+        return Cluster(text)
+    count = _count("--workers", text, f"1 to {_MOST_WORKERS}, ray, or ray://HOST:PORT")
+    return Pool(count) if count > 1 else Here()
+
+
+def tiles_of(text: str | None) -> int | None:
+    """How many tiles ``--tiles`` asks for; None: as many as are usual."""
+    return (
+        None if text in {None, "auto"} else _count("--tiles", text or "", "auto, or 1 to 999")
+    )
+
+
+def _count(flag: str, text: str, wish: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) >= 1:
+        return int(text)
+    raise UsageError(f"{flag}: found {text[:_SHOWN]!r}, expected {wish}")
 
 
 class StateFile:

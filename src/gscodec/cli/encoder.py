@@ -15,8 +15,11 @@ from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import counted, encoding
 from gscodec.disk.files import STDIO, check_output, size_of, write_output
+from gscodec.disk.kept import KeptTiles
+from gscodec.disk.memory import cpus, room_for
 from gscodec.disk.scenes import (
     Reading,
+    binary_gaussians,
     check_coded_name,
     checked_scaling,
     holds_anchors,
@@ -29,6 +32,7 @@ from gscodec.disk.views import read_views
 from gscodec.errors import SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from gscodec.cli.session import Session
     from gscodec.disk.scenes import LoadedScene
     from gscodec.report.summary import Summary
+    from gscodec.room import Room
+    from gscodec.tiling import Tiling
 
 _COMMENTS = ("comments", "obj_info")
 
@@ -60,6 +66,8 @@ class Encoding:
         overwrite: Replace the output.
         skip_existing: Leave the output alone if it is there.
         strip: Keep neither the source's name nor its comments.
+        max_memory: Bytes that may be used; None: most of the machine's.
+        tiling: How scenes are cut, and who codes them; None: not at all.
     """
 
     method: str
@@ -75,6 +83,8 @@ class Encoding:
     overwrite: bool
     skip_existing: bool
     strip: bool
+    max_memory: int | None = None
+    tiling: Tiling | None = None
 
     command = "encode"
 
@@ -125,9 +135,14 @@ class Encoding:
             given |= state.options(session.say)
         session.estimate.name = Path(job.source).name
         session.estimate.expect(self._plan(counted(size_of(job.source))))
+        room, tiling = self._room(job.source, target), self.tiling
+        kept = None
+        if tiling is not None and target != STDIO:
+            kept = KeptTiles(target, resume=self.resume)
+            tiling = replace(tiling, kept=kept)
         session.progress("read")
         with redirect_stdout(sys.stderr):
-            read = load_source(job.source, reading)
+            read = load_source(job.source, replace(reading, room=room))
             session.estimate.expect(self._plan(len(read.scene), read.scene))
             if self.strip:
                 read = _stripped(read)
@@ -144,12 +159,15 @@ class Encoding:
                 min_psnr=self.min_psnr,
                 meta=read.meta,
                 progress=session.progress,
+                room=room,
+                tiling=tiling,
                 **given,
             )
         session.progress("write")
         write_output(target, encoded.data, overwrite=self.overwrite)
-        if state is not None:
-            state.remove()
+        for left in (state, kept):
+            if left is not None:
+                left.remove()
         return summary_of(
             self.command,
             Written.of(job.source, target, read.bytes, encoded.data, len(encoded.data)),
@@ -168,6 +186,22 @@ class Encoding:
             options = methods.by_name(method).Options(**self.options)
             method = methods.chosen(method, scene, options)
         return encoding(method, self.options, count, anchors=anchors, verify=self.verify)
+
+    def _room(self, source: str, target: str) -> Room:
+        """Where scenes go.
+
+        Raises:
+            OutOfMemoryError: There is no room for them.
+        """
+        from gscodec.footprint import of_encoding
+
+        size = binary_gaussians(source)
+        if size is None:
+            return MEMORY
+        effort = self.options.get("effort", "fast")
+        threads = self.options.get("threads") or cpus()
+        needed = of_encoding(*size, self.method, effort, threads)
+        return room_for(needed, target, self.max_memory)
 
     def _state(self, job: Job, target: str) -> StateFile:
         """Of many scenes, those that were not begun have none to go on from."""

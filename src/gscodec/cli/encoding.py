@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gscodec.cli.batch import Manner, run, threads_each
-from gscodec.cli.effort import check_method_looks, parse_bytes, parse_seconds
+from gscodec.cli.effort import (
+    check_method_looks,
+    memory_limit,
+    parse_bytes,
+    parse_seconds,
+    tiles_of,
+    workers_of,
+)
 from gscodec.cli.encode_options import (
     Device,
     DropInvalid,
@@ -36,13 +43,16 @@ from gscodec.cli.options import (
     ForceViews,
     Iterations,
     Json,
+    MaxMemory,
     Output,
     Overwrite,
     Quiet,
     SkipExisting,
     Threads,
+    Tiles,
     TimeLimit,
     Verbose,
+    Workers,
     check_of_views,
     check_psnr,
 )
@@ -51,6 +61,7 @@ from gscodec.disk.files import STDIO
 from gscodec.disk.scenes import Reading
 from gscodec.errors import UsageError
 from gscodec.methods import DEFAULT
+from gscodec.tiling import Tiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +110,9 @@ def encode(
     skip_existing: SkipExisting = False,
     at_once: AtOnce = 1,
     threads: Threads = None,
+    tiles: Tiles = None,
+    workers: Workers = None,
+    max_memory: MaxMemory = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -127,8 +141,13 @@ def encode(
     }
     flags = _FLAGS if quality is None else {**_FLAGS, "lam": "--quality"}
     given = _checked_options(method, options, flags)
-    if resume and effort != "high":
-        raise UsageError("--resume: only effort high has it")
+    in_tiles = tiles is not None or workers is not None
+    if resume and effort != "high" and not in_tiles:
+        raise UsageError("--resume: only effort high and --tiles have it")
+    if in_tiles and (effort == "high" or method == "raw"):
+        raise UsageError(
+            "--tiles, --workers: method raw and effort high code a scene as a whole; leave them out"
+        )
     check_of_views(views, images=images, force_views=force_views)
     if views is not None:
         check_method_looks(method)
@@ -146,6 +165,8 @@ def encode(
         overwrite=overwrite,
         skip_existing=skip_existing,
         strip=strip,
+        max_memory=memory_limit(max_memory),
+        tiling=Tiling(tiles_of(tiles), workers_of(workers)) if in_tiles else None,
     )
     run(recipe, jobs, Manner(quiet, verbose, as_json, at_once))
 

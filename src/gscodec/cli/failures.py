@@ -6,7 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass
 
-from gscodec.errors import GscodecError, GscodecWarning, UsageError
+from gscodec.errors import GscodecError, GscodecWarning, OutOfMemoryError, UsageError
 from gscodec.report.text import printable
 
 TYPE_CHECKING = False  # as in `typing`, which takes long to load
@@ -56,8 +56,11 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, GscodecError):
         return Failure(error.exit_code, kind, printable(str(error)))
     if isinstance(error, MemoryError):
-        told = "out of memory; use a machine with more, or a smaller scene"
-        return Failure(EXIT_BUG, kind, told)
+        told = (
+            "out of memory; give --max-memory, so that scenes are kept in scratch files, or use a "
+            "machine with more"
+        )
+        return Failure(OutOfMemoryError.exit_code, kind, told)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return Failure(UsageError.exit_code, kind, _NO_TORCH)
     hint = (

@@ -83,6 +83,36 @@ Threads: TypeAlias = Annotated[
         rich_help_panel="Run",
     ),
 ]
+MaxMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        help="What may be used: 6GB, 800MB. Larger scenes are kept in scratch files beside the "
+        "output. Default: four fifths of the machine.",
+        rich_help_panel="Run",
+    ),
+]
+Tiles: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--tiles",
+        metavar="auto|N",
+        help="Code the scene in so many runs, each kept on the disk once it is done: an "
+        "interrupted run goes on with --resume. Changes no byte of the file.",
+        rich_help_panel="Run",
+    ),
+]
+Workers: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        metavar="N|ray|ray://HOST:PORT",
+        help="Who codes tiles: N processes, or a cluster of Ray (of this machine alone: ray). "
+        "Changes no byte of the file. Default: this process.",
+        rich_help_panel="Run",
+    ),
+]
 Quiet: TypeAlias = Annotated[
     bool,
     typer.Option("-q", "--quiet", help="Print nothing but errors.", rich_help_panel="Run"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gscodec._version import __version__
 from gscodec.cli.session import peak_memory_bytes
-from gscodec.disk.files import STDIO, write_stdout
+from gscodec.disk.files import STDIO, Parts, write_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,12 +66,19 @@ class Written:
 
     @classmethod
     def of(
-        cls, source: str, target: str, read: int, result: bytes | dict[str, bytes], coded: int
+        cls,
+        source: str,
+        target: str,
+        read: int,
+        result: bytes | Parts | dict[str, bytes],
+        coded: int,
     ) -> Written:
         """With ``result`` as what was written."""
         if isinstance(result, bytes):
             digest = hashlib.sha256(result).hexdigest()
             return cls(source, target, read, len(result), coded, digest)
+        if isinstance(result, Parts):
+            return cls(source, target, read, result.bytes, coded, result.sha256)
         return cls(source, target, read, sum(map(len, result.values())), coded, None)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from gscodec.disk.signals import in_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 if sys.platform != "win32":  # there, what is left behind stays
@@ -32,8 +32,8 @@ _SUFFIX = ".tmp"
 _OTHERS_SECONDS = 86_400
 
 
-def write_file(target: Path, data: bytes, name: str, *, overwrite: bool) -> None:
-    """Makes ``target``, which users know as ``name``, from ``data``.
+def write_file(target: Path, parts: Iterable[bytes], name: str, *, overwrite: bool) -> None:
+    """Makes ``target``, which users know as ``name``, from ``parts``, one after the other.
 
     What was there passes on its mode, and its owner where the system allows that.
 
@@ -44,7 +44,7 @@ def write_file(target: Path, data: bytes, name: str, *, overwrite: bool) -> None
     old = target.stat() if target.exists() else None
     with temporary_file(target.parent, 0o666 if old is None else 0o600) as (path, descriptor):
         with os.fdopen(descriptor, "wb", closefd=sys.platform == "win32") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             if old is not None:
                 _keep_owner_and_mode(path, old)

@@ -6,6 +6,7 @@ whatever happens in between; see `atomic`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
@@ -26,7 +27,7 @@ from gscodec.errors import (
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
 STDIO = "-"
@@ -181,23 +182,51 @@ def _same(source: Path, target: Path) -> bool:
 
 
 def write_output(path: str, data: bytes, *, overwrite: bool) -> None:
-    """Writes ``data``: at once and completely, or not at all.
+    """Writes ``data``: at once and completely, or not at all; raises as `write_parts`."""
+    write_parts(path, (data,), overwrite=overwrite)
+
+
+class Parts:
+    """What is written one after the other.
+
+    Attributes:
+        bytes: Of those that were taken.
+    """
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts, self.bytes, self._sha256 = parts, 0, hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self.bytes += len(part)
+            self._sha256.update(part)
+            yield part
+
+    @property
+    def sha256(self) -> str:
+        """Of those that were taken, hexadecimal."""
+        return self._sha256.hexdigest()
+
+
+def write_parts(path: str, parts: Iterable[bytes], *, overwrite: bool) -> None:
+    """Writes ``parts`` one after the other: completely, or nothing at all.
 
     Raises:
         OutputError: It exists by now and ``overwrite`` is not set, or the system refuses (disk
             full, no permission, reader gone).
     """
     if path == STDIO:
-        write_stdout(data)
+        _write_stdout(parts)
         return
     target, name = Path(os.path.realpath(path)), printable(path)
     try:
         if target.exists() and not target.is_file():
-            target.write_bytes(data)  # a device or a pipe: there is nothing to replace
+            with target.open("wb") as device:  # or a pipe: there is nothing to replace
+                device.writelines(parts)
             with in_place(name):
                 pass
         else:
-            write_file(target, data, name, overwrite=overwrite)
+            write_file(target, parts, name, overwrite=overwrite)
     except FileExistsError as error:
         raise OutputError(
             f"{name}: has come to exist during this run; replace it with --overwrite"
@@ -207,13 +236,18 @@ def write_output(path: str, data: bytes, *, overwrite: bool) -> None:
 
 
 def write_stdout(data: bytes) -> None:
-    """Writes ``data`` to stdout, see `streams`.
+    """Writes ``data`` to stdout; raises as `write_parts`."""
+    _write_stdout((data,))
+
+
+def _write_stdout(parts: Iterable[bytes]) -> None:
+    """Writes ``parts`` to stdout, see `streams`.
 
     Raises:
         OutputError: The reader is gone, or the disk behind a redirection is full.
     """
     sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.writelines(parts)
     with in_place("stdout"):
         sys.stdout.buffer.flush()
 

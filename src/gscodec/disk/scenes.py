@@ -6,23 +6,29 @@ What a path holds is told by what is in it, a folder by its files and a file by 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gscodec.disk.files import STDIO, named, read_input
-from gscodec.errors import UsageError
+from gscodec.errors import SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
+from gscodec.room import MEMORY
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from mmap import mmap
 
     from gscodec.anchors import AnchorScene, Scene
     from gscodec.checkpointio.hac import Scaling
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
     from gscodec.sceneio import ReadResult
 
+_HASHED_AT_ONCE = 1 << 24  # bytes
 _SUFFIXES = (".ply", ".pt", ".ckpt")
 _SCALINGS: dict[str, Scaling] = {"auto": "auto", "log": "log", "linear": "linear"}
 S_co = TypeVar("S_co", covariant=True)
@@ -37,12 +43,14 @@ class Reading:
         keep_extra: Keep unknown properties.
         scaling: What ``scale_*`` of a checkpoint are.
         allow_outside: Whether links in a checkpoint may lead out of its folder.
+        room: Where Gaussians of a .ply go.
     """
 
     drop_invalid: bool = False
     keep_extra: bool = False
     scaling: Scaling = "auto"
     allow_outside: bool = False
+    room: Room = MEMORY
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,30 @@ def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:
     """
     if is_folder(path):
         return _load_folder(path, reading)
+    if not reading.room.in_memory and binary_gaussians(path) is not None:
+        return _load_file(reading.room.mapped(Path(path)), path, reading)
     return _load_file(read_input(path, _may_be_scene(path)), path, reading)
+
+
+def binary_gaussians(path: str) -> tuple[int, int] | None:
+    """How many Gaussians of which SH degree a file holds; None of what is no binary .ply.
+
+    What is wrong with a .ply, its reader tells.
+    """
+    from gscodec.sceneio.header import MAX_HEADER_BYTES, parse_header
+    from gscodec.sceneio.layout import DEGREE_OF_REST, REST_NAME
+
+    with suppress(OSError, SceneError, KeyError):
+        if path == STDIO or not Path(path).is_file():
+            return None
+        with Path(path).open("rb") as file:
+            header = parse_header(file.read(MAX_HEADER_BYTES), path)
+        if header.ply.text:
+            return None
+        names = [prop.name for prop in header.ply["vertex"].properties]
+        rest = sum(REST_NAME.fullmatch(name) is not None for name in names)
+        return header.counts["vertex"], DEGREE_OF_REST[rest]
+    return None
 
 
 def _may_be_scene(path: str) -> Callable[[bytes], bool]:
@@ -177,17 +208,23 @@ def _may_be_scene(path: str) -> Callable[[bytes], bool]:
     return may_be
 
 
-def _load_file(data: bytes, path: str, reading: Reading) -> LoadedScene[GaussianScene]:
+def _load_file(data: bytes | mmap, path: str, reading: Reading) -> LoadedScene[GaussianScene]:
     read = _read_gaussians(data, path, reading)
     name = None if path == STDIO else Path(path).name
     meta: dict[str, object] = {
-        "source": _described(name, [data]),
+        "source": _described(name, _in_parts(data, reading.room)),
         "conventions": read.conventions,
     }
     return LoadedScene(read.scene, len(data), read.notes, meta)
 
 
-def _read_gaussians(data: bytes, path: str, reading: Reading) -> ReadResult:
+def _in_parts(data: bytes | mmap, room: Room) -> Iterator[bytes]:
+    for part in in_slices(len(data), _HASHED_AT_ONCE):
+        yield data[part]
+        room.leave()
+
+
+def _read_gaussians(data: bytes | mmap, path: str, reading: Reading) -> ReadResult:
     """By what the first bytes are; by the suffix where a format has no bytes of its own."""
     from gscodec.checkpointio import is_archive, read_splats
     from gscodec.disk.checkpoints import refuse_one_of_many
@@ -196,6 +233,14 @@ def _read_gaussians(data: bytes, path: str, reading: Reading) -> ReadResult:
     from gscodec.sceneio.foreign import Kind, kind_of
 
     drop_invalid = reading.drop_invalid
+    if not isinstance(data, bytes):
+        return read_ply(
+            data,
+            drop_invalid=drop_invalid,
+            keep_extra=reading.keep_extra,
+            name=path,
+            room=reading.room,
+        )
     if kind_of(data) is Kind.ZIP and is_archive(data):
         refuse_one_of_many(path)
         splats = read_splats(data, path)

@@ -89,8 +89,14 @@ class AnchorSource:
         )
 
     def rows(self, rows: slice) -> AnchorSource:
-        """Columns of ``rows``."""
-        return replace(self, columns=tuple(column[rows] for column in self.columns))
+        """Columns and steps of ``rows``."""
+        return replace(
+            self,
+            columns=tuple(column[rows] for column in self.columns),
+            log2_ideal=tuple(steps[rows] for steps in self.log2_ideal),
+        )
+
+    part = rows
 
     def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:  # noqa: ARG002
         """Log2 of the ideal steps; coarser by what ``lam`` is more than that of the source."""

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import GscodecError
-from gscodec.fit.glances import from_around, from_within
+from gscodec.fit.gaussians import GaussianSource, Seen
+from gscodec.fit.glances import from_around, from_within, shown
 from gscodec.fit.pixels import PixelSensitivity, coherent
-from gscodec.fit.sensitivity import COHERENCE_DC, LOW_PASS, core_of, pixel_sizes
-from gscodec.geometry import Lattice, morton
+from gscodec.fit.sensitivity import COHERENCE_DC, LOW_PASS
+from gscodec.geometry import Lattice
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gscodec.fit.gaussians import GaussianSource
+    from gscodec.fit.glances import Glance
+    from gscodec.fit.sensitivity import Usual
     from gscodec.scene import GaussianScene
 
     Floats = NDArray[np.float32]
@@ -44,6 +46,8 @@ INPUTS = 19
 _WIDEST = 4.0  # deviations of an input from what is usual
 _LATTICE_BITS = 16  # for an order in which close Gaussians are close
 _APART = (1, 2, 3, 4)  # places in this order that may be close
+# Of larger scenes so many Gaussians tell what is usual; fewer tell how fine positions are.
+_LOOKED_AT, _WEIGHED, _RUN = 1 << 19, 1 << 18, 8192
 _ALIKE = 1, 2, 4  # of which SH coefficients are compared
 # From how alike they are to what would be measured, and what is left of noise: on four scenes.
 _ALIKE_NOISE, _ALIKE_GAIN = 0.05, 1.4
@@ -115,19 +119,81 @@ def shipped() -> Estimator:
     return estimator_of(data)
 
 
+@dataclass(frozen=True)
+class About:
+    """What is known of a whole scene, from up to `_LOOKED_AT` Gaussians of it.
+
+    Attributes:
+        usual: Of them.
+        around: Glances, see `fit.glances`.
+        within: The same.
+        agreeing: `fit.pixels.coherence`, about.
+    """
+
+    usual: Usual
+    around: tuple[Glance, ...]
+    within: tuple[Glance, ...]
+    agreeing: float
+
+    @classmethod
+    def of(cls, scene: GaussianScene, order: NDArray[np.int64]) -> About:
+        """``scene``, whose close Gaussians are close in ``order`` (N,)."""
+        each = 1 + len(scene) // _LOOKED_AT
+        some = scene.rows(slice(None, None, each)).without_rest()
+        source = GaussianSource.of(some)
+        places, cover, _ = _places(some, source)
+        agreeing = _ALIKE_GAIN * (_alike(scene, order) - _ALIKE_NOISE)
+        return cls(
+            source.usual,
+            from_around(places, cover, each),
+            from_within(places, cover, each),
+            coherent(agreeing),
+        )
+
+    def source(self, scene: GaussianScene, rows: slice) -> GaussianSource:  # noqa: ARG002
+        """See `fit.ordered.Weighs`."""
+        source = GaussianSource.of(scene, self.usual)
+        pixels = estimated(scene, source, self, shipped())
+        return source.weighed(Seen(pixels, self.agreeing), 1.0)
+
+    def part(self, rows: slice) -> About:  # noqa: ARG002
+        """See `fit.ordered.Weighs`."""
+        return self
+
+    def positions(self, scene: GaussianScene, order: NDArray[np.int64]) -> float:
+        """Mean sensitivity of positions, of up to `_WEIGHED` Gaussians."""
+        total, count = 0.0, 0
+        for run in _runs(len(scene), _WEIGHED):
+            found = self.source(scene.without_rest().take(order[run]), run).weights.position
+            total, count = total + float(found.sum()), count + found.size
+        return total / count
+
+
+def _runs(count: int, most: int) -> list[slice]:
+    """Of `_RUN` out of ``count``, at most ``most`` in all, evenly over them."""
+    apart = _RUN if count <= most else count // (most // _RUN)
+    starts = range(0, count, apart)[: most // _RUN]
+    return [slice(start, min(start + _RUN, count)) for start in starts]
+
+
 def estimated(
-    scene: GaussianScene, source: GaussianSource, estimator: Estimator
-) -> tuple[PixelSensitivity, float]:
-    """What `fit.pixels.measure` and `coherence` would give for ``scene``, about."""
-    order = order_of(scene)
-    agreeing = coherent(_ALIKE_GAIN * (_alike(scene, order) - _ALIKE_NOISE))
-    ratio = np.exp(estimator(inputs_of(scene, source, order)).astype(np.float64)).T
-    ratio *= 1 + _MORE_WHERE_ALIKE * agreeing
+    scene: GaussianScene, source: GaussianSource, about: About, estimator: Estimator
+) -> PixelSensitivity:
+    """What `fit.pixels.measure` would give for ``scene``, about.
+
+    Args:
+        scene: Some Gaussians, those that are close one after the other.
+        source: Of them.
+        about: Of the scene that they are from.
+        estimator: Which one.
+    """
+    ratio = np.exp(estimator(inputs_of(scene, source, about)).astype(np.float64)).T
+    ratio *= 1 + _MORE_WHERE_ALIKE * about.agreeing
     prior = source.weights
     rotation = prior.rotation * ratio[6:8].T
     colour = prior.dc * ratio[0]
     overlap = 1 + np.maximum(ratio[1] / ratio[0] - 1, 0) / COHERENCE_DC
-    pixels = PixelSensitivity(
+    return PixelSensitivity(
         position=(prior.position.T * ratio[8]).T,
         opacity=prior.opacity * ratio[2],
         scale=prior.scale * ratio[3:6].T,
@@ -135,26 +201,20 @@ def estimated(
         colour=colour,
         weight=colour * overlap,
     )
-    return pixels, agreeing
 
 
 def order_of(scene: GaussianScene) -> NDArray[np.int64]:
     """(N,) in which close Gaussians are close."""
-    codes = morton.encode(Lattice.covering(scene.means, _LATTICE_BITS).quantize(scene.means))
+    codes = Lattice.covering(scene.means, _LATTICE_BITS).codes(scene.means)
     return np.argsort(codes, kind="stable")
 
 
-def inputs_of(scene: GaussianScene, source: GaussianSource, order: NDArray[np.int64]) -> Floats:
-    """What a network sees of ``scene``, in ``order`` along the Morton curve: (N, INPUTS)."""
-    means, logs = scene.means.astype(np.float64), source.columns[1]
-    opacity = 1 / (1 + np.exp(-source.columns[0][:, 0]))
-    centre, size = core_of(means, logs)
-    places = ((means - centre) / size).astype(np.float32)
-    a, b, c = np.exp(logs - np.log(size)).T
-    area = 2 * np.pi * (a * b + a * c + b * c) / 3
-    cover = (opacity * area).astype(np.float32)
-    around, within = from_around(places, cover), from_within(places, cover)
-    pixel = pixel_sizes(means, logs)[:, None]
+def inputs_of(scene: GaussianScene, source: GaussianSource, about: About) -> Floats:
+    """What a network sees of ``scene``, (N, INPUTS); arguments as `estimated`."""
+    logs, opacity = source.columns[1], _opacities(source)
+    places, cover, area = _places(scene, source)
+    around, within = shown(about.around, places, cover), shown(about.within, places, cover)
+    pixel = about.usual.core.pixel_sizes(scene.means.astype(np.float64))[:, None]
     seen = np.exp(2 * logs) + LOW_PASS * pixel**2
     edges = np.log2(np.sqrt(seen) / pixel)
     shares = np.maximum(2 * logs / np.log(2) - np.log2(seen), -20)
@@ -168,10 +228,26 @@ def inputs_of(scene: GaussianScene, source: GaussianSource, order: NDArray[np.in
         *(_log2(found, 1e-6) for found in (around.part, around.square, around.best)),
         *(_log2(found, 1e-6) for found in (within.part, within.square, within.best)),
         _log2(np.linalg.norm(places, axis=1), 1e-3),
-        *(_log2(found, 1e-9) - breadth for found in _distances(places, order)),
+        *(_log2(found, 1e-9) - breadth for found in _distances(places)),
         _log2(np.square(0.5 + _C0 * scene.sh_dc).mean(axis=1), 1e-4),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _opacities(source: GaussianSource) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-source.columns[0][:, 0]))
+    return result
+
+
+def _places(
+    scene: GaussianScene, source: GaussianSource
+) -> tuple[Floats, Floats, NDArray[np.float64]]:
+    """Positions (N, 3), what is covered, and areas, in sizes of the core."""
+    centre, size = source.usual.core
+    places = ((scene.means.astype(np.float64) - centre) / size).astype(np.float32)
+    a, b, c = np.exp(source.columns[1] - np.log(size)).T
+    area = 2 * np.pi * (a * b + a * c + b * c) / 3
+    return places, (_opacities(source) * area).astype(np.float32), area
 
 
 def _log2(values: NDArray[np.floating], least: float) -> NDArray[np.floating]:
@@ -179,28 +255,25 @@ def _log2(values: NDArray[np.floating], least: float) -> NDArray[np.floating]:
     return result
 
 
-def _distances(
-    places: Floats, order: NDArray[np.int64]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """To the nearest, and to a middle one, of the places around in ``order``: each (N,)."""
-    own = places[order]
-    found = np.full((2 * len(_APART), len(own)), 1e9, np.float32)
+def _distances(places: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """To the nearest, and to a middle one, of the places before and behind: each (N,)."""
+    found = np.full((2 * len(_APART), len(places)), 1e9, np.float32)
     for number, apart in enumerate(_APART):
-        away = np.linalg.norm(own[apart:] - own[:-apart], axis=1)
+        away = np.linalg.norm(places[apart:] - places[:-apart], axis=1)
         found[2 * number, : len(away)] = away
-        found[2 * number + 1, len(own) - len(away) :] = away
+        found[2 * number + 1, len(places) - len(away) :] = away
     found.sort(axis=0)
-    back = np.empty((2, len(own)), np.float32)
-    back[:, order] = found[[0, len(_APART)]]
-    return back[0], back[1]
+    return found[0], found[len(_APART)]
 
 
 def _alike(scene: GaussianScene, order: NDArray[np.int64]) -> float:
     """How alike higher SH coefficients of close Gaussians are, 1 if they are the same."""
-    rest = scene.sh_rest.reshape(len(scene), -1)[order]
-    square = np.einsum("nk,nk->n", rest, rest, dtype=np.float64)
     both = single = 0.0
-    for apart in _ALIKE:
-        both += float(np.einsum("nk,nk->n", rest[apart:], rest[:-apart]).sum(dtype=np.float64))
-        single += float((square[apart:].sum() + square[:-apart].sum()) / 2)
+    for run in _runs(len(scene), _LOOKED_AT):
+        rest = scene.sh_rest[order[run]].reshape(len(order[run]), -1)
+        square = np.einsum("nk,nk->n", rest, rest, dtype=np.float64)
+        for apart in _ALIKE:
+            pairs = np.einsum("nk,nk->n", rest[apart:], rest[:-apart])
+            both += float(pairs.sum(dtype=np.float64))
+            single += float((square[apart:].sum() + square[:-apart].sum()) / 2)
     return both / single if single else 0.0

@@ -11,15 +11,17 @@ import numpy as np
 
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
-from gscodec.fit.gaussians import GaussianSource, Seen
+from gscodec.fit.gaussians import GaussianSource
+from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
-from gscodec.geometry import MAX_BITS, Lattice, morton
+from gscodec.geometry import MAX_BITS, Lattice
 from gscodec.geometry.rotation import rotated
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
 from gscodec.kinds.finite import without_infinity
 from gscodec.kinds.gaussians import MAX_LOG_SCALE, MAX_OPACITY_LOGIT
 from gscodec.notes import Note
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.fit.drawing import Moving
     from gscodec.fit.options import Options
-    from gscodec.fit.pixels import PixelSensitivity
     from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
     from gscodec.scene import GaussianScene
@@ -40,6 +41,8 @@ _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay f
 _LEFT_TOGETHER = 0.1
 # Below, what the network of displacements takes is more than it saves.
 _FEWEST_DISPLACED = 1024
+# Gaussians at a time, and those whose median scale is that of a scene.
+_AT_ONCE, _ENOUGH = 1 << 18, 1 << 20
 _PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 
 
@@ -57,25 +60,27 @@ class GaussianSubject(Subject):
     def __init__(self, aside: Aside, asked: Options) -> None:
         super().__init__()
         scene = cast("GaussianScene", aside.coded)
-        if float(np.abs(scene.means).max()) > MAX_COORDINATE:
+        if float(max(scene.means.max(), -scene.means.min())) > MAX_COORDINATE:
             raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
         displaced = asked.position_bits is None and len(scene) >= _FEWEST_DISPLACED
         self.kind = Gaussians(scene.sh_degree, scene.has_normals, displaced)
+        self._extent = fit.extent_of(self.scene.means)
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
         return fit.price(lam, len(self.scene))
 
-    def measure(self, run: Asked, scene: Scene) -> tuple[GaussianSource, PixelSensitivity]:
-        """``scene`` in coded columns, with what each value does to pixels."""
-        gaussians = cast("GaussianScene", scene)
-        source, report = GaussianSource.of(gaussians), partial(run.progress, "measure")
+    def measure(self, run: Asked, scene: Scene) -> Looked | Estimated:
+        """What each value of ``scene`` does to pixels."""
+        gaussians, report = cast("GaussianScene", scene), partial(run.progress, "measure")
         if run.options.effort == "instant":
-            from gscodec.fit.estimate import estimated, shipped
+            from gscodec.fit.estimate import About, order_of
 
-            seen = Seen(*estimated(gaussians, source, shipped()))
-            return source.weighed(seen, 1.0), seen.pixels
+            order = order_of(gaussians)
+            about = About.of(gaussians, order)
+            return Estimated(about, about.positions(gaussians, order), order)
+        source = GaussianSource.of(gaussians.without_rest())
         together = _LEFT_TOGETHER if run.descends else 1.0
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
@@ -84,15 +89,15 @@ class GaussianSubject(Subject):
             weighed = source.weighed(seen, together)
         if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
             raise CannotCodeError("values are so large that pictures of them mean nothing")
-        return weighed, seen.pixels
+        return Looked(weighed, seen.pixels)
 
     def check(self, run: Asked, lam: float) -> None:
         """Two levels of the octree too few are tolerable, more are not."""
-        source, _ = self.measured(run, self.scene)
-        bits = fit.position_bits(source, self.price(lam))
+        weight, extent = self.measured(run, self.scene).position, self._extent
+        bits = fit.position_bits(weight, extent, self.price(lam))
         if bits <= MAX_BITS + _TOLERABLE:
             return
-        rows = far_rows(self.scene.means, math.ldexp(source.extent, MAX_BITS - bits))
+        rows = far_rows(self.scene.means, math.ldexp(extent, MAX_BITS - bits))
         few = run.aside.more(run.aside.kept[rows], FAR) is not None
         if few or run.options.position_bits is None:
             message = f"positions need {bits} bits, the lattice has at most {MAX_BITS}"
@@ -103,32 +108,32 @@ class GaussianSubject(Subject):
     ) -> Work:
         """On a lattice as fine as ``lam`` asks for."""
         gaussians, price = cast("GaussianScene", scene), self.price(lam)
-        source, pixels = self.measured(run, gaussians)
+        found, extent = self.measured(run, gaussians), fit.extent_of(gaussians.means)
         if prune:
-            costs = fit.removal_costs(source, pixels)
+            costs = fit.removal_costs(found.source, found.pixels)
             leaving = fit.unneeded(costs, price, _error_without(run, gaussians))
             kept = np.flatnonzero(~leaving)
             if len(kept):
                 gaussians, index = gaussians.take(kept), index[kept]
-                source = source.take(kept)
+                found = found.take(kept)
         bits = run.options.position_bits
         if bits is None:
-            bits = min(fit.position_bits(source, price), MAX_BITS)
+            bits = min(fit.position_bits(found.position, extent, price), MAX_BITS)
         lattice, codes = _cells(gaussians, bits)
         if self.kind.displaced:
             lattice, codes = _cells(gaussians, fit.cell_bits(np.sort(codes), bits))
-            source = source.displaced(gaussians.means, lattice)
-        order = np.argsort(codes, kind="stable")
-        return Work(
-            gaussians.take(order), index[order], source.take(order), lattice, codes[order]
-        )
+        order = found.sorted(codes)
+        ordered = gaussians.take(order, run.given.room)
+        displaced = lattice if self.kind.displaced else None
+        source = Ordered(ordered, found.weighs(order), displaced)
+        return Work(ordered, index[order], source, lattice, codes[order])
 
     def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""
         from gscodec.fit.devices import on_device
         from gscodec.fit.drawing import GaussianDrawing
 
-        source = cast("GaussianSource", work.source)
+        source = cast("Ordered", work.source)
         device = on_device(run.options.device)
         return GaussianDrawing(
             work.positions, source.disc, run.views.how, device, cell=source.cell
@@ -136,7 +141,7 @@ class GaussianSubject(Subject):
 
     def moved(self, work: Work, columns: Columns, drawing: Moving) -> Scene:  # noqa: ARG002
         """About the axes that the source has."""
-        disc = cast("GaussianSource", work.source).disc
+        disc = cast("Ordered", work.source).disc
         scene = fit.to_scene(columns, cast("GaussianScene", work.scene), disc)
         if not self.kind.displaced:
             return scene
@@ -153,9 +158,8 @@ class GaussianSubject(Subject):
 
     def report(self, work: Work, decoded: Scene) -> dict[str, object]:
         """How far positions move."""
-        means = self.scene.means[work.index]
-        found = position_error(means, cast("GaussianScene", decoded), self.scene)
-        return {"position_error": found}
+        gaussians = cast("GaussianScene", decoded)
+        return {"position_error": position_error(self.scene, gaussians, work.index)}
 
     def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
         """Notes."""
@@ -164,7 +168,7 @@ class GaussianSubject(Subject):
             *pruned_note(pruned, len(self.scene), "Gaussians"),
             reordered_note(len(work.scene), "Gaussians"),
             *views,
-            *cast("GaussianSource", work.source).notes,
+            *fit.changes(cast("GaussianScene", work.scene)),
             *(() if self.kind.displaced else _duplicates(work.codes)),
         )
 
@@ -172,7 +176,7 @@ class GaussianSubject(Subject):
 def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]]:
     """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
     lattice = Lattice.covering(scene.means, bits)
-    return lattice, morton.encode(lattice.quantize(scene.means))
+    return lattice, lattice.codes(scene.means)
 
 
 def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:
@@ -192,17 +196,22 @@ def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.boo
 
 
 def position_error(
-    means: NDArray[np.float32], decoded: GaussianScene, scene: GaussianScene
+    scene: GaussianScene, decoded: GaussianScene, index: NDArray[np.int64]
 ) -> dict[str, float]:
     """Largest and RMS distance, in scene units and in median Gaussian scales.
 
-    Of positions that were doubles, with what float32 may have cost them.
+    ``decoded`` are the Gaussians ``index`` of ``scene``. Of positions that were doubles, with
+    what float32 may have cost them.
     """
-    offset = decoded.means.astype(np.float64) - means
-    distance = np.sqrt((offset**2).sum(axis=1))
-    scale = float(np.exp(np.median(scene.log_scales.astype(np.float64))))
-    distance += scene.most_rounding
-    largest, rms = float(distance.max()), float(np.sqrt((distance**2).mean()))
+    largest = total = 0.0
+    for rows in in_slices(len(decoded), _AT_ONCE):
+        offset = decoded.means[rows].astype(np.float64) - scene.means[index[rows]]
+        distance = np.sqrt((offset**2).sum(axis=1)) + scene.most_rounding
+        largest = max(largest, float(distance.max()))
+        total += float((distance**2).sum())
+    some = scene.log_scales[:: 1 + len(scene) // _ENOUGH]
+    scale = float(np.exp(np.median(some.astype(np.float64))))
+    rms = math.sqrt(total / len(decoded))
     return {
         "max": largest,
         "rms": rms,

@@ -17,6 +17,7 @@ from gscodec.fit.sensitivity import (
     BIT_PRICE,
     MAX_STEP,
     Sensitivity,
+    Usual,
     closed_form,
     combine,
     log2_ideal,
@@ -41,6 +42,7 @@ from gscodec.kinds.gaussians import (
 )
 from gscodec.notes import Note
 from gscodec.scene import sh_band
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 # Squared error of a picture (mean over pixels and channels) that one bit per Gaussian of the
 # source is worth at lambda = 1.
 _PRICE = 2e-2
+_AT_ONCE = 1 << 18  # codes
 _COHERENCE_VIEWS = 8
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 _BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
@@ -86,21 +89,38 @@ class GaussianSource:
         columns: One (N, columns) float64 array per group, in coding order.
         quats: (N, 4) float64 unit quaternions that go with the sorted scales.
         weights: How much each value matters.
-        extent: Longest edge of the bounding box, scene units.
-        notes: What was changed to get here, one line each.
+        usual: What they were told by.
         cell: Edge of a cell, in which the last group displaces positions; 0 if there is none.
     """
 
     columns: tuple[NDArray[np.float64], ...]
     quats: NDArray[np.float64]
     weights: Sensitivity
-    extent: float
-    notes: tuple[str, ...]
+    usual: Usual
     cell: float = 0.0
 
     @classmethod
-    def of(cls, scene: GaussianScene) -> GaussianSource:
-        """Sorts axes, rotates colours, clamps what no renderer can tell apart."""
+    def of(cls, scene: GaussianScene, usual: Usual | None = None) -> GaussianSource:
+        """Sorts axes, rotates colours, clamps what no renderer can tell apart.
+
+        Weights are the closed form, told by what is ``usual``.
+        """
+        columns, quats, disc = cls.parts(scene)
+        weights, usual = closed_form(
+            scene.means.astype(np.float64),
+            columns[0][:, 0],
+            columns[1],
+            disc,
+            antialiased=scene.antialiased,
+            usual=usual,
+        )
+        return cls(columns, quats, weights, usual)
+
+    @staticmethod
+    def parts(
+        scene: GaussianScene,
+    ) -> tuple[tuple[NDArray[np.float64], ...], NDArray[np.float64], NDArray[np.bool_]]:
+        """Columns and quaternions, and about which axes the twists are."""
         opacity = np.clip(scene.opacity_logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
         scales = np.clip(scene.log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE)
         sorted_scales, quats = sort_axes(
@@ -118,16 +138,7 @@ class GaussianSource:
         for degree in range(1, scene.sh_degree + 1):
             band = rest[:, sh_band(degree)]
             columns += [band[..., 0], np.concatenate([band[..., 1], band[..., 2]], axis=1)]
-        means = scene.means.astype(np.float64)
-        return cls(
-            tuple(columns),
-            quats,
-            closed_form(
-                means, columns[0][:, 0], sorted_scales, disc, antialiased=scene.antialiased
-            ),
-            float((means.max(axis=0) - means.min(axis=0)).max()),
-            tuple(_changes(scene)),
-        )
+        return tuple(columns), quats, disc
 
     def seen(
         self,
@@ -182,9 +193,10 @@ class GaussianSource:
         return is_disc(self.columns[SCALE])
 
     def rows(self, rows: slice) -> GaussianSource:
-        """Columns and quaternions of ``rows``."""
-        columns = tuple(column[rows] for column in self.columns)
-        return replace(self, columns=columns, quats=self.quats[rows])
+        """Of some ``rows``."""
+        return self.take(rows)
+
+    part = rows
 
     def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:  # noqa: ARG002
         """Log2 of the ideal steps (N, steps) of each unit."""
@@ -265,14 +277,14 @@ class GaussianSource:
         whole = (*self.columns[: units.start], *columns, *self.columns[units.stop :])
         return replace(self, columns=whole)
 
-    def take(self, order: NDArray[np.int64]) -> GaussianSource:
+    def take(self, order: NDArray[np.int64] | slice) -> GaussianSource:
         """The rows ``order``."""
         columns = tuple(c[order] for c in self.columns)
         weights, quats = self.weights.take(order), self.quats[order]
         return replace(self, columns=columns, quats=quats, weights=weights)
 
 
-def _changes(scene: GaussianScene) -> list[Note]:
+def changes(scene: GaussianScene) -> list[Note]:
     """One line for each kind of change that `GaussianSource.of` makes."""
     notes = [
         Note(
@@ -355,17 +367,34 @@ def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:
         bits: The depth that positions would need without displacements.
     """
     for depth in range(1, bits):
-        parents = codes >> np.uint64(3 * (bits - depth))
-        edges = np.flatnonzero(parents[1:] != parents[:-1])
-        sizes = np.diff(np.concatenate([[-1], edges, [len(codes) - 1]]))
-        if (sizes == 1).sum() > _ALONE * len(codes):
+        if _alone(codes, 3 * (bits - depth)) > _ALONE * len(codes):
             return depth
     return bits
 
 
-def position_bits(source: GaussianSource, price: float) -> int:
-    """Octree depth at which a coordinate's error weighs as much as a colour's; at least 1."""
-    weight = float(source.weights.position.mean())
+def _alone(codes: NDArray[np.uint64], shift: int) -> int:
+    """How many of rising ``codes`` differ from all others above ``shift`` bits."""
+    found = 0
+    for rows in in_slices(len(codes), _AT_ONCE):
+        with_ends = codes[max(rows.start - 1, 0) : rows.stop + 1] >> np.uint64(shift)
+        edge = with_ends[1:] != with_ends[:-1]
+        first, last = rows.start == 0, rows.stop == len(codes)
+        edge = np.concatenate([[True] * first, edge, [True] * last]).astype(bool)
+        found += int((edge[1:] & edge[:-1]).sum())
+    return found
+
+
+def position_bits(weight: float, extent: float, price: float) -> int:
+    """Octree depth at which a coordinate's error weighs as much as a colour's; at least 1.
+
+    ``weight`` is the mean sensitivity of positions, ``extent`` the longest edge of their box.
+    """
     wanted = math.sqrt(price / (weight * BIT_PRICE))
-    bits = math.log2(max(source.extent, 1e-300) / wanted) if source.extent else 1
+    bits = math.log2(max(extent, 1e-300) / wanted) if extent else 1
     return max(1, round(bits))
+
+
+def extent_of(means: NDArray[np.float32]) -> float:
+    """Longest edge of the bounding box of ``means`` (N, 3), scene units."""
+    high, low = (end.astype(np.float64) for end in (means.max(axis=0), means.min(axis=0)))
+    return float((high - low).max())

@@ -23,8 +23,9 @@ from gscodec.fit.adam import Adam
 from gscodec.fit.integers import integer_model
 from gscodec.fit.masked import Masked
 from gscodec.fit.options import enough
-from gscodec.fit.table import Table, placed, taken
+from gscodec.fit.table import Table, placed
 from gscodec.fit.targets import Scaled
+from gscodec.geometry import morton
 from gscodec.intnet.box import box_around
 from gscodec.intnet.neighbours import GAIN_BITS, MAX_GAIN
 from gscodec.intnet.prior import rate_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options
     from gscodec.fit.table import Run
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Target, Targets
     from gscodec.intnet.box import Box
     from gscodec.intnet.context import AnyModel
     from gscodec.intnet.prior import Shared
@@ -57,6 +58,7 @@ _USUAL_BITS, _USUAL_SIZE, _LONGEST = 100.0, 3e6, 3.0
 _SMALL_SIZE, _WARM_STEPS, _WARM_RATE = 4e5, 200, 5e-3
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
+_PLACES = 1 << 20  # that tell where most primitives are
 _SHORTEST = 256  # of a run: smaller blocks are learned from together
 
 
@@ -89,18 +91,18 @@ class Learned:
 
 
 def learn(
-    cells: NDArray[np.int64],
-    targets: Sequence[Target],
+    codes: NDArray[np.uint64],
+    targets: Targets,
     options: Options,
     share: float,
     progress: Callable[[float], None],
     training: Trains | None = None,
     prior: Sequence[Shared] = (),
 ) -> tuple[Box, int, Learned]:
-    """Trains the networks of primitives in ``cells`` (N, 3) of the lattice.
+    """Trains the networks of primitives in cells of the lattice.
 
     Args:
-        cells: In the order of the targets, that of Morton codes.
+        codes: (N,) Morton codes of the cells, rising, in the order of the targets.
         targets: Units in coding order.
         options: Seed, threads and iterations, of which ``share`` is taken.
         share: See above.
@@ -108,20 +110,21 @@ def learn(
         training: Makes another training than `Training` of the same.
         prior: Networks of the first units, to start from where that pays.
     """
-    box = box_around(cells)
+    count = len(codes)
+    box = box_around(morton.decode(codes[:: 1 + count // _PLACES]))
     course = _INSTANT if options.effort == "instant" else _USUAL
-    runs = _runs(len(cells), options.block_size, course.most)
-    own = [taken(target, runs) for target in targets]
+    runs = _runs(count, options.block_size, course.most)
+    own = targets.of(runs)
     bits = _bits(own)
-    worth = max(bits / _USUAL_BITS, bits * len(cells) / _USUAL_SIZE)
+    worth = max(bits / _USUAL_BITS, bits * count / _USUAL_SIZE)
     longer = min(max(1.0, worth), _LONGEST)
-    steps = max(2, round(enough(share * course.share * options.training, len(cells)) * longer))
+    steps = max(2, round(enough(share * course.share * options.training, count) * longer))
     with one_blas_thread(), ThreadPoolExecutor(options.threads) as pool:
-        usual, places = placed(cells, runs, box, pool)
-        hidden = _hidden(bits * len(cells))
-        if prior and (bits * len(cells) < _SMALL_SIZE or steps <= _WARM_STEPS):
+        usual, places = placed([morton.decode(codes[run]) for run in runs], box, pool)
+        hidden = _hidden(bits * count)
+        if prior and (bits * count < _SMALL_SIZE or steps <= _WARM_STEPS):
             hidden, steps = len(prior[0].rates), min(steps, _WARM_STEPS)
-            training = partial(Warm, prior, len(cells))
+            training = partial(Warm, prior, count)
             course = course._replace(rate=_WARM_RATE)
         model = (training or Training)(runs, places, own, hidden, options.seed)
         model.train(steps, course, pool, progress)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from gscodec.errors import UsageError
 from gscodec.geometry import MAX_BITS
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gscodec.camera import TargetViews
+    from gscodec.room import Room
+    from gscodec.tiling import Tiling
 
 LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
 MAX_BLOCK_SIZE = 65_536  # of a file; of an encoder unless said otherwise
@@ -137,12 +140,16 @@ class Given:
         checkpoint: Called with the state now and then.
         besides: Bytes of the file that no method makes, about: notes and extra properties; for
             a wanted size.
+        room: Where scenes are that are made on the way.
+        tiling: How the scene is cut and who codes it, where blocks are coded apart.
     """
 
     views: TargetViews | None = None
     resume: bytes | None = None
     checkpoint: Callable[[bytes], None] | None = None
     besides: int = 0
+    room: Room = MEMORY
+    tiling: Tiling | None = None
 
     def of_fast(self) -> Given:
         """The same for effort fast, which is not interrupted."""

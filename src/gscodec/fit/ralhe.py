@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options
     from gscodec.fit.table import Run
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Target, Targets
     from gscodec.intnet.box import Box
     from gscodec.units import Place
 
@@ -66,9 +66,8 @@ _AN_INPUT = (1 << LATENT_BITS) / UNIT  # that a latent of one is
 
 
 def learn(
-    cells: NDArray[np.int64],
     place: Place,
-    targets: Sequence[Target],
+    targets: Targets,
     options: Options,
     share: float,
     progress: Callable[[float], None],
@@ -76,14 +75,14 @@ def learn(
     """As `fit.hemgs.learn`; and how latents are coded, and the bytes of them."""
     depths = _depths(place)
     if not depths:
-        box, usual, learned = hemgs.learn(cells, targets, options, share, progress)
+        box, usual, learned = hemgs.learn(place.codes, targets, options, share, progress)
         latents = Latents((), 0, (), ())
         return box, usual, learned, latents, encode_values(latents, (), ())
-    channels = _CHANNELS[len(cells) >= _MANY]
+    channels = _CHANNELS[len(place.codes) >= _MANY]
     rng = np.random.default_rng(options.seed)
     pyramid = _Pyramid(place, depths, _starts(targets), channels, rng)
     train = partial(_Training, pyramid)
-    box, usual, learned = hemgs.learn(cells, targets, options, share, progress, train)
+    box, usual, learned = hemgs.learn(place.codes, targets, options, share, progress, train)
     latents = pyramid.integers()
     return box, usual, learned, latents, encode_values(latents, pyramid.nodes, pyramid.values())
 

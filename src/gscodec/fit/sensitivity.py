@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Sensitivity:
     rotation: NDArray[np.float64]
     position: NDArray[np.float64]
 
-    def take(self, order: NDArray[np.int64]) -> Sensitivity:
+    def take(self, order: NDArray[np.int64] | slice) -> Sensitivity:
         """The rows ``order``."""
         return Sensitivity(*(getattr(self, f.name)[order] for f in fields(self)))
 
@@ -80,25 +80,43 @@ class Sensitivity:
         return float(np.max([getattr(self, f.name).max() for f in fields(self)]))
 
 
-def core_of(
-    means: NDArray[np.float64], log_scales: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Centre (3,) and size of where most Gaussians are, scene units."""
+class Core(NamedTuple):
+    """Where most Gaussians are.
+
+    Attributes:
+        centre: (3,) scene units.
+        size: Scene units.
+    """
+
+    centre: NDArray[np.float64]
+    size: float
+
+    def pixel_sizes(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Edge of a pixel at each of ``means``, scene units, (N,)."""
+        distance = np.sqrt(self.size**2 + ((means - self.centre) ** 2).sum(axis=1))
+        result: NDArray[np.float64] = distance / FOCAL
+        return result
+
+
+def core_of(means: NDArray[np.float64], log_scales: NDArray[np.float64]) -> Core:
+    """Where most Gaussians are."""
     centre = np.median(means, axis=0)
     low, high = np.percentile(means, [10, 90], axis=0)
     # A scene without extent is as large as its Gaussians.
     size = float(np.exp(np.median(log_scales)))
-    return centre, max(float(np.linalg.norm(high - low)), size, 1e-12)
+    return Core(centre, max(float(np.linalg.norm(high - low)), size, 1e-12))
 
 
-def pixel_sizes(
-    means: NDArray[np.float64], log_scales: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Edge of a pixel at each Gaussian, scene units, (N,)."""
-    centre, core = core_of(means, log_scales)
-    distance = np.sqrt(core**2 + ((means - centre) ** 2).sum(axis=1))
-    result: NDArray[np.float64] = distance / FOCAL
-    return result
+class Usual(NamedTuple):
+    """What sensitivities of a Gaussian are told by besides its own values.
+
+    Attributes:
+        core: Of the scene.
+        visibility: Of a Gaussian, mean.
+    """
+
+    core: Core
+    visibility: float
 
 
 def closed_form(
@@ -108,12 +126,15 @@ def closed_form(
     disc: NDArray[np.bool_],
     *,
     antialiased: bool,
-) -> Sensitivity:
+    usual: Usual | None = None,
+) -> tuple[Sensitivity, Usual]:
     """Sensitivities of Gaussians with sorted ``log_scales`` (N, 3), see `geometry.rotation`.
 
     ``antialiased`` renderers dim what the low-pass widens, so that it covers no more than before.
+    What is ``usual`` is that of these Gaussians unless it is given.
     """
-    pixel = pixel_sizes(means, log_scales)[:, None]
+    core = core_of(means, log_scales) if usual is None else usual.core
+    pixel = core.pixel_sizes(means)[:, None]
     opacity = 1 / (1 + np.exp(-opacity_logits))
     square = np.exp(2 * log_scales)
     seen = square + LOW_PASS * pixel**2  # variance on screen along each axis
@@ -122,13 +143,14 @@ def closed_form(
     a, b, c = (edges * square / seen if antialiased else edges).T
     area = np.pi * (a * b + a * c + b * c) / 3
     visibility = opacity**2 * area / PIXELS
-    visibility += FLOOR * visibility.mean()
+    usual = usual or Usual(core, float(visibility.mean()))
+    visibility += FLOOR * usual.visibility
     transparency = (1 - opacity) ** 2
     share = (square / seen) ** 2  # a scale far below a pixel does not matter
     about_short, about_long = _turn(square, seen, 0, 1), _turn(square, seen, 1, 2)
     twist = np.where(disc, about_short, about_long)
     swing = _turn(square, seen, 0, 2) + np.where(disc, about_long, about_short)
-    return Sensitivity(
+    found = Sensitivity(
         dc=visibility,
         rest=visibility,
         opacity=GAIN["opacity"] * visibility * (transparency + 1e-4),
@@ -138,6 +160,7 @@ def closed_form(
         * (np.stack([twist, swing / 2], axis=1) + 1e-2),
         position=GAIN["position"] * visibility[:, None] / seen,
     )
+    return found, usual
 
 
 def _turn(

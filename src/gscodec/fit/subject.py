@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gscodec.geometry import morton
 from gscodec.notes import Note
@@ -66,8 +66,11 @@ class Source(Protocol):
     @property
     def columns(self) -> tuple[NDArray[np.float64], ...]: ...  # noqa: D102
 
-    def rows(self, rows: slice) -> Self:
-        """Of some rows, for `after`."""
+    def rows(self, rows: slice) -> Source:
+        """Of some rows, for `ideal` and `after`."""
+
+    def part(self, rows: slice) -> Source:
+        """Some rows, for somebody else."""
 
     def ideal(self, price: float, lam: float) -> list[NDArray[np.float64]]:
         """Log2 of the steps (N, steps) of each unit at which a bit is worth ``price``."""
@@ -100,7 +103,7 @@ class Source(Protocol):
     def agreement(self, units: range) -> NDArray[np.float64]:
         """How errors in the F columns of ``units`` agree in pictures: (F, F), 1 with themselves."""
 
-    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> Self:
+    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> Source:
         """With ``columns`` for ``units``: mixtures, of the ideal ``steps`` (N,), log2."""
 
 

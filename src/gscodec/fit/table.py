@@ -15,7 +15,7 @@ import numpy as np
 from gscodec.fit.integers import LAYERS
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.slopes import SMALLEST_SIGMA, cheapest
-from gscodec.fit.targets import UNIT, Target
+from gscodec.fit.targets import UNIT
 from gscodec.intnet.context import FINE_SHIFT
 from gscodec.intnet.neighbours import (
     TURNS,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gscodec.fit.targets import Scaled
+    from gscodec.fit.targets import Scaled, Target
     from gscodec.intnet.box import Box
     from gscodec.intnet.neighbours import Neighbours
     from gscodec.units import Unit
@@ -72,25 +72,15 @@ class Run:
 
 
 def placed(
-    cells: NDArray[np.int64], runs: Sequence[slice], box: Box, pool: ThreadPoolExecutor
+    cells: Sequence[NDArray[np.int64]], box: Box, pool: ThreadPoolExecutor
 ) -> tuple[int, list[Run]]:
-    """Typical distance of neighbours, and the ``runs`` of primitives in ``cells``."""
-    around = list(pool.map(lambda run: neighbours_of(cells[run]), runs))
+    """Typical distance of neighbours, and the runs of primitives in ``cells``, each (B, 3)."""
+    around = list(pool.map(neighbours_of, cells))
     usual = _usual(around)
     return usual, [
-        Run(first_of(cells[run], near, box, usual), near)
-        for run, near in zip(runs, around, strict=True)
+        Run(first_of(own, near, box, usual), near)
+        for own, near in zip(cells, around, strict=True)
     ]
-
-
-def taken(target: Target, runs: Sequence[slice]) -> Target:
-    """``target`` of the primitives of ``runs``."""
-    values = np.concatenate([target.values[run] for run in runs])
-    ideal = np.concatenate([target.log2_ideal[run] for run in runs])
-    present = None
-    if target.present is not None:
-        present = np.concatenate([target.present[run] for run in runs])
-    return Target(target.unit, target.family, values, ideal, present)
 
 
 def _usual(around: Sequence[Sequence[Neighbours]]) -> int:

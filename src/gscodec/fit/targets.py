@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.coding import Family
+    from gscodec.fit.subject import Source
     from gscodec.units import Unit
 
 UNIT = 1 << OUTPUT_BITS
@@ -47,6 +50,53 @@ class Target:
     values: NDArray[np.float64]
     log2_ideal: NDArray[np.float64]
     present: NDArray[np.bool_] | None = None
+
+
+class Targets(Sequence[Target]):
+    """Of all units in coding order: of all rows if that is asked for, or of runs of them.
+
+    Attributes:
+        units: Theirs.
+    """
+
+    def __init__(self, source: Source, price: float, lam: float) -> None:
+        """What ``source`` is to be coded as where a bit is worth ``price``."""
+        self._source, self._price, self._lam = source, price, lam
+        self.units = tuple(target.unit for target in self.of([slice(0, 1)]))
+
+    def of(self, runs: Sequence[slice]) -> list[Target]:
+        """Of the rows of ``runs``, one after the other."""
+        parts = (self._source.rows(run).targets(self._price, self._lam) for run in runs)
+        return [_joined(same) for same in zip(*parts, strict=True)]
+
+    @cached_property
+    def _whole(self) -> Sequence[Target]:
+        return self._source.targets(self._price, self._lam)
+
+    @overload
+    def __getitem__(self, number: int) -> Target: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Target]: ...
+
+    def __getitem__(self, number: int | slice) -> Target | Sequence[Target]:
+        """Of all rows."""
+        return self._whole[number]
+
+    def __len__(self) -> int:
+        """Number of units."""
+        return len(self.units)
+
+
+def _joined(parts: Sequence[Target]) -> Target:
+    """Rows of one unit."""
+    values = np.concatenate([part.values for part in parts])
+    ideal = np.concatenate([part.log2_ideal for part in parts])
+    present = [part.present for part in parts if part.present is not None]
+    first = parts[0]
+    return Target(
+        first.unit, first.family, values, ideal, np.concatenate(present) if present else None
+    )
 
 
 def scaling(target: Target) -> tuple[int, int, int, int]:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.errors import FormatError, SceneError
+from gscodec.geometry import morton
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BITS = 21  # three axes fill 63 bits of a Morton code
+_AT_ONCE = 1 << 16  # positions
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -77,6 +80,13 @@ class Lattice:
         )
         inside: NDArray[np.int64] = np.clip(cells, 0, 2**self.bits - 1).astype(np.int64)
         return inside
+
+    def codes(self, means: NDArray[np.float32]) -> NDArray[np.uint64]:
+        """Morton codes (N,) of the nearest cells of ``means`` (N, 3)."""
+        found = np.empty(len(means), np.uint64)
+        for rows in in_slices(len(means), _AT_ONCE):
+            found[rows] = morton.encode(self.quantize(means[rows]))
+        return found
 
     def positions(self, ijk: NDArray[np.integer | np.floating]) -> NDArray[np.float32]:
         """Centres of cells ``ijk`` (N, 3), or places between them: (N, 3) float32, scene units."""

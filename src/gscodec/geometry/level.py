@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.geometry.neighbours import AROUND, OCCUPIED, SELF, Pairs, child_pairs
+from gscodec.geometry.neighbours import (
+    AROUND,
+    OCCUPIED,
+    SELF,
+    Pairs,
+    child_pairs,
+    places_of,
+)
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_PAIRS = 1 << 18  # that are looked at together
 ABSENT, SINGLE, MULTIPLE = 0, 1, 2
 
 
@@ -44,13 +53,15 @@ class Level:
         """Number of nodes, M."""
         return len(self.codes)
 
-    def around_multiple(self) -> NDArray[np.intp]:
+    def around_multiple(self) -> NDArray[np.int32]:
         """(27, m) neighbours of the multiple nodes and, in the middle, these; M where absent."""
         multiple = np.flatnonzero(~self.single)
-        around = np.full((AROUND, len(multiple)), len(self), np.intp)
+        around = np.full((AROUND, len(multiple)), len(self), np.int32)
         around[SELF] = multiple
-        pairs = self.pairs.seen_from(multiple, len(self))
-        around[pairs.offset, pairs.one] = pairs.two
+        place = places_of(multiple, len(self))
+        for rows in in_slices(len(self.pairs), _PAIRS):
+            pairs = self.pairs[rows].seen_from(place)
+            around[pairs.offset, pairs.one] = pairs.two
         return around
 
 

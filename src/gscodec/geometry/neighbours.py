@@ -16,7 +16,7 @@ import numpy as np
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,10 +125,8 @@ class Pairs:
         """Those in which at least one node is among ``chosen`` (M,)."""
         return self[np.flatnonzero(chosen.take(self.one) | chosen.take(self.two))]
 
-    def seen_from(self, chosen: NDArray[np.intp], count: int) -> Pairs:
-        """From each of the nodes ``chosen`` (n,) of ``count``, which are 0 .. n - 1 in ``one``."""
-        place = np.full(count, -1, np.int32)
-        place[chosen] = np.arange(len(chosen), dtype=np.int32)
+    def seen_from(self, place: NDArray[np.int32]) -> Pairs:
+        """From each of some nodes, which have a ``place`` in ``one``; see `places_of`."""
         back = AROUND - 1 - self.offset
         parts = []
         for one, two, offset in (
@@ -141,21 +139,30 @@ class Pairs:
         return Pairs.joined(parts)
 
 
+def places_of(chosen: NDArray[np.intp], count: int) -> NDArray[np.int32]:
+    """(count,) the number of each node among the ``chosen`` (n,), or -1."""
+    place = np.full(count, -1, np.int32)
+    place[chosen] = np.arange(len(chosen), dtype=np.int32)
+    return place
+
+
 def sums(
-    nodes: NDArray[np.int32],
-    keys: NDArray[np.integer],
+    pairs: Pairs,
+    place: NDArray[np.int32],
+    keys_of: Callable[[Pairs], NDArray[np.integer]],
     table: NDArray[np.float32],
     count: int,
 ) -> NDArray[np.float32]:
-    """For each node the sum of some rows of a table.
+    """For each of some nodes the sum of rows of a table, one for each neighbour.
 
     Exact for integers, whose sums stay below 2**24: two of them are added up in a double.
 
     Args:
-        nodes: (E,) the node that a key is of.
-        keys: (E,) row of the table.
+        pairs: Of all nodes.
+        place: Of the nodes, see `places_of`.
+        keys_of: Row of the table for each pair, as `Pairs.seen_from` gives it.
         table: (K, C) integers.
-        count: Of nodes.
+        count: Of the nodes.
 
     Returns:
         (C, count) float32.
@@ -164,10 +171,14 @@ def sums(
     columns = table.T.astype(np.float64)
     packed = columns[::2].copy()
     packed[: len(columns) // 2] += np.ldexp(columns[1::2], _PACKED_BITS)
-    for number, column in enumerate(packed):
-        total = np.zeros(count)
-        for rows in in_slices(len(nodes), _SUMMED_AT_ONCE):
-            total += np.bincount(nodes[rows], column.take(keys[rows]), count)
+    totals = np.zeros((len(packed), count))
+    # Each slice costs as much as there are nodes: their number must not grow with the nodes.
+    for rows in in_slices(len(pairs), max(_SUMMED_AT_ONCE, count // 4)):
+        seen = pairs[rows].seen_from(place)
+        keys = keys_of(seen)
+        for total, column in zip(totals, packed, strict=True):
+            np.add(total, np.bincount(seen.one, column.take(keys), count), out=total)
+    for number, total in enumerate(totals):
         high = np.rint(np.ldexp(total, -_PACKED_BITS))
         out[2 * number] = total - np.ldexp(high, _PACKED_BITS)
         out[2 * number + 1 : 2 * number + 2] = high

@@ -133,7 +133,7 @@ def _known_cells() -> NDArray[np.float32]:
 
 
 def _sides(
-    around: NDArray[np.intp], absent: int, weights: NDArray[np.float32]
+    around: NDArray[np.int32], absent: int, weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Features 0 to 8 of each pass times ``weights`` (34, C): (8, C, m) float32."""
     there = weights[_SIDES][SIDE] * (SIDE >= 0)[..., None]  # (8, 27, C)
@@ -145,7 +145,7 @@ def _sides(
 
 
 def _combine(
-    around: NDArray[np.intp],
+    around: NDArray[np.int32],
     contents: NDArray[np.uint16],
     own: NDArray[np.uint16],
     octant: int,

@@ -18,12 +18,13 @@ import numpy as np
 
 from gscodec.coding import Decoder, Encoder, Model, decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, OFFSETS, RANK, sums
+from gscodec.geometry.neighbours import AROUND, OFFSETS, RANK, places_of, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.geometry.level import Level
+    from gscodec.geometry.neighbours import Pairs
 
 FEATURES = 7
 _AXES = (2, 1, 0)
@@ -123,9 +124,15 @@ class _Sides:
         }
         columns = [*towards, *(np.stack([c, c])[..., None] for c in crossed.values())]
         table = np.concatenate(columns, axis=2, dtype=np.float32).reshape(2 * AROUND, -1)
-        pairs, width = level.pairs.seen_from(nodes, len(level)), weights.shape[1]
-        keys = pairs.offset + np.uint8(AROUND) * level.single.take(pairs.two)
-        found = sums(pairs.one, keys, table, len(nodes))
+        width = weights.shape[1]
+
+        def keys_of(pairs: Pairs) -> NDArray[np.uint8]:
+            keys: NDArray[np.uint8] = pairs.offset + np.uint8(AROUND) * level.single.take(
+                pairs.two
+            )
+            return keys
+
+        found = sums(level.pairs, places_of(nodes, len(level)), keys_of, table, len(nodes))
         along = [found[axis * width : (axis + 1) * width].T for axis in range(3)]
         alike = dict(zip(crossed, found[3 * width :], strict=True))
         return cls(along, alike, weights[6])

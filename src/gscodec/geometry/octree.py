@@ -60,11 +60,19 @@ def encode(codes: NDArray[np.uint64], bits: int, encoder: Encoder) -> None:
         return
     level, weights = Level.root(len(codes)), _Weights()
     for depth in range(bits):
-        nodes, points = np.unique(
-            codes >> np.uint64(3 * (bits - depth - 1)), return_counts=True
-        )
+        nodes, points = _counted(codes, 3 * (bits - depth - 1))
         level = _encode_level(encoder, level, nodes, points == 1, weights, len(codes))
-    _encode_counts(encoder, np.unique(codes, return_counts=True)[1][~level.single])
+    _encode_counts(encoder, points[~level.single])
+
+
+def _counted(
+    codes: NDArray[np.uint64], shift: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """What rising ``codes`` are without their last ``shift`` bits, and how often each is found."""
+    parents = codes >> np.uint64(shift)
+    first = np.flatnonzero(parents[1:] != parents[:-1]) + 1
+    first = np.concatenate([[0], first])
+    return parents[first], np.diff(first, append=len(codes))
 
 
 @one_blas_thread()

@@ -17,13 +17,14 @@ import numpy as np
 
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, RANK, sums
+from gscodec.geometry.neighbours import AROUND, RANK, places_of, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder, Encoder
     from gscodec.geometry.level import Children
+    from gscodec.geometry.neighbours import Pairs
 
 FEATURES = 16
 _SAME_PARENT, _LONE, _SIBLINGS = 3, 6, 9
@@ -69,10 +70,16 @@ def _combine(
     children: Children, asked: NDArray[np.intp], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Features of the nodes ``asked`` (n,) times ``weights`` (16, C): (n, C) float32."""
-    pairs = children.pairs.seen_from(asked, len(children.codes))
-    same = children.parents[asked].take(pairs.one) == children.parents.take(pairs.two)
-    kind = same + np.uint8(2) * children.parent_single.take(pairs.two)
+    parents = children.parents[asked]
+
+    def keys_of(pairs: Pairs) -> NDArray[np.uint8]:
+        same = parents.take(pairs.one) == children.parents.take(pairs.two)
+        kind = same + np.uint8(2) * children.parent_single.take(pairs.two)
+        keys: NDArray[np.uint8] = np.uint8(AROUND) * kind + pairs.offset
+        return keys
+
     apart, beside = weights[RANK - 1], weights[_SAME_PARENT + RANK - 1]
     table = np.concatenate([apart, beside, apart + weights[_LONE + RANK - 1]])
-    found = sums(pairs.one, np.uint8(AROUND) * kind + pairs.offset, table, len(asked))
+    place = places_of(asked, len(children.codes))
+    found = sums(children.pairs, place, keys_of, table, len(asked))
     return found.T + weights[_SIBLINGS + children.siblings[asked] - 2]

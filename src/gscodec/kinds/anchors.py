@@ -16,6 +16,7 @@ from gscodec.kinds.blueprint import assembled, decode_integer_networks
 from gscodec.kinds.kind import Kind
 from gscodec.kinds.outliers import BYTE, FLOAT
 from gscodec.payload import Attribute, SceneKind
+from gscodec.room import MEMORY
 from gscodec.slices import in_slices
 from gscodec.units import Unit
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import RenderingNetworks
     from gscodec.kinds.blueprint import Blueprint
     from gscodec.kinds.kind import Fields, Values
+    from gscodec.room import Room
 
 MASK = 0  # number of that unit; scalings and offsets are the last two
 _CHUNK = 10  # features at most
@@ -78,7 +80,7 @@ class Anchors(Kind):
                 shapes[name] = (array.shape[1:], BYTE if name == "masks" else FLOAT)
         return shapes
 
-    def empty(self, count: int) -> Fields:
+    def empty(self, count: int, room: Room = MEMORY) -> Fields:
         """Fields of ``count`` anchors; masks as floats."""
         offsets = self.blueprint.offsets
         shapes: dict[str, tuple[int, ...]] = {
@@ -87,7 +89,7 @@ class Anchors(Kind):
             "offsets": (count, offsets, 3),
             "masks": (count, offsets),
         }
-        return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+        return {name: room.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
         """Unit by unit, none of which is kept: anchors can be wide."""

@@ -16,13 +16,15 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.errors import CannotCodeError
 from gscodec.notes import Note
+from gscodec.room import MEMORY
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.method import Coded
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
     Rules = dict[str, NDArray[np.bool_]]
@@ -43,6 +46,8 @@ _LARGEST = 16.0  # sizes, of the scene's core or the distance from it
 # Trained scenes have 10. A colour 72 times as bright as white, in a scene where 1 is white.
 _BRIGHTEST = 256.0  # magnitude of an SH coefficient
 _UNLIKE = 1000.0  # times the middle 96 % of what anchors have
+_ENOUGH = 1 << 20  # Gaussians
+_AT_ONCE = 1 << 16  # Gaussians
 _NAMED = 16  # rows that the notes of a file name
 
 
@@ -58,6 +63,10 @@ class OutlyingError(CannotCodeError):
         super().__init__(message)
         self.rows, self.reason = rows, reason
 
+    def __reduce__(self) -> tuple[type[OutlyingError], tuple[object, ...]]:
+        """For pickle: of a worker too."""
+        return OutlyingError, (self.rows, self.reason, str(self))
+
 
 @dataclass(frozen=True)
 class Aside:
@@ -67,11 +76,13 @@ class Aside:
         whole: The scene.
         noun: What its primitives are called.
         reasons: By row of the scene, why it is set aside.
+        room: Where scenes are.
     """
 
     whole: Scene
     noun: str
     reasons: dict[int, str] = field(default_factory=dict)
+    room: Room = MEMORY
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -81,12 +92,18 @@ class Aside:
     @cached_property
     def kept(self) -> NDArray[np.int64]:
         """(N - M,) rows of the scene that are coded, rising."""
-        return np.setdiff1d(np.arange(len(self.whole)), self.rows)
+        kept = np.ones(len(self.whole), dtype=np.bool_)
+        kept[self.rows] = False
+        return np.flatnonzero(kept)
 
     @cached_property
     def coded(self) -> Scene:
         """What is coded, in the order of the scene."""
-        return self.whole.take(self.kept) if len(self.rows) else self.whole
+        if not len(self.rows):
+            return self.whole
+        if isinstance(self.whole, AnchorScene):
+            return self.whole.take(self.kept)
+        return self.whole.take(self.kept, self.room)
 
     @cached_property
     def outliers(self) -> Scene:
@@ -133,12 +150,12 @@ def without_outliers(scene: Scene) -> Scene:
     return _by_rules(scene)[0].coded if len(scene) else scene
 
 
-def _by_rules(whole: Scene) -> tuple[Aside, list[str]]:
+def _by_rules(whole: Scene, room: Room = MEMORY) -> tuple[Aside, list[str]]:
     """What rules set aside, and of what there is too much for that."""
     if isinstance(whole, AnchorScene):
         aside, rules = Aside(whole, "anchors"), anchor_rules(whole)
     else:
-        aside, rules = Aside(whole, "Gaussians"), gaussian_rules(whole)
+        aside, rules = Aside(whole, "Gaussians", room=room), gaussian_rules(whole, room)
     crowds: list[str] = []
     for reason, found in rules.items():
         more = aside.more(np.flatnonzero(found), reason)
@@ -148,18 +165,21 @@ def _by_rules(whole: Scene) -> tuple[Aside, list[str]]:
     return aside, crowds
 
 
-def apart(whole: Scene, encode: Callable[[Aside], Coded], known: dict[int, str]) -> Coded:
+def apart(
+    whole: Scene, encode: Callable[[Aside], Coded], known: dict[int, str], room: Room = MEMORY
+) -> Coded:
     """What ``encode`` makes of `Aside.coded`, with as much set aside as it needs.
 
     Args:
         whole: The scene.
         encode: Codes what is not set aside.
         known: By row, why it had to be set aside before.
+        room: Where scenes are.
 
     Raises:
         CannotCodeError: Too many primitives are unlike the others.
     """
-    aside, crowds = _by_rules(whole)
+    aside, crowds = _by_rules(whole, room)
     for row, reason in known.items():
         if 0 <= row < len(whole):
             aside = aside.more(np.array([row]), reason) or aside
@@ -177,18 +197,20 @@ def apart(whole: Scene, encode: Callable[[Aside], Coded], known: dict[int, str])
             aside = more
 
 
-def gaussian_rules(scene: GaussianScene) -> Rules:
-    """What is wrong with which Gaussians."""
-    means, sizes = scene.means.astype(np.float64), _largest(scene.log_scales)
-    colours = np.abs(scene.sh_dc).max(axis=1)
-    if scene.sh_rest.size:
-        colours = np.maximum(colours, np.abs(scene.sh_rest).max(axis=(1, 2)))
-    far = np.abs(means).max(axis=1) > MAX_COORDINATE
-    return {
-        FAR: far,
-        "very large": ~far & (sizes > _LARGEST * _reach(means, sizes)),
-        "very bright": colours > _BRIGHTEST,
-    }
+def gaussian_rules(scene: GaussianScene, room: Room = MEMORY) -> Rules:
+    """What is wrong with which Gaussians; of more than `_ENOUGH`, some tell what is usual."""
+    far, large, bright = np.zeros((3, len(scene)), dtype=np.bool_)
+    some = scene.rows(slice(None, None, 1 + len(scene) // _ENOUGH))
+    core = _Core.of(some.means.astype(np.float64), _largest(some.log_scales))
+    for rows in in_slices(len(scene), _AT_ONCE):
+        means, sizes = scene.means[rows].astype(np.float64), _largest(scene.log_scales[rows])
+        far[rows] = np.abs(means).max(axis=1) > MAX_COORDINATE
+        large[rows] = ~far[rows] & (sizes > _LARGEST * core.reach(means))
+        bright[rows] = np.abs(scene.sh_dc[rows]).max(axis=1) > _BRIGHTEST
+        if scene.sh_rest.size:
+            bright[rows] |= np.abs(scene.sh_rest[rows]).max(axis=(1, 2)) > _BRIGHTEST
+        room.leave()
+    return {FAR: far, "very large": large, "very bright": bright}
 
 
 def anchor_rules(scene: AnchorScene) -> Rules:
@@ -197,7 +219,7 @@ def anchor_rules(scene: AnchorScene) -> Rules:
     far = np.abs(positions).max(axis=1) > MAX_COORDINATE
     return {
         FAR: far,
-        "very large": ~far & (sizes > _LARGEST * _reach(positions, sizes)),
+        "very large": ~far & (sizes > _LARGEST * _Core.of(positions, sizes).reach(positions)),
         "with features unlike all others": _unlike(scene.features),
         "with scalings unlike all others": _unlike(scene.log_scalings),
         "with offsets unlike all others": _unlike(scene.offsets.reshape(len(scene), -1)),
@@ -217,14 +239,27 @@ def _largest(log_scales: NDArray[np.float32]) -> NDArray[np.float64]:
     return result
 
 
-def _reach(positions: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) how far away somebody stands who sees the core of the scene, and each primitive."""
-    inside = np.clip(positions, -MAX_COORDINATE, MAX_COORDINATE)
-    low, middle, high = np.percentile(inside, [10, 50, 90], axis=0)
-    # A scene without extent is as large as its primitives.
-    core = max(float(np.linalg.norm(high - low)), float(np.median(sizes)), 1e-12)
-    result: NDArray[np.float64] = np.sqrt(core**2 + ((inside - middle) ** 2).sum(axis=1))
-    return result
+class _Core(NamedTuple):
+    """Where most primitives are: the middle (3,), and how large that is."""
+
+    middle: NDArray[np.float64]
+    size: float
+
+    @classmethod
+    def of(cls, positions: NDArray[np.float64], sizes: NDArray[np.float64]) -> _Core:
+        """Of primitives of such ``sizes`` (N,) at ``positions`` (N, 3)."""
+        inside = np.clip(positions, -MAX_COORDINATE, MAX_COORDINATE)
+        low, middle, high = np.percentile(inside, [10, 50, 90], axis=0)
+        # A scene without extent is as large as its primitives.
+        size = max(float(np.linalg.norm(high - low)), float(np.median(sizes)), 1e-12)
+        return cls(middle, size)
+
+    def reach(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) how far away somebody stands who sees the core, and each of ``positions``."""
+        inside = np.clip(positions, -MAX_COORDINATE, MAX_COORDINATE)
+        squared = ((inside - self.middle) ** 2).sum(axis=1)
+        result: NDArray[np.float64] = np.sqrt(self.size**2 + squared)
+        return result
 
 
 def _unlike(values: NDArray[np.float32]) -> NDArray[np.bool_]:

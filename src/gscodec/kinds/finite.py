@@ -11,22 +11,28 @@ from gscodec.anchors import AnchorScene
 from gscodec.errors import SceneError
 from gscodec.kinds.blueprint import check_weights
 from gscodec.notes import Note
+from gscodec.room import MEMORY
 from gscodec.scene import is_value
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 
-def check_finite(scene: Scene) -> None:
+def check_finite(scene: Scene, room: Room = MEMORY) -> None:
     """Whether every value of ``scene`` means something, and networks can be coded at all.
+
+    Its arrays are where there is ``room``.
 
     Raises:
         SceneError: The scene holds NaN, or infinity where it means nothing.
         CannotCodeError: A weight of the networks of anchors is too large.
     """
     primitives = "anchors" if isinstance(scene, AnchorScene) else "Gaussians"
-    for name, array in scene.attributes().items():
+    damaged = not isinstance(scene, AnchorScene) and scene.is_damaged(room).any()
+    looked_at = scene.attributes() if damaged or isinstance(scene, AnchorScene) else {}
+    for name, array in looked_at.items():
         bad = ~is_value(name, array).reshape(len(scene), -1).all(axis=1)
         if bad.any():
             raise SceneError(

@@ -21,6 +21,7 @@ from gscodec.geometry.rotation import from_twist_swing, is_disc, rotated
 from gscodec.kinds.kind import Kind
 from gscodec.kinds.outliers import FLOAT
 from gscodec.payload import Attribute, SceneKind
+from gscodec.room import MEMORY
 from gscodec.scene import GaussianScene, sh_band, sh_rest_count
 from gscodec.slices import in_slices
 from gscodec.units import Unit
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from gscodec.geometry import Lattice
     from gscodec.kinds.kind import Fields, Values
+    from gscodec.room import Room
 
 # Beyond these no renderer can tell values apart: sigmoid(16) is 1 to float32 precision.
 MAX_OPACITY_LOGIT, MAX_LOG_SCALE = 16.0, 30.0
@@ -96,16 +98,10 @@ class Gaussians(Kind):
 
     def outlier_shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """See `kinds.Kind`."""
-        return {
-            "means": ((3,), FLOAT),
-            **{
-                name: (array.shape[1:], FLOAT)
-                for name, array in self.empty(0).items()
-                if name != _DISPLACEMENTS
-            },
-        }
+        fields = {name: (array.shape[1:], FLOAT) for name, array in self.empty(0).items()}
+        return {"means": ((3,), FLOAT), **fields}
 
-    def empty(self, count: int) -> Fields:
+    def empty(self, count: int, room: Room = MEMORY) -> Fields:
         """Fields of ``count`` Gaussians."""
         shapes: dict[str, tuple[int, ...]] = {
             "opacity_logits": (count,),
@@ -114,13 +110,13 @@ class Gaussians(Kind):
             "sh_dc": (count, 3),
             "sh_rest": (count, sh_rest_count(self.sh_degree), 3),
         }
-        if self.displaced:
-            shapes[_DISPLACEMENTS] = (count, 3)
-        return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+        return {name: room.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
         """Some rows at a time: all columns of a block as doubles would be large."""
         units = list(decoded)
+        if self.displaced:
+            own[_DISPLACEMENTS] = np.empty((len(units[0].quanta), 3), np.float32)
         for rows in in_slices(len(units[0].quanta)):
             real = [unit.floats(rows) for unit in units]
             own["opacity_logits"][rows] = real[OPACITY][:, 0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gscodec.geometry import morton
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gscodec.geometry import Lattice
     from gscodec.intnet.context import AnyModel
     from gscodec.payload import Attribute, SceneKind
+    from gscodec.room import Room
     from gscodec.units import Unit
 
 Fields = dict[str, "NDArray[np.float32]"]  # arrays of a scene by field name, positions aside
@@ -69,14 +71,14 @@ class Kind(ABC):
         """Shape of a row and type of each array of a scene, in the order of its stream."""
 
     @abstractmethod
-    def empty(self, count: int) -> Fields:
+    def empty(self, count: int, room: Room = MEMORY) -> Fields:
         """Fields of ``count`` primitives, to be filled block by block."""
 
     @abstractmethod
     def fill(self, own: Fields, decoded: Iterable[Values]) -> None:
         """Puts all units of some rows, in coding order, into ``own``, the fields of these rows.
 
-        Every float operation is a single rounding.
+        Adds what only `positions` needs. Every float operation is a single rounding.
         """
 
     def positions(
@@ -84,7 +86,7 @@ class Kind(ABC):
     ) -> NDArray[np.float32]:
         """(N, 3) where primitives in the cells with Morton ``codes`` are.
 
-        Takes what only they need out of ``fields``.
+        Takes what only they need out of ``fields``, which `fill` made.
         """
         del fields
         return lattice.positions(morton.decode(codes))

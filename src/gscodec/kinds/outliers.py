@@ -16,6 +16,7 @@ import numpy as np
 from gscodec.anchors import AnchorScene
 from gscodec.errors import FormatError
 from gscodec.payload import Attribute
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gscodec.anchors import Scene
     from gscodec.kinds.kind import Kind
     from gscodec.payload import Payload
+    from gscodec.room import Room
 
 Arrays = dict[str, "NDArray[np.generic]"]
 FLOAT, BYTE = np.dtype("<f4"), np.dtype(np.uint8)
@@ -78,12 +80,12 @@ def arrays_of(scene: Scene) -> Arrays:
     return fields
 
 
-def with_outliers(scene: Scene, fields: Arrays) -> Scene:
+def with_outliers(scene: Scene, fields: Arrays, room: Room = MEMORY) -> Scene:
     """``scene``, which has no extras yet, with the outliers of ``fields`` after the others."""
     if not fields:
         return scene
     arrays: dict[str, Any] = {
-        name: np.concatenate([array, fields[name].astype(np.float32)])
+        name: room.joined(array, fields[name].astype(np.float32))
         for name, array in scene.attributes().items()
     }
     if "masks" in fields:

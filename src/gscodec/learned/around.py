@@ -47,13 +47,10 @@ from gscodec.learned.networks import Known, Networks
 from gscodec.payload import Attribute, Stream, weight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder
     from gscodec.fit.hemgs import Learned
-    from gscodec.fit.targets import Target
     from gscodec.intnet.context import AnyModel
     from gscodec.intnet.prior import Prior, Shared
     from gscodec.units import Law, Place, Unit
@@ -173,14 +170,14 @@ class Around:
 
 
 def around_of(
-    targets: Sequence[Target],
+    units: tuple[Unit, ...],
     box: Box,
     usual: int,
     learned: Learned,
     prior: Prior | None = None,
 ) -> Around:
-    """What `fit.hemgs.learn` gives for ``targets``."""
-    networks = Networks(tuple(target.unit for target in targets), learned.models)
+    """What `fit.hemgs.learn` gives for ``units``."""
+    networks = Networks(units, learned.models)
     return Around(box, usual, networks, learned.gains, learned.kept, prior=prior)
 
 

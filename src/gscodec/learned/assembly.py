@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 from gscodec.coding import Encoder
 from gscodec.geometry import octree
 from gscodec.kinds.outliers import arrays_of, encode_outliers, with_outliers
-from gscodec.learned.decoding import rows_of
 from gscodec.method import Coded
 from gscodec.payload import Attribute, Header, Payload, Stream
 from gscodec.scene import ExtraProperty
-from gscodec.units import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,37 +24,35 @@ if TYPE_CHECKING:
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind
     from gscodec.kinds.aside import Aside
-    from gscodec.learned.encoding import Block
+    from gscodec.learned.encoding import Done
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
     from gscodec.payload import Method
+    from gscodec.room import Room
 
 
 def assembled(
-    run: Run, work: Work, model: Model, lam: float, done: Sequence[Block], scene: Scene
+    run: Run, work: Work, model: Model, lam: float, done: Done, scene: Scene
 ) -> Coded:
     """The file; ``scene`` has what is not in columns, as it is wanted."""
-    subject, aside, kind = run.subject, run.aside, run.subject.kind
+    subject, aside, kind, room = run.subject, run.aside, run.subject.kind, run.given.room
     own = subject.streams(scene, work, lam)
-    fields = kind.empty(len(work.codes))
-    for block in done:
-        place = Place(work.codes[block.rows], work.lattice.bits)
-        kind.fill(rows_of(fields, block.rows), run.method.restore(model, place, block.values))
-    positions = kind.positions(work.lattice, work.codes, fields)
-    coded = kind.scene(positions, fields, {(a, 0): data for a, data in own.items()})
+    coded = done.decoded.scene({(a, 0): data for a, data in own.items()})
     coded = subject.dressed(coded)
     rows = aside.source_rows(work.index)
     extras = tuple(ExtraProperty(e.name, e.values[rows]) for e in aside.whole.extras)
-    decoded = replace(with_outliers(coded, arrays_of(aside.outliers)), extras=extras)
+    decoded = with_outliers(coded, arrays_of(aside.outliers), room)
+    decoded = replace(decoded, extras=extras)
     header = header_of(
         run.method.number,
         kind,
         decoded,
         work.lattice,
         block_size=run.options.block_size,
+        room=room,
     )
     all_streams = (
-        *streams(model, work.codes, work.lattice.bits, done),
+        *streams(model, work.codes, work.lattice.bits, done.streams),
         *_outlier_stream(aside),
         *(Stream(attribute, 0, data) for attribute, data in own.items()),
     )
@@ -73,9 +69,12 @@ def assembled(
 
 
 def streams(
-    model: Model, codes: NDArray[np.uint64], bits: int, done: Sequence[Block]
+    model: Model,
+    codes: NDArray[np.uint64],
+    bits: int,
+    done: Sequence[Sequence[tuple[Attribute, bytes]]],
 ) -> tuple[Stream, ...]:
-    """Of the model, of positions with Morton ``codes``, and of all blocks."""
+    """Of the model, of positions with Morton ``codes``, and of all blocks, which are ``done``."""
     positions = Encoder()
     octree.encode(codes, bits, positions)
     return (
@@ -84,7 +83,7 @@ def streams(
         *(
             Stream(attribute, number, data)
             for number, block in enumerate(done)
-            for attribute, data in block.finish()
+            for attribute, data in block
         ),
     )
 
@@ -97,7 +96,13 @@ def _outlier_stream(aside: Aside) -> tuple[Stream, ...]:
 
 
 def header_of(
-    method: Method, kind: Kind, decoded: Scene, lattice: Lattice, *, block_size: int
+    method: Method,
+    kind: Kind,
+    decoded: Scene,
+    lattice: Lattice,
+    *,
+    block_size: int,
+    room: Room,
 ) -> Header:
     """Of a ``decoded`` scene, all but its outliers on ``lattice``."""
     positions = next(iter(decoded.attributes().values()))
@@ -114,5 +119,5 @@ def header_of(
         lattice_step=lattice.step,
         bounds_min=(low[0], low[1], low[2]),
         bounds_max=(high[0], high[1], high[2]),
-        scene_sha256=decoded.digest(),
+        scene_sha256=decoded.digest(room),
     )

@@ -21,11 +21,12 @@ from gscodec.geometry import Lattice, octree
 from gscodec.kinds import Values, kind_of
 from gscodec.kinds.outliers import decode_outliers, outlier_count, with_outliers
 from gscodec.learned.coding import bits_of_unit, decode_unit
+from gscodec.learned.filling import Filling
 from gscodec.learned.model import as_coded
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.method import Progress, streams_of
 from gscodec.payload import Attribute, Header, Payload
-from gscodec.threads import one_blas_thread
+from gscodec.room import MEMORY
 from gscodec.units import Place
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
-    from gscodec.kinds import Fields, Kind
+    from gscodec.kinds import Kind
     from gscodec.kinds.outliers import Arrays
     from gscodec.learned.model import Learner, Model, Restore
+    from gscodec.room import Room
 
 # What the blocks at work may take together, and a value of the unit at work, about: levels,
 # steps, order and symbols of the coder, residuals twice if some are absent, the value.
@@ -173,30 +175,25 @@ def _check_header(header: Header, count: int, streams: int, name: str) -> None:
         )
 
 
-def scene_of(opened: Opened, progress: Progress, threads: int | None) -> Scene:
+def scene_of(
+    opened: Opened, progress: Progress, threads: int | None, room: Room = MEMORY
+) -> Scene:
     """The scene, block by block, with as many ``threads`` as processors if None.
+
+    Its arrays are where there is ``room``.
 
     Raises:
         FormatError: A stream is damaged.
     """
-    kind, codes = opened.kind, opened.place.codes
-    fields = kind.empty(len(codes))
+    filling = Filling(opened.kind, opened.lattice, opened.place.codes, room)
 
     def work(number: int) -> None:
         units = opened.scene_units(number, opened.block(number))
-        kind.fill(rows_of(fields, opened.slices[number]), units)
+        filling.fill(opened.slices[number], units)
 
     numbers, report = range(len(opened.slices)), partial(progress, "decode")
-    with one_blas_thread():
-        in_parallel(work, numbers, opened.threads(threads), report)
-    positions = kind.positions(opened.lattice, codes, fields)
-    scene = kind.scene(positions, fields, opened.streams)
-    return with_outliers(scene, opened.outliers)
-
-
-def rows_of(fields: Fields, rows: slice) -> Fields:
-    """Views of some ``rows``."""
-    return {name: field[rows] for name, field in fields.items()}
+    in_parallel(work, numbers, opened.threads(threads), report)
+    return with_outliers(filling.scene(opened.streams), opened.outliers, room)
 
 
 def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMap:
@@ -208,12 +205,11 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     Raises:
         FormatError: A stream is damaged.
     """
-    kind, codes = opened.kind, opened.place.codes
-    fields = kind.empty(len(codes))
+    filling = Filling(opened.kind, opened.lattice, opened.place.codes, MEMORY)
 
     def block(number: int) -> dict[Attribute, NDArray[np.float32]]:
         units = list(opened.block(number, counts=True))
-        kind.fill(rows_of(fields, opened.slices[number]), opened.scene_units(number, units))
+        filling.fill(opened.slices[number], opened.scene_units(number, units))
         bits: dict[Attribute, NDArray[np.float32]] = {}
         for found in units:
             attribute = found.unit.attribute
@@ -224,14 +220,14 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
-    positions = kind.positions(opened.lattice, codes, fields)
+    positions = filling.positions
     count = len(positions)
     each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
     bits = {Attribute.POSITION: each, **bits}
     if opened.outliers:
         own = opened.outliers
         positions, bits = _with_outliers(own, positions, bits, whole.pop(Attribute.OUTLIER))
-    return BitMap(kind.scene_kind, positions, bits, shared=whole)
+    return BitMap(opened.kind.scene_kind, positions, bits, shared=whole)
 
 
 def _with_outliers(

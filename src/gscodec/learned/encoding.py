@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gscodec.coding import Encoder
 from gscodec.kinds import Values
 from gscodec.learned.coding import encode_unit
+from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.learned.rounding import expected, residuals_of, scattered
 from gscodec.units import Place
@@ -20,10 +20,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.subject import Columns, Work
+    from gscodec.geometry import Lattice
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
     from gscodec.payload import Attribute
     from gscodec.units import Expected
+
+    Streams = list[tuple[Attribute, bytes]]
+
+
+class Placed(Protocol):
+    """What `fit.subject.Work` says of places."""
+
+    @property
+    def codes(self) -> NDArray[np.uint64]: ...  # noqa: D102
+    @property
+    def index(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def lattice(self) -> Lattice: ...  # noqa: D102
 
 
 class Settles(Protocol):
@@ -41,13 +55,14 @@ class Block:
 
     Attributes:
         rows: Which ones.
+        place: Where they are.
         known: What a decoder knows by now.
         values: Of the units so far, as they will be decoded.
     """
 
-    def __init__(self, model: Model, work: Work, rows: slice) -> None:
-        self.rows = rows
-        self.known = model.known(Place(work.codes[rows], work.lattice.bits))
+    def __init__(self, model: Model, work: Placed, rows: slice) -> None:
+        self.rows, self.place = rows, Place(work.codes[rows], work.lattice.bits)
+        self.known = model.known(self.place)
         self.values: list[Values] = []
         self._index = work.index[rows]
         self._encoders: dict[Attribute, Encoder] = {}
@@ -106,32 +121,29 @@ class Block:
         """Gives the memory of what is known back; no further unit can be coded."""
         del self.known
 
-    def finish(self) -> list[tuple[Attribute, bytes]]:
+    def finish(self) -> Streams:
         """The streams, one per attribute."""
         return [(a, encoder.finish()) for a, encoder in self._encoders.items()]
 
 
-def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> list[Block]:
-    """All blocks of ``work`` under ``model``, each for itself."""
-    ideal = work.source.ideal(run.subject.price(lam), lam)
+class Done(NamedTuple):
+    """All blocks, coded.
 
-    def whole(rows: slice) -> Block:
-        block, source = Block(model, work, rows), work.source.rows(rows)
-        columns = list(source.columns)
-        for number in range(len(columns)):
-            block.code(columns[number], ideal[number][rows])
-            done = block.values[-1]
-            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
-        block.forget()
-        return block
+    Attributes:
+        streams: Of each block.
+        decoded: What they decode to.
+    """
 
-    slices = blocks(len(work.codes), run.options.block_size)
-    return in_parallel(whole, slices, run.options.threads, partial(run.progress, "code"))
+    streams: list[Streams]
+    decoded: Filling
 
 
-def settled_blocks(
-    run: Run, work: Work, model: Model, lam: float, settling: Settles
-) -> list[Block]:
+def _filling(run: Run, work: Work) -> Filling:
+    """For what ``work`` decodes to."""
+    return Filling(run.subject.kind, work.lattice, work.codes, run.given.room)
+
+
+def settled_blocks(run: Run, work: Work, model: Model, lam: float, settling: Settles) -> Done:
     """All blocks, unit by unit: ``settling`` adapts what is not coded yet to what is."""
     ideal = work.source.ideal(run.subject.price(lam), lam)
     done = [Block(model, work, r) for r in blocks(len(work.codes), run.options.block_size)]
@@ -144,7 +156,10 @@ def settled_blocks(
         in_parallel(step, done, run.options.threads, lambda _: None)
         run.progress("code", (number + 1) / len(ideal))
     settling.finish(done)
-    return done
+    filling = _filling(run, work)
+    for block in done:
+        filling.fill(block.rows, run.method.restore(model, block.place, block.values))
+    return Done([block.finish() for block in done], filling)
 
 
 def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[Expected]]:

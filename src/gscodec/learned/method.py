@@ -9,6 +9,7 @@ from gscodec.fit.options import Given, Options
 from gscodec.learned import needs
 from gscodec.learned.decoding import Opened, bit_map_of, open_payload, scene_of
 from gscodec.learned.model import Learner
+from gscodec.room import MEMORY
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gscodec.bitmap import BitMap
     from gscodec.method import Coded, Progress
     from gscodec.payload import Payload
+    from gscodec.room import Room
 
 _NOTHING = Given()
 
@@ -39,9 +41,15 @@ class LearnedMethod(Learner):
 
         return encode(self, scene, chosen, given, progress)
 
-    def decode(self, payload: Payload, progress: Progress, threads: int | None = None) -> Scene:
+    def decode(
+        self,
+        payload: Payload,
+        progress: Progress,
+        threads: int | None = None,
+        room: Room = MEMORY,
+    ) -> Scene:
         """Gives back exactly the encoder's reconstruction."""
-        return scene_of(self.opened(payload, progress), progress, threads)
+        return scene_of(self.opened(payload, progress), progress, threads, room)
 
     def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
         """Tells which bits each primitive takes."""

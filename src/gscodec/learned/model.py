@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Targets
     from gscodec.kinds import Values
     from gscodec.learned.networks import Known
     from gscodec.payload import Attribute, Method
     from gscodec.units import Place, Unit
 
     Streams = Mapping[tuple[Attribute, int], bytes]
-    Fit = Callable[[Work, Sequence[Target], Options, float, Callable[[float], None]], "Model"]
+    Fit = Callable[[Work, Targets, Options, float, Callable[[float], None]], "Model"]
     Read = Callable[[Streams, tuple[Unit, ...], int], "Model"]
-    Prepare = Callable[[Work, Sequence[Target], Options, Callable[[float], None]], Work]
+    Prepare = Callable[[Work, Targets, Options, Callable[[float], None]], Work]
     Restore = Callable[[Any, Place, Iterable[Values]], Iterable[Values]]
 
 
 def as_they_are(
     work: Work,
-    targets: Sequence[Target],  # noqa: ARG001
+    targets: Targets,  # noqa: ARG001
     options: Options,  # noqa: ARG001
     progress: Callable[[float], None],  # noqa: ARG001
 ) -> Work:

@@ -10,6 +10,7 @@ from gscodec.coding import LEVELS_PER_OCTAVE, UNIT_LEVEL, bit_costs
 from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.intnet.context import DecisionModel
 from gscodec.kinds.aside import OutlyingError
+from gscodec.slices import in_slices
 from gscodec.units import Expected
 
 if TYPE_CHECKING:
@@ -43,16 +44,23 @@ def residuals_of(
     unit, model, law = known.unit, known.model, known.law()
     if law.family is None or isinstance(model, DecisionModel):
         return wanted.astype(np.int64)
-    residual = (np.ldexp(wanted, model.fraction_bits) - law.centre) / law.step
-    held = (np.abs(residual) < 2**30).all(axis=1)
+    found = np.empty(wanted.shape, np.int64)
+    held = np.ones(len(wanted), np.bool_)
+    offset = np.array(unit.step_offset) / LEVELS_PER_OCTAVE
+    for rows in in_slices(len(wanted)):
+        step = law.step[rows]
+        residual = (np.ldexp(wanted[rows], model.fraction_bits) - law.centre[rows]) / step
+        held[rows] = (np.abs(residual) < 2**30).all(axis=1)
+        if not held[rows].all():
+            continue
+        ideal = np.exp2(log2_ideal[rows][:, unit.step_of] + offset)
+        price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / step) ** 2
+        found[rows] = _cheapest(residual, law.table[rows], law.family, price)
     if not held.all():
         name = unit.attribute.name.lower()
         reason, message = f"with {name} beyond integers", f"{name} has values too far apart"
         raise OutlyingError(index[~held], reason, message)
-    offset = np.array(unit.step_offset) / LEVELS_PER_OCTAVE
-    ideal = np.exp2(log2_ideal[:, unit.step_of] + offset)
-    price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / law.step) ** 2
-    return _cheapest(residual, law.table, law.family, price)
+    return found
 
 
 def expected(known: Known) -> Expected:

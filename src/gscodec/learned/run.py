@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gscodec.fit.drawing import Moving
     from gscodec.fit.options import Given, Options
     from gscodec.fit.subject import Columns, Subject, Work
+    from gscodec.fit.targets import Targets
     from gscodec.kinds.aside import Aside
     from gscodec.learned.model import Learner, Model
     from gscodec.method import Progress
@@ -60,9 +61,14 @@ class Run(Asked):
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:
         """``scene``, primitives ``index`` of the original one, ready to be modelled."""
         found = self.subject.prepared(self, scene, index, lam, prune=prune)
-        targets = found.source.targets(self.subject.price(lam), lam)
+        targets = self._targets(found, lam)
         report = partial(self.progress, "predict")
         return self.method.prepare(found, targets, self.options, report)
+
+    def _targets(self, work: Work, lam: float) -> Targets:
+        from gscodec.fit.targets import Targets
+
+        return Targets(work.source, self.subject.price(lam), lam)
 
     def drawing(self, work: Work) -> Moving:
         """``work`` as it is drawn while its columns change."""
@@ -84,7 +90,7 @@ class Run(Asked):
         Raises:
             CannotCodeError: The integers cannot hold some value.
         """
-        targets = work.source.targets(self.subject.price(lam), lam)
+        targets = self._targets(work, lam)
         report = partial(self.progress, "fit")
         model = self.method.fit(work, targets, self.options, share, report)
         if model.farthest_mean() > MAX_MEAN:

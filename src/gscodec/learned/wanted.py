@@ -14,12 +14,13 @@ from gscodec.errors import CannotCodeError
 from gscodec.kinds.aside import apart
 from gscodec.kinds.finite import check_finite
 from gscodec.learned.assembly import assembled
-from gscodec.learned.encoding import coded_blocks, settled_blocks
+from gscodec.learned.encoding import settled_blocks
 from gscodec.learned.high import optimised
 from gscodec.learned.rates import as_good_as, likely, require_psnr, search
 from gscodec.learned.run import Run
 from gscodec.learned.settling import Settling
 from gscodec.learned.state import set_aside
+from gscodec.learned.tiles import coded_blocks
 from gscodec.payload import weight
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def encode(
     given.check(options)
     if not len(scene):
         raise CannotCodeError("the scene is empty")
-    check_finite(scene)
+    check_finite(scene, given.room)
 
     def code(aside: Aside) -> Coded:
         run = Run.of(method, aside, options, given, progress)
@@ -58,7 +59,7 @@ def encode(
         return _at_target(run)
 
     known = {} if given.resume is None else set_aside(given.resume)
-    return apart(scene, code, known)
+    return apart(scene, code, known, given.room)
 
 
 def _at(run: Run, lam: float) -> Coded:

@@ -19,10 +19,10 @@ from gscodec.learned.method import LearnedMethod
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gscodec.fit.subject import Work
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Targets
     from gscodec.learned.model import Streams
     from gscodec.units import Unit
 
@@ -56,7 +56,7 @@ def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model
 
 def fit(
     work: Work,
-    targets: Sequence[Target],
+    targets: Targets,
     options: LearnedOptions,
     share: float,
     progress: Callable[[float], None],
@@ -64,13 +64,13 @@ def fit(
     """Trains the networks for ``targets``, in ``share`` of the usual iterations."""
     from gscodec.fit.hemgs import learn
 
-    units = tuple(target.unit for target in targets)
+    units = targets.units
     held = isinstance(options, HemgsOptions) and options.embed_prior
     prior = replace(shipped(units), held=held)
     box, usual, learned = learn(
-        work.cells, targets, options, share, progress, prior=prior.shared
+        work.codes, targets, options, share, progress, prior=prior.shared
     )
-    return around_of(targets, box, usual, learned, prior)
+    return around_of(targets.units, box, usual, learned, prior)
 
 
 METHOD = LearnedMethod(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Targets
     from gscodec.learned.model import Streams
     from gscodec.learned.networks import Known
     from gscodec.units import Place, Unit
@@ -134,7 +134,7 @@ def read(streams: Streams, units: tuple[Unit, ...], position_bits: int) -> Model
 
 def prepared(
     work: Work,
-    targets: Sequence[Target],
+    targets: Targets,
     options: LearnedOptions,
     progress: Callable[[float], None],
 ) -> Work:
@@ -146,7 +146,7 @@ def prepared(
 
 def fit(
     work: Work,
-    targets: Sequence[Target],
+    targets: Targets,
     options: LearnedOptions,
     share: float,
     progress: Callable[[float], None],
@@ -154,8 +154,8 @@ def fit(
     """Trains the networks for ``targets``, in ``share`` of the usual iterations."""
     from gscodec.fit.hemgs import learn
 
-    box, usual, learned = learn(work.cells, targets, options, share, progress)
-    around = around_of(targets, box, usual, learned)
+    box, usual, learned = learn(work.codes, targets, options, share, progress)
+    around = around_of(targets.units, box, usual, learned)
     return Model(around, Prediction() if work.mixing is None else work.mixing.prediction)
 
 

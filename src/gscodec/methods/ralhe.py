@@ -26,14 +26,14 @@ from gscodec.learned.method import LearnedMethod
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
 
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Targets
     from gscodec.learned.model import Streams
     from gscodec.learned.networks import Known
     from gscodec.units import Place, Unit
@@ -107,7 +107,7 @@ def _model(around: Around, latents: Latents, data: bytes) -> Model:
 
 def fit(
     work: Work,
-    targets: Sequence[Target],
+    targets: Targets,
     options: LearnedOptions,
     share: float,
     progress: Callable[[float], None],
@@ -116,10 +116,8 @@ def fit(
     from gscodec.fit.ralhe import learn
 
     place = work.place
-    box, usual, learned, latents, data = learn(
-        work.cells, place, targets, options, share, progress
-    )
-    around = around_of(targets, box, usual, learned)
+    box, usual, learned, latents, data = learn(place, targets, options, share, progress)
+    around = around_of(targets.units, box, usual, learned)
     return _model(around, latents, data).placed(place)
 
 

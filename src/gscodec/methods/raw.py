@@ -25,10 +25,13 @@ from gscodec.kinds.blueprint import (
 )
 from gscodec.method import Coded, Progress, streams_of
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
+from gscodec.room import MEMORY
 from gscodec.scene import GaussianScene, sh_rest_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gscodec.room import Room
 
 _FLOAT32, _BYTE = np.dtype(np.float32), np.dtype(np.uint8)
 # The sh_rest array travels whole, as the stream of the first degree.
@@ -132,8 +135,9 @@ def decode(
     payload: Payload,
     progress: Progress,
     threads: int | None = None,  # noqa: ARG001
+    room: Room = MEMORY,  # noqa: ARG001
 ) -> Scene:
-    """Inverse of `encode`; one thread is enough.
+    """Inverse of `encode`; one thread is enough. Everything is in memory.
 
     Raises:
         FormatError: Streams are missing or inconsistent.

@@ -5,6 +5,6 @@ is dropped, rounded or ignored without a note.
 """
 
 from gscodec.sceneio.reader import ReadResult, read_ply
-from gscodec.sceneio.writer import renamed_extras, write_ply
+from gscodec.sceneio.writer import ply_parts, renamed_extras, write_ply
 
-__all__ = ["ReadResult", "read_ply", "renamed_extras", "write_ply"]
+__all__ = ["ReadResult", "ply_parts", "read_ply", "renamed_extras", "write_ply"]

@@ -7,29 +7,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.notes import Note
+from gscodec.room import MEMORY
 from gscodec.scene import ExtraProperty
 from gscodec.sceneio.layout import BLOCK_ROWS, WIDER_THAN_FLOAT32
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.room import Room
     from gscodec.sceneio.header import Header
     from gscodec.sceneio.rows import Columns
 
 _NAMES_SHOWN = 12
+_LEAVES = 32  # blocks between two leaves
 
 
 def gather(columns: Columns, names: tuple[str, ...]) -> NDArray[np.float32]:
     """The columns ``names`` side by side, (N, len(names)) float32."""
+    return gather_fields(columns, {"": names}, MEMORY)[""]
+
+
+def gather_fields(
+    columns: Columns, names: dict[str, tuple[str, ...]], room: Room
+) -> dict[str, NDArray[np.float32]]:
+    """By field the columns of its ``names`` side by side, (N, len(names)) float32."""
     n = len(next(iter(columns.values())))
-    out = np.empty((n, len(names)), dtype=np.float32)
+    out = {field: room.empty((n, len(own)), np.float32) for field, own in names.items()}
     # Doubles beyond float32 become infinite, signalling NaNs quiet: both are found later.
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            block = out[rows]
-            for i, name in enumerate(names):
-                block[:, i] = columns[name][rows]
+        for number, rows in enumerate(in_slices(n, BLOCK_ROWS)):
+            for field, own in names.items():
+                block = out[field][rows]
+                for i, name in enumerate(own):
+                    block[:, i] = columns[name][rows]
+            if number % _LEAVES == 0:
+                room.leave()
     return out
 
 

@@ -8,19 +8,21 @@ import numpy as np
 
 from gscodec.errors import SceneError
 from gscodec.notes import Note
+from gscodec.room import MEMORY
 from gscodec.scene import is_value
 from gscodec.sceneio.layout import columns_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 _FEW = 20  # Gaussians whose values may look like anything
 
 
 def without_invalid(
-    scene: GaussianScene, name: str, *, drop_invalid: bool
+    scene: GaussianScene, name: str, *, drop_invalid: bool, room: Room = MEMORY
 ) -> tuple[GaussianScene, tuple[str, ...]]:
     """The Gaussians that are none, dropped or refused, and notes on them.
 
@@ -30,7 +32,7 @@ def without_invalid(
     Raises:
         SceneError: There is NaN or infinity and it is not to be dropped; or nothing is left.
     """
-    damaged = scene.is_damaged()
+    damaged = scene.is_damaged(room)
     without_rotation = ~damaged & ~scene.quats.any(axis=1)
     found = []
     if damaged.any():
@@ -48,7 +50,7 @@ def without_invalid(
         return scene, tuple(Note(note, "zero-rotations", changed=False) for note in told)
     if not found:
         return scene, ()
-    kept = scene.take(~damaged & ~without_rotation)
+    kept = scene.take(~damaged & ~without_rotation, room)
     if not len(kept):
         raise SceneError(f"{name}: found {' and '.join(found)}, so that nothing is left")
     return kept, tuple(

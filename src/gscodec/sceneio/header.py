@@ -18,6 +18,8 @@ from gscodec.errors import SceneError
 from gscodec.sceneio.layout import is_known
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from plyfile import PlyData, PlyElement, PlyProperty
 
 # A 3DGS header is 1.5 kB; the limit leaves room for long comments.
@@ -86,7 +88,7 @@ def may_be_ply(head: bytes) -> bool:
     return head.startswith(b"ply") and b"end_header" in head[:MAX_HEADER_BYTES]
 
 
-def parse_header(data: bytes, name: str) -> Header:
+def parse_header(data: bytes | mmap, name: str) -> Header:
     """Reads the header at the start of ``data``.
 
     Args:
@@ -120,7 +122,7 @@ def parse_header(data: bytes, name: str) -> Header:
     )
 
 
-def _split(data: bytes, name: str) -> tuple[list[str], int]:
+def _split(data: bytes | mmap, name: str) -> tuple[list[str], int]:
     """The lines before ``end_header``, and the bytes that they take with it."""
     first = _FIRST_LINE.match(data)
     if first is None:

@@ -7,6 +7,7 @@ columns into the scene's arrays by name; make a note of everything changed or le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +15,12 @@ import numpy as np
 from gscodec.arguments import bytes_given
 from gscodec.errors import SceneError
 from gscodec.notes import Note
+from gscodec.room import MEMORY
 from gscodec.scene import GaussianScene
 from gscodec.sceneio.columns import (
     copy_extra,
     counted,
-    gather,
+    gather_fields,
     note_on_extras,
     note_on_rounding,
     notes_on_ignored,
@@ -26,7 +28,7 @@ from gscodec.sceneio.columns import (
 from gscodec.sceneio.comments import told_by_comments
 from gscodec.sceneio.damage import note_on_activation, without_invalid
 from gscodec.sceneio.foreign import refuse_other_formats, require_gaussians
-from gscodec.sceneio.header import check_size, parse_header
+from gscodec.sceneio.header import MAX_HEADER_BYTES, check_size, parse_header
 from gscodec.sceneio.layout import (
     DEGREE_OF_REST,
     FLAT,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from plyfile import PlyElement
 
+    from gscodec.room import Room
     from gscodec.sceneio.header import Header
     from gscodec.sceneio.rows import Columns
 
@@ -65,11 +68,12 @@ class ReadResult:
 
 
 def read_ply(
-    data: bytes,
+    data: bytes | mmap,
     *,
     drop_invalid: bool = False,
     keep_extra: bool = False,
     name: str = "<bytes>",
+    room: Room = MEMORY,
 ) -> ReadResult:
     """Reads a 3DGS .ply: ascii or binary, SH degree 0 to 3, any scalar types.
 
@@ -80,12 +84,16 @@ def read_ply(
             infinity.
         keep_extra: Keep unknown vertex properties in ``scene.extras``.
         name: The file's name, for errors.
+        room: Where the arrays of the scene go.
 
     Raises:
         SceneError: ``data`` is not a complete 3DGS scene of values.
     """
-    data = bytes_given(data).removeprefix(BYTE_ORDER_MARK)
-    refuse_other_formats(data, name)
+    if isinstance(data, mmap):
+        refuse_other_formats(data[:MAX_HEADER_BYTES], name)
+    else:
+        data = bytes_given(data).removeprefix(BYTE_ORDER_MARK)
+        refuse_other_formats(data, name)
     header = parse_header(data, name)
     vertex = require_gaussians(header.ply, name)
     names = columns_of(_sh_degree(vertex, name))
@@ -97,7 +105,7 @@ def read_ply(
     has_normals = _has_zero_normals(columns)
     extra = [n for n in columns if n not in known and not (has_normals and n in NORMALS)]
     told = told_by_comments((*header.comments, *header.infos))
-    arrays = _arrays(columns, names)
+    arrays = _arrays(columns, names, room)
     arrays["means"], origin, moved = relative(columns, names["means"], arrays["means"])
     scene = GaussianScene(
         **arrays,
@@ -106,7 +114,7 @@ def read_ply(
         antialiased=told.get("antialiased") is True,
         origin=origin,
     )
-    scene, dropped = without_invalid(scene, name, drop_invalid=drop_invalid)
+    scene, dropped = without_invalid(scene, name, drop_invalid=drop_invalid, room=room)
     rounded = known if origin is None else known.difference(names["means"])
     notes = (
         *_note_on_prefixes(header.renamed),
@@ -118,6 +126,7 @@ def read_ply(
         *dropped,
         *note_on_activation(scene),
     )
+    room.leave()
     return ReadResult(scene, notes, _conventions(header, vertex, scene) | told)
 
 
@@ -142,10 +151,10 @@ def _has_zero_normals(columns: Columns) -> bool:
 
 
 def _arrays(
-    columns: Columns, names: dict[str, tuple[str, ...]]
+    columns: Columns, names: dict[str, tuple[str, ...]], room: Room
 ) -> dict[str, NDArray[np.float32]]:
     """The six arrays of a scene by field name."""
-    flat = {field: gather(columns, field_names) for field, field_names in names.items()}
+    flat = gather_fields(columns, names, room)
     n, rest = flat["sh_rest"].shape
     return {
         **flat,

@@ -16,6 +16,7 @@ import numpy as np
 from gscodec.errors import SceneError, UsageError
 
 if TYPE_CHECKING:
+    from mmap import mmap
     from typing import Any, TypeAlias
 
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ _NAN = re.compile(rb"[+-]?(?:nan\([a-z0-9_]*\)|1\.#(?:[qs]?nan|ind)[0-9]*)", re.
 _INFINITY = re.compile(rb"1\.#inf[0-9]*", re.IGNORECASE)
 
 
-def read_columns(data: bytes, header: Header, name: str) -> Columns:
+def read_columns(data: bytes | mmap, header: Header, name: str) -> Columns:
     """The properties of the vertices by name, each (N,) in its declared type.
 
     Binary columns are views of ``data``, strided and in the byte order of the file.
@@ -48,7 +49,7 @@ def read_columns(data: bytes, header: Header, name: str) -> Columns:
     return {prop.name: table[prop.name] for prop in header.ply["vertex"].properties}
 
 
-def _view_binary(data: bytes, header: Header) -> NDArray[Any]:
+def _view_binary(data: bytes | mmap, header: Header) -> NDArray[Any]:
     vertex = header.ply["vertex"]
     before = takewhile(lambda element: element is not vertex, header.ply)
     return np.frombuffer(
@@ -59,7 +60,7 @@ def _view_binary(data: bytes, header: Header) -> NDArray[Any]:
     )
 
 
-def _read_ascii(data: bytes, header: Header, name: str) -> NDArray[Any]:
+def _read_ascii(data: bytes | mmap, header: Header, name: str) -> NDArray[Any]:
     from plyfile import PlyData, PlyParseError
 
     types = [np.dtype(p.dtype()) for p in header.ply["vertex"].properties]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gscodec.errors import SceneError
+from gscodec.room import MEMORY
 from gscodec.sceneio.comments import ANTIALIASED, told_by_comments, writable
 from gscodec.sceneio.extra_names import notes_on_names, written_names
 from gscodec.sceneio.layout import (
@@ -18,19 +18,35 @@ from gscodec.sceneio.layout import (
     columns_of,
     written_order,
 )
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
+    from gscodec.room import Room
     from gscodec.scene import ExtraProperty, GaussianScene
     from gscodec.sceneio.rows import Columns
+
+_ROWS = 1 << 16  # that are written at once
 
 
 def write_ply(
     scene: GaussianScene, *, comments: Sequence[str] = (), infos: Sequence[str] = ()
 ) -> bytes:
-    """Writes ``scene``; `read_ply` gives it back bit for bit.
+    """All of `ply_parts`."""
+    return b"".join(ply_parts(scene, comments=comments, infos=infos))
+
+
+def ply_parts(
+    scene: GaussianScene,
+    *,
+    comments: Sequence[str] = (),
+    infos: Sequence[str] = (),
+    room: Room = MEMORY,
+) -> Iterator[bytes]:
+    """Writes ``scene``, some rows at a time; `read_ply` gives it back bit for bit.
 
     Positions of a scene with an origin are doubles, with the origin added. Extra properties
     follow the usual ones, each in its own type; `renamed_extras` tells which of them get another
@@ -40,6 +56,7 @@ def write_ply(
         scene: What to write.
         comments: For lines ``comment``, see `gscodec.sceneio.comments.writable`.
         infos: For lines ``obj_info``, in the same way.
+        room: Where the arrays of ``scene`` are.
 
     Raises:
         SceneError: A comment, or the type of an extra property, that a .ply cannot hold.
@@ -49,28 +66,44 @@ def write_ply(
         raise SceneError("comments: expected lines of printable ASCII, 0.5 MB at most")
     if scene.antialiased and not told_by_comments(lines).get("antialiased"):
         comments = [*comments, ANTIALIASED]
-    return write_columns(_columns(scene), comments, infos)
+    for rows in in_slices(max(1, len(scene)), _ROWS):
+        columns = _columns(scene.rows(rows))
+        if not rows.start:
+            yield _header(columns, len(scene), comments, infos)
+        yield _table(columns)
+        room.leave()
 
 
-def write_columns(
-    columns: Columns, comments: Sequence[str] = (), infos: Sequence[str] = ()
-) -> bytes:
+def write_columns(columns: Columns) -> bytes:
     """A .ply whose vertices have ``columns``, (N,) each, by name and in order."""
+    count = len(next(iter(columns.values())))
+    return _header(columns, count, (), ()) + _table(columns)
+
+
+def _header(
+    columns: Columns, count: int, comments: Sequence[str], infos: Sequence[str]
+) -> bytes:
+    """Of ``count`` vertices that have ``columns``, of which there are some rows."""
     from plyfile import PlyData, PlyElement
 
-    rows_in_all = len(next(iter(columns.values())))
-    table = np.empty(
-        rows_in_all, [(n, column.dtype.newbyteorder("<")) for n, column in columns.items()]
-    )
-    for start in range(0, rows_in_all, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
+    none = PlyElement.describe(np.empty(0, _row(columns)), "vertex")
+    header = PlyData([none], byte_order="<", comments=comments, obj_info=infos).header
+    counted = header.replace("\nelement vertex 0\n", f"\nelement vertex {count}\n", 1)
+    return f"{counted}\n".encode("ascii")
+
+
+def _table(columns: Columns) -> bytes:
+    """The rows of ``columns``."""
+    table = np.empty(len(next(iter(columns.values()))), _row(columns))
+    for rows in in_slices(len(table), BLOCK_ROWS):
         block = table[rows]
         for name, column in columns.items():
             block[name] = column[rows]
-    out = BytesIO()
-    vertex = PlyElement.describe(table, "vertex")
-    PlyData([vertex], byte_order="<", comments=comments, obj_info=infos).write(out)
-    return out.getvalue()
+    return table.tobytes()
+
+
+def _row(columns: Columns) -> list[tuple[str, np.dtype[Any]]]:
+    return [(name, column.dtype.newbyteorder("<")) for name, column in columns.items()]
 
 
 def _columns(scene: GaussianScene) -> Columns:
