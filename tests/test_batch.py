@@ -168,6 +168,33 @@ def test_outputs_without_option(cli: Cli, scenes: list[Path]) -> None:
     assert Path("plys/c.ply").read_bytes() == scenes[2].read_bytes()
 
 
+def test_a_dry_run_writes_nothing(cli: Cli, scenes: list[Path]) -> None:
+    """It tells what would be written, what would be left alone, and what would be refused."""
+    Path("c.gsz").write_bytes(b"")
+    run = cli("encode", *scenes, "missing.ply", "-n", "--skip-existing", "--json")
+    assert run.code == 6
+    assert "c.gsz: exists already, would be skipped" in run.err
+    assert "2 scenes: about " in run.err
+    told = [json.loads(line) for line in run.out.splitlines()]
+    assert [line["status"] for line in told] == ["planned", "planned", "skipped", "failed"]
+    assert told[0]["forecast"]["primitives"] == 30
+    into = cli("encode", scenes[0], "-o", "new/", "-n", *RAW)
+    assert (into.code, "a.ply -> new/a.gsz: about 30 Gaussians, " in into.err) == (0, True)
+    assert cli("encode", "-", "-o", "x.gsz", "-n").code == 2
+    assert cli("encode", scenes[0], "-o", "no/new.gsz", "-n").code == 6
+    assert names(".") == ["a.ply", "b.ply", "c.gsz", "c.ply"]
+
+
+def test_a_forecast_is_within_a_factor_of_two(cli: Cli) -> None:
+    """Of bytes of the bundled scene."""
+    scene = Path(__file__).parent.parent / "examples" / "mic-small" / "scene.ply"
+    run = cli("encode", scene, "-o", "x.gsz", "-n", *RAW, "--json", "-q")
+    guess = json.loads(run.out)["forecast"]
+    assert guess["primitives"] == 18_998
+    assert cli("encode", scene, "-o", "x.gsz", *RAW, "-q").code == 0
+    assert 0.5 < Path("x.gsz").stat().st_size / guess["bytes"] < 2
+
+
 def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:
     """What is finished stays, nothing is half-written, and the rest is done the second time."""
     for seed in range(12):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -77,8 +78,9 @@ def _many(recipe: Recipe, jobs: Sequence[Job], manner: Manner) -> None:
     advise(account.advice())
     reckoning = Scenes([weight_of(job.source) for job in jobs], [job.source for job in jobs])
     view = view_of(reckoning, quiet=manner.quiet, stages=False)
-    with Session(view) as session:
-        for number, told in crew(recipe, jobs, manner.at_once):
+    working = crew(recipe, jobs, manner.at_once)
+    with closing(working), Session(view) as session:
+        for number, told in working:
             match told:
                 case Stage(name, share, left):
                     reckoning.hear(number, name, share, left)

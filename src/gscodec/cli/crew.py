@@ -99,7 +99,8 @@ def attempt(recipe: Recipe, job: Job, session: Session) -> Summary | Failure | L
 def crew(recipe: Recipe, jobs: Sequence[Job], count: int) -> Iterator[tuple[int, Told]]:
     """Works on ``jobs`` in ``count`` processes: yields what is told of each, by its number.
 
-    The last thing that is told of a job is a summary, a failure, or that its output was left.
+    To be closed by whoever leaves before the end, for no process ends by itself. The last thing
+    that is told of a job is a summary, a failure, or that its output was left.
     """
     waiting = list(enumerate(jobs))[::-1]
     busy: list[_Worker] = []
@@ -132,9 +133,8 @@ class _Worker:
         context = get_context("spawn")  # threads of numpy and numba do not survive a fork
         self.pipe, theirs = context.Pipe()
         self.alive = True
-        self._process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, recipe), daemon=True
-        )
+        # No daemon: it may have processes of its own, for tiles.
+        self._process: BaseProcess = context.Process(target=_serve, args=(theirs, recipe))
         with _without_interrupts():
             self._process.start()
         theirs.close()

@@ -189,3 +189,13 @@ NoVerify: TypeAlias = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+DryRun: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "-n",
+        "--dry-run",
+        help="Check everything that can be checked without reading the scenes, and guess bytes, "
+        "seconds and memory; write nothing.",
+        rich_help_panel="Several scenes",
+    ),
+]

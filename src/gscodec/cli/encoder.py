@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gscodec import methods
 from gscodec.cli.effort import StateFile, target_views
 from gscodec.cli.fitting import fitted
+from gscodec.cli.forecast import Forecast, forecast
 from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import counted, encoding
@@ -29,7 +30,7 @@ from gscodec.disk.scenes import (
     suffix_of,
 )
 from gscodec.disk.views import read_views
-from gscodec.errors import SceneError, UsageError
+from gscodec.errors import OutputError, SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
 from gscodec.room import MEMORY
@@ -94,8 +95,20 @@ class Encoding:
         named = named_folder(source) if is_folder(source) else source
         return job.target(named, suffix_of(source), ".gsz")
 
-    def check(self, job: Job) -> Reading:
+    def forecast(self, job: Job) -> Forecast:
+        """What ``job`` would take, about.
+
+        Raises:
+            Skipped: The output is there, and is to be left alone.
+            GscodecError: It would be refused.
+        """
+        self.check(job, dry=True)
+        return forecast(self.method, self.options, job.source, verify=self.verify)
+
+    def check(self, job: Job, *, dry: bool = False) -> Reading:
         """How to read the source, once it is clear that the output can be written.
+
+        Makes the folder for it, if it is not ``dry``.
 
         Raises:
             Skipped: It is there, and is to be left alone.
@@ -110,8 +123,10 @@ class Encoding:
         scaling = checked_scaling(self.scaling, anchors=anchors)
         if anchors and self.reading.drop_invalid:
             raise UsageError("--drop-invalid: a checkpoint with NaN or infinity is refused")
-        job.make_folder()
-        check_output(job.source, target, overwrite=self.overwrite)
+        if not dry:
+            job.make_folder()
+        if not (dry and job.makes_folder):
+            check_output(job.source, target, overwrite=self.overwrite)
         check_coded_name(target)
         return replace(self.reading, scaling=scaling)
 
@@ -164,7 +179,7 @@ class Encoding:
                 **given,
             )
         session.progress("write")
-        write_output(target, encoded.data, overwrite=self.overwrite)
+        self._write(target, encoded.data)
         for left in (state, kept):
             if left is not None:
                 left.remove()
@@ -176,6 +191,15 @@ class Encoding:
             (*read.notes, *(found.notes if found else ()), *encoded.notes),
             encoded.report,
         )
+
+    def _write(self, target: str, data: bytes) -> None:
+        """Puts the file in place; another run may have done so meanwhile."""
+        try:
+            write_output(target, data, overwrite=self.overwrite)
+        except OutputError:
+            if self.skip_existing and Path(target).exists():
+                raise Skipped(target) from None
+            raise
 
     def _plan(self, count: int, scene: Scene | None = None) -> tuple[Step, ...]:
         """What is going to be done with so many primitives; of what method, ``scene`` decides."""

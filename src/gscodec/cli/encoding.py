@@ -16,6 +16,7 @@ from gscodec.cli.effort import (
 from gscodec.cli.encode_options import (
     Device,
     DropInvalid,
+    DryRun,
     EmbedPrior,
     Images,
     KeepExtra,
@@ -56,6 +57,7 @@ from gscodec.cli.options import (
     check_of_views,
     check_psnr,
 )
+from gscodec.cli.rehearsal import rehearse
 from gscodec.cli.session import limit_threads
 from gscodec.disk.files import STDIO
 from gscodec.disk.scenes import Reading
@@ -109,6 +111,7 @@ def encode(
     drop_invalid: DropInvalid = False,
     skip_existing: SkipExisting = False,
     at_once: AtOnce = 1,
+    dry_run: DryRun = False,
     threads: Threads = None,
     tiles: Tiles = None,
     workers: Workers = None,
@@ -168,7 +171,11 @@ def encode(
         max_memory=memory_limit(max_memory),
         tiling=Tiling(tiles_of(tiles), workers_of(workers)) if in_tiles else None,
     )
-    run(recipe, jobs, Manner(quiet, verbose, as_json, at_once))
+    manner = Manner(quiet, verbose, as_json, at_once)
+    if dry_run:
+        rehearse(recipe, jobs, manner)
+    else:
+        run(recipe, jobs, manner)
 
 
 def _is_output(path: str) -> bool:

@@ -14,7 +14,6 @@ _EFFORT = "--effort instant|fast|high"
 # Of zstd, gzip, cjxl, ffmpeg, tar and cp.
 _HABITS = {
     "-y": "replacing the output is -f or --overwrite",
-    "-n": "leaving an output alone is --skip-existing",
     "-i": "the input needs no option",
     "-d": "decoding is 'gscodec decode'",
     "-t": "testing is 'gscodec verify'",

@@ -58,6 +58,11 @@ class Job:
             return self.output is not None and self.of_many
         return os.path.realpath(self.output) != os.path.realpath(self.source)
 
+    @property
+    def makes_folder(self) -> bool:
+        """Whether the output goes into a folder that is not there."""
+        return self._into_folder and not Path(self.output or "").exists()
+
     def make_folder(self) -> None:
         """Makes the folder that the output goes into, if the user named one that is not there.
 
