@@ -16,8 +16,6 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gscodec.errors import OutputError
 from gscodec.slices import in_slices
 
@@ -50,6 +48,8 @@ class Room:
         Raises:
             OutputError: The disk has no room for it.
         """
+        import numpy as np  # not before: a command says how many threads it has first
+
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if self._folder is None or size < _SMALL:
             return np.empty(shape, dtype)
@@ -77,6 +77,8 @@ class Room:
 
     def joined(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
         """Rows of ``first``, then those of ``second``."""
+        import numpy as np
+
         if self.in_memory:
             return np.concatenate([first, second])
         found = self.empty((len(first) + len(second), *first.shape[1:]), first.dtype)
@@ -88,6 +90,8 @@ class Room:
 
     def take(self, array: NDArray[Any], rows: NDArray[Any] | slice) -> NDArray[Any]:
         """``array[rows]``; of a slice a view."""
+        import numpy as np
+
         if self.in_memory or isinstance(rows, slice):
             taken: NDArray[Any] = array[rows]
             return taken

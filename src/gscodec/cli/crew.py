@@ -25,7 +25,7 @@ from gscodec.cli.streams import sane_streams
 from gscodec.disk import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
@@ -96,7 +96,7 @@ def attempt(recipe: Recipe, job: Job, session: Session) -> Summary | Failure | L
         return failure_of(error)
 
 
-def crew(recipe: Recipe, jobs: Sequence[Job], count: int) -> Iterator[tuple[int, Told]]:
+def crew(recipe: Recipe, jobs: Sequence[Job], count: int) -> Generator[tuple[int, Told]]:
     """Works on ``jobs`` in ``count`` processes: yields what is told of each, by its number.
 
     To be closed by whoever leaves before the end, for no process ends by itself. The last thing

@@ -18,7 +18,6 @@ from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import decoding
 from gscodec.disk.checkpoints import check_folder, write_folder
 from gscodec.disk.files import STDIO, Parts, check_output, named, read_coded, write_parts
-from gscodec.disk.memory import cpus, room_for
 from gscodec.disk.originals import may_overwrite
 from gscodec.disk.saving import check_suffix, foreign_suffixes, notes_on_checkpoint
 from gscodec.disk.views import read_views
@@ -83,6 +82,7 @@ class Decoding:
         from gscodec.anchors import AnchorScene
         from gscodec.codec import decode
         from gscodec.container import inspect
+        from gscodec.disk.memory import cpus, room_for
         from gscodec.footprint import of_decoding
 
         source = job.source

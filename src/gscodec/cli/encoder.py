@@ -16,8 +16,6 @@ from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import counted, encoding
 from gscodec.disk.files import STDIO, check_output, size_of, write_output
-from gscodec.disk.kept import KeptTiles
-from gscodec.disk.memory import cpus, room_for
 from gscodec.disk.scenes import (
     Reading,
     binary_gaussians,
@@ -33,7 +31,6 @@ from gscodec.disk.views import read_views
 from gscodec.errors import OutputError, SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
-from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +136,7 @@ class Encoding:
         """
         from gscodec.codec import encode_with_report
         from gscodec.container import inspect
+        from gscodec.disk.kept import KeptTiles
 
         reading, target, given = self.check(job), self.place(job), dict(self.options)
         # Anchors have no state to go on from.
@@ -217,7 +215,9 @@ class Encoding:
         Raises:
             OutOfMemoryError: There is no room for them.
         """
+        from gscodec.disk.memory import cpus, room_for
         from gscodec.footprint import of_encoding
+        from gscodec.room import MEMORY
 
         size = binary_gaussians(source)
         if size is None:

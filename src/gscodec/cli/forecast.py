@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from gscodec.cli.plans import counted, encoding
 from gscodec.disk.files import STDIO, size_of
-from gscodec.disk.memory import cpus
 from gscodec.disk.scenes import binary_gaussians, holds_anchors
 from gscodec.errors import InputError, UsageError
 from gscodec.report.text import printable
@@ -71,6 +70,7 @@ def forecast(method: str, options: Mapping[str, Any], source: str, *, verify: bo
     """
     if source == STDIO:
         raise UsageError("--dry-run: stdin tells its size only when it is read; name a file")
+    from gscodec.disk.memory import cpus
     from gscodec.footprint import of_encoding
 
     anchors, size = holds_anchors(source), size_of(source)
