@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,7 @@ def measured(coded: Coded, progress: Progress, *, look: bool) -> Quality:
     if find_spec("numba") is None:
         return {"not_measured": "there is no renderer; pip install 'gscodec[render]'"}
     progress("look", 0.0)
-    found = coded.look()
-    progress("look", 1.0)
+    found = coded.look(partial(progress, "look"))
     if not found:
         return {"not_measured": coded.unseen}
     # Renderers of two machines agree to more than the digits that are kept.

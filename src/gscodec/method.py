@@ -35,8 +35,9 @@ class Coded:
         payload: Header and streams; ``payload.meta`` has the settings and the report.
         reconstruction: The scene that the decoder must produce, bit for bit.
         notes: One line for each thing that was changed, merged, clamped or reordered.
-        look: Renders both scenes: PSNR in dB of the reconstruction in each view that shows
-            something of the source. None: nothing that a renderer sees was changed.
+        look: Renders both scenes, telling the share that is done: PSNR in dB of the
+            reconstruction in each view that shows something of the source. None: nothing that a
+            renderer sees was changed.
         unseen: Why ``look`` finds no view.
         order: (M,) int64, which primitive of the source each of ``reconstruction`` is; None
             where they are in its order.
@@ -47,7 +48,7 @@ class Coded:
     payload: Payload
     reconstruction: Scene
     notes: tuple[str, ...] = field(default=())
-    look: Callable[[], Sequence[float]] | None = None
+    look: Callable[[Callable[[float], None]], Sequence[float]] | None = None
     unseen: str = ""
     exact: int = 0
     order: NDArray[np.int64] | None = None

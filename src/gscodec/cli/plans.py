@@ -6,6 +6,7 @@ Seconds were measured with ``python tests/benchmarks/progress.py --record``, on 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gscodec.cli.estimate import Step
@@ -48,6 +49,7 @@ _FAST = {
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 3.0, "ralhe": 1.3}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
+_DECODED = 0.9  # of those of verify, after which all are decoded
 _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
 _SETTLING = 0.6  # iterations after the descent, for each of it, and for each of the trials
@@ -89,9 +91,10 @@ def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
         if name != "predict" or method == "predict-gs"
     }
     code = steps["code"]
-    steps["code"] = Step("code", code.seconds, reports=_CODED)
+    steps["code"] = replace(code, reports=_CODED)
+    steps["verify"] = replace(steps["verify"], reports=_DECODED)
     if options.get("target_bytes") or options.get("target_psnr"):
-        steps["code"] = Step("code", _TRIALS * code.seconds, repeats=True)
+        steps["code"] = replace(code, seconds=_TRIALS * code.seconds, repeats=True)
     if effort == "high":
         return _high(steps, options, count)
     return list(steps.values())

@@ -21,7 +21,7 @@ from gscodec.render.splat import rasterize
 from gscodec.render.virtual import VirtualViews, virtual_cameras
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,15 +93,24 @@ class EncoderViews:
             raise UsageError(f"PSNR: cannot be measured, for {self.unseen}")
         return float(np.mean(self.psnr_by_view(scene)))
 
-    def psnr_by_view(self, scene: GaussianScene | AnchorScene) -> list[float]:
-        """PSNR of ``scene`` against the renders of the source, dB."""
-        pairs = zip(self._seen, self.judges, strict=True)
-        return [psnr(picture, self._on_screen(scene, camera)) for picture, camera in pairs]
+    def psnr_by_view(
+        self,
+        scene: GaussianScene | AnchorScene,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> list[float]:
+        """PSNR of ``scene`` against the renders of the source, dB; ``progress`` gets the share."""
+        found = []
+        for number, camera in enumerate(self.judges):
+            if number not in self._seen:
+                self._seen[number] = self._on_screen(self.scene, camera)
+            found.append(psnr(self._seen[number], self._on_screen(scene, camera)))
+            progress((number + 1) / len(self.judges))
+        return found
 
     @cached_property
-    def _seen(self) -> tuple[NDArray[np.float32], ...]:
-        """What is seen of the source."""
-        return tuple(self._on_screen(self.scene, camera) for camera in self.judges)
+    def _seen(self) -> dict[int, NDArray[np.float32]]:
+        """What is seen of the source, by number of the view, as far as that was asked for."""
+        return {}
 
     def _on_screen(
         self, scene: GaussianScene | AnchorScene, camera: Camera
