@@ -42,6 +42,7 @@ class EncodeOptions(TypedDict, total=False):
     views: TargetViews | Sequence[Camera] | None
     resume: bytes | None
     checkpoint: Callable[[bytes], None] | None
+    start: object
 
 
 _WORDS = {

@@ -65,6 +65,8 @@ class Encoded:
         order: (M,) int64, which primitive of the source each of ``reconstruction`` is:
             ``source.take(order)`` is the source in the order of the file, without what was left
             out.
+        model: What coded it; as ``start`` of another encode of the same scene it saves most of
+            the training.
     """
 
     data: bytes
@@ -72,6 +74,7 @@ class Encoded:
     notes: tuple[str, ...]
     report: dict[str, object]
     order: NDArray[np.int64]
+    model: object = None
 
 
 def encode(
@@ -177,9 +180,8 @@ def _packed(
         conventions=_conventions(scene),
     )
     order = np.arange(len(scene)) if coded.order is None else coded.order
-    return Encoded(
-        pack(payload), coded.reconstruction, (*coded.notes, *cuts), dict(notes), order
-    )
+    found = coded.reconstruction, (*coded.notes, *cuts), dict(notes), order, coded.model
+    return Encoded(pack(payload), *found)
 
 
 def _check_blocks(settings: Any, count: int) -> None:

@@ -41,6 +41,7 @@ class Coded:
         unseen: Why ``look`` finds no view.
         order: (M,) int64, which primitive of the source each of ``reconstruction`` is; None
             where they are in its order.
+        model: What coded it, from which another training of the same scene may go on.
         exact: How many primitives at the end of ``reconstruction`` are those of the source. They
             are not looked at: one of them may hide all others.
     """
@@ -52,6 +53,7 @@ class Coded:
     unseen: str = ""
     exact: int = 0
     order: NDArray[np.int64] | None = None
+    model: object = None
 
     @property
     def lossy(self) -> Scene:

@@ -6,6 +6,7 @@ point goes through the whole codec, its check included: what is measured can be 
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
+    from gscodec.arguments import EncodeOptions
     from gscodec.camera import Camera
     from gscodec.method import Progress
     from gscodec.render.splat import Conventions
@@ -141,10 +143,16 @@ def measure(
     points, notes = _measure_spz(scene, yardstick, progress) if spz else ((), ())
     changes: dict[str, list[str]] = {}
     chosen = {job.name: job for job in (job.of(scene) for job in todo)}
+    models: dict[str, dict[float, object]] = {}
     left = list(chosen.values())
     while left:
         job = left.pop(0)
-        point, job_notes = _measure_job(scene, job, yardstick, progress)
+        own = models.setdefault(job.method, {})
+        point, job_notes, model = _measure_job(
+            scene, job, yardstick, progress, _nearest(own, job.lam)
+        )
+        if job.lam is not None:
+            own[job.lam] = model
         points = (*points, point)
         for note in job_notes:
             changes.setdefault(note, []).append(job.name)
@@ -152,6 +160,13 @@ def measure(
             left = _beyond(points, chosen.values())
     lines = [f"{', '.join(who)}: {note}" for note, who in changes.items()]
     return Measured(points, (*yardstick.notes, *notes, *lines), yardstick.views)
+
+
+def _nearest(models: Mapping[float, object], lam: float | None) -> object:
+    """That of the lambda nearest to ``lam``; None if there is none."""
+    if lam is None or not models:
+        return None
+    return models[min(models, key=lambda other: abs(math.log(other / lam)))]
 
 
 def _beyond(points: Sequence[Point], jobs: Iterable[Job]) -> list[Job]:
@@ -212,9 +227,13 @@ class _Yardstick:
 
 
 def _measure_job(
-    scene: Scene, job: Job, yardstick: _Yardstick, progress: Progress
-) -> tuple[Point, tuple[str, ...]]:
-    """Encodes ``scene``; the point, and what the encoder changed."""
+    scene: Scene, job: Job, yardstick: _Yardstick, progress: Progress, before: object
+) -> tuple[Point, tuple[str, ...], object]:
+    """Encodes ``scene``; the point, what the encoder changed, and its model.
+
+    Training goes on from ``before``, a model of the same method at another lambda.
+    """
+    go_on: EncodeOptions = {} if before is None else {"start": before}
     start = time.perf_counter()
     encoded = encode_with_report(
         scene,
@@ -223,13 +242,14 @@ def _measure_job(
             f"{job.name} {stage}", share, detail
         ),
         **job.options,
+        **go_on,
     )
     seconds = time.perf_counter() - start
     quality = yardstick.measure(encoded.reconstruction, f"{job.name} render", progress)
     size, count = len(encoded.data), len(encoded.reconstruction)
     parts = _parts(encoded.data)
     point = Point(job.method, job.lam, size, count, *quality, seconds, parts)
-    return point, encoded.notes
+    return point, encoded.notes, encoded.model
 
 
 def _measure_spz(

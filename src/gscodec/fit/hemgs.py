@@ -20,7 +20,7 @@ import numpy as np
 
 from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.fit.adam import Adam
-from gscodec.fit.integers import integer_model
+from gscodec.fit.integers import integer_model, real_weights
 from gscodec.fit.masked import Masked
 from gscodec.fit.options import enough
 from gscodec.fit.table import Table, placed
@@ -56,6 +56,8 @@ _USUAL_BITS, _USUAL_SIZE, _LONGEST = 100.0, 3e6, 3.0
 # A training that starts from a prior: of scenes of so few bits, whose own networks would weigh
 # too much, and wherever it is short. More steps from random networks are worth more than a prior.
 _SMALL_SIZE, _WARM_STEPS, _WARM_RATE = 4e5, 200, 5e-3
+# A training that goes on from another one of the same scene, at another lambda.
+_AGAIN_SHARE, _AGAIN_RATE = 0.25, 3e-3
 _FIRST_LOOK = 0.25  # share of the steps that come before
 _RUN = 8192  # primitives along the curve, a multiple of the longest step of a turn
 _PLACES = 1 << 20  # that tell where most primitives are
@@ -98,6 +100,7 @@ def learn(
     progress: Callable[[float], None],
     training: Trains | None = None,
     prior: Sequence[Shared] = (),
+    start: Learned | None = None,
 ) -> tuple[Box, int, Learned]:
     """Trains the networks of primitives in cells of the lattice.
 
@@ -109,6 +112,7 @@ def learn(
         progress: Called with the share that is done.
         training: Makes another training than `Training` of the same.
         prior: Networks of the first units, to start from where that pays.
+        start: Of the same units at another lambda, to go on from.
     """
     count = len(codes)
     box = box_around(morton.decode(codes[:: 1 + count // _PLACES]))
@@ -126,6 +130,11 @@ def learn(
             hidden, steps = len(prior[0].rates), min(steps, _WARM_STEPS)
             training = partial(Warm, prior, count)
             course = course._replace(rate=_WARM_RATE)
+        elif start is not None:
+            hidden = start.models[0].network.layers[0].weights.shape[1]
+            steps = max(2, round(_AGAIN_SHARE * steps))
+            training = partial(Again, start)
+            course = course._replace(rate=_AGAIN_RATE)
         model = (training or Training)(runs, places, own, hidden, options.seed)
         model.train(steps, course, pool, progress)
     return box, usual, model.integers()
@@ -232,6 +241,35 @@ class Training:
         return Learned(
             tuple(models), tuple(gains), tuple(unit.keeps for unit in self._table.units)
         )
+
+
+class Again(Training):
+    """Goes on from what was learned at another lambda."""
+
+    def __init__(
+        self,
+        before: Learned,
+        rows: Runs,
+        runs: Sequence[Run],
+        targets: Sequence[Target],
+        hidden: int,
+        seed: int,
+    ) -> None:
+        """``before`` is of the same units."""
+        super().__init__(rows, runs, targets, hidden, seed)
+        self._before = before
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Where the other training has ended."""
+        networks = [
+            (real_weights(own.unit, model.network), gains / (1 << GAIN_BITS))
+            for own, model, gains in zip(
+                self._table.units, self._before.models, self._before.gains, strict=True
+            )
+        ]
+        self._model.go_on_from(networks)
+        self._model.round_parameters()
+        self._look(pool, at_first=False)
 
 
 class Warm(Training):

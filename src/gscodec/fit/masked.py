@@ -188,6 +188,17 @@ class Masked:
         arrays[-1][:] = _FIRST_GAIN
         return arrays
 
+    def go_on_from(
+        self, networks: Sequence[tuple[Sequence[NDArray[Any]], NDArray[Any]]]
+    ) -> None:
+        """Starts all units at weights and biases of their ``networks``, and at gains."""
+        for number, (weights, gains) in enumerate(networks):
+            values = *weights, gains
+            for (array, where), value in zip(
+                self._of(self.parameters, number), values, strict=True
+            ):
+                array[where] = value
+
     def start_from(self, shared: Sequence[Shared], rates: Sequence[int]) -> None:
         """Starts all units at networks that are ``shared``, and rounds what they change.
 

@@ -138,6 +138,8 @@ class Given:
         views: What to look at; None chooses virtual cameras from the scene.
         resume: State of an interrupted optimisation, from ``checkpoint``.
         checkpoint: Called with the state now and then.
+        start: Model of a file of the same scene, at any lambda: training goes on from it where
+            the method can, in a part of the time.
         besides: Bytes of the file that no method makes, about: notes and extra properties; for
             a wanted size.
         room: Where scenes are that are made on the way.
@@ -147,6 +149,7 @@ class Given:
     views: TargetViews | None = None
     resume: bytes | None = None
     checkpoint: Callable[[bytes], None] | None = None
+    start: object = None
     besides: int = 0
     room: Room = MEMORY
     tiling: Tiling | None = None

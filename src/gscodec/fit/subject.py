@@ -118,6 +118,7 @@ class Work:
         lattice: Of the positions.
         codes: (N,) uint64 Morton codes, ascending.
         mixing: Of the columns of the source, where they are not those of the scene.
+        start: A model that training may go on from.
     """
 
     scene: Scene
@@ -126,6 +127,7 @@ class Work:
     lattice: Lattice
     codes: NDArray[np.uint64]
     mixing: Mixing | None = None
+    start: object = None
 
     @property
     def cells(self) -> NDArray[np.int64]:

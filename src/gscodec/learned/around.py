@@ -181,6 +181,15 @@ def around_of(
     return Around(box, usual, networks, learned.gains, learned.kept, prior=prior)
 
 
+def known(model: object, units: tuple[Unit, ...]) -> Learned | None:
+    """What a training of ``units`` may go on from: of a ``model`` of the same ones."""
+    from gscodec.fit.hemgs import Learned
+
+    if not isinstance(model, Around) or model.networks.units != units:
+        return None
+    return Learned(model.networks.models, model.gains, model.kept)
+
+
 class AroundKnown(Known):
     """With neighbours of earlier turns."""
 

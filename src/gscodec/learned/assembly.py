@@ -65,7 +65,7 @@ def assembled(
     notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
     look = partial(run.views.psnr_by_view, coded)
     payload, exact = Payload(header, all_streams, meta), len(aside.rows)
-    return Coded(payload, decoded, notes, look, run.views.unseen, exact, rows)
+    return Coded(payload, decoded, notes, look, run.views.unseen, exact, rows, model)
 
 
 def streams(

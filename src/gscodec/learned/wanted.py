@@ -7,6 +7,7 @@ so that a search needs no other fit.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,9 @@ def encode(
 def _at(run: Run, lam: float) -> Coded:
     """The file at ``lam``; effort high as good as fast, see `rates.likely`."""
     if not run.descends:
-        return _coded(run, *_chosen(run, lam), lam)
+        return _coded(run, *_chosen(run, lam, run.given.start), lam)
     start = likely(lam, run.views)
-    work, model = _chosen(run, start)
+    work, model = _chosen(run, start, None)
 
     def finished(tried: float) -> Coded:
         return _finished(run, work, model.at(tried / start), tried)
@@ -83,12 +84,11 @@ def _at_target(run: Run) -> Coded:
     """The file that has the wanted size or PSNR: the fit is reused while searching."""
     options = run.options
     run.subject.check(run, options.lam)
-    work = run.as_is(options.lam)
-    model = run.fit(work, options.lam)
+    work, model = _as_is(run, options.lam, run.given.start)
     lam, *_ = _search(run, partial(_coded, run, work), model, options.lam)
     if run.descends:
         lam = likely(lam, run.views)
-    work, model = _chosen(run, lam)
+    work, model = _chosen(run, lam, model)
     _, found, value = _search(run, partial(_finished, run, work), model, lam)
     if options.target_psnr is not None:
         require_psnr(value, options.target_psnr)
@@ -121,12 +121,16 @@ def _overhead(run: Run) -> int:
     return _OVERHEAD + run.given.besides + (len(json.dumps(told)) if told else 0)
 
 
-def _chosen(run: Run, lam: float) -> tuple[Work, Model]:
-    """What is coded at ``lam``, and what codes it."""
+def _chosen(run: Run, lam: float, start: object) -> tuple[Work, Model]:
+    """What is coded at ``lam``, and what codes it; effort fast may go on from ``start``."""
     run.subject.check(run, lam)
     if run.descends:
         return optimised(run, lam)
-    work = run.as_is(lam)
+    return _as_is(run, lam, start)
+
+
+def _as_is(run: Run, lam: float, start: object) -> tuple[Work, Model]:
+    work = replace(run.as_is(lam), start=start)
     return work, run.fit(work, lam)
 
 

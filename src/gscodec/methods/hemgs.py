@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gscodec.coding import Decoder
 from gscodec.fit.options import Options as LearnedOptions
 from gscodec.intnet.prior import named, shipped
-from gscodec.learned.around import Around, around_of, decode_around
+from gscodec.learned.around import Around, around_of, decode_around, known
 from gscodec.learned.method import LearnedMethod
 from gscodec.payload import Attribute, Method
 
@@ -68,7 +68,13 @@ def fit(
     held = isinstance(options, HemgsOptions) and options.embed_prior
     prior = replace(shipped(units), held=held)
     box, usual, learned = learn(
-        work.codes, targets, options, share, progress, prior=prior.shared
+        work.codes,
+        targets,
+        options,
+        share,
+        progress,
+        prior=prior.shared,
+        start=known(work.start, targets.units),
     )
     return around_of(targets.units, box, usual, learned, prior)
 

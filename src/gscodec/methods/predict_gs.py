@@ -18,7 +18,7 @@ from gscodec.geometry import morton
 from gscodec.intnet.context import UnitModel
 from gscodec.intnet.prediction import Prediction, decode_prediction, mixed
 from gscodec.kinds import Values
-from gscodec.learned.around import Around, around_of, decode_around
+from gscodec.learned.around import Around, around_of, decode_around, known
 from gscodec.learned.method import LearnedMethod
 from gscodec.payload import Attribute, Method
 
@@ -154,7 +154,8 @@ def fit(
     """Trains the networks for ``targets``, in ``share`` of the usual iterations."""
     from gscodec.fit.hemgs import learn
 
-    box, usual, learned = learn(work.codes, targets, options, share, progress)
+    start = known(work.start.around, targets.units) if isinstance(work.start, Model) else None
+    box, usual, learned = learn(work.codes, targets, options, share, progress, start=start)
     around = around_of(targets.units, box, usual, learned)
     return Model(around, Prediction() if work.mixing is None else work.mixing.prediction)
 
