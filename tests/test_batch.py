@@ -133,7 +133,11 @@ def test_existing_outputs_are_left_alone(cli: Cli, scenes: list[Path]) -> None:
         (("a.ply", "c.ply", "-o", "b.ply"), 6, "b.ply: is a file, expected a folder"),
         (("a.ply", "-o", "b.ply/"), 6, "b.ply/: is a file, expected a folder"),
         (("a.ply", "d/a.ply", "-o", "out"), 2, "a.ply and d/a.ply: both would be written to"),
-        (("a.ply", "a.ply"), 2, "a.ply and a.ply: both would be written to a.gsz"),
+        (("a.ply", "a.ply"), 2, "a.ply: is given twice"),
+        (("a.ply", "c.ply", "both.gsz"), 6, "both.gsz: is a file, expected a folder"),
+        (("a.ply", "scene.small"), 2, "scene.small: is no file to be read"),
+        (("a.ply", "c.ply", "-o", "b.ply/"), 6, "b.ply/: is a file, expected a folder"),
+        (("a.ply", "c.ply", "-"), 2, "2 scenes: found -, expected files"),
         (("a.ply", "c.ply", "-o", "-"), 2, "2 scenes: found -, expected files"),
         (("a.ply", "-", "-o", "out"), 2, "2 scenes: found -, expected files"),
         (("a.ply", "c.ply", "-o", "no/out"), 6, "no/out: cannot be made"),
@@ -159,6 +163,10 @@ def test_outputs_without_option(cli: Cli, scenes: list[Path]) -> None:
     assert cli("encode", "a.ply", "-", *RAW).out == Path("x.gsz").read_bytes()
     assert cli("encode", "a.ply", "new/", *RAW).code == 0
     assert cli("encode", scenes[2], "-o", "new", *RAW).code == 0
+    Path("there").mkdir()
+    assert cli("encode", "a.ply", "c.ply", "there", *RAW).code == 0
+    assert cli("encode", "a.ply", "c.ply", "made/", *RAW).code == 0
+    assert names("there") == names("made") == ["a.gsz", "c.gsz"]
     assert cli("decode", "x.gsz", "x.ply").code == 0
     assert cli("decode", "x.gsz", "new/").code == 0
     assert names("new") == ["a.gsz", "c.gsz", "x.ply"]

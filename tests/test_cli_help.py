@@ -74,6 +74,8 @@ def test_examples_are_right() -> None:
         (("a.ply",), "'gscodec encode a.ply'?"),
         (("a.gsz",), "'gscodec decode a.gsz' or 'gscodec inspect a.gsz'?"),
         (("compress", "a.ply"), "did you mean 'gscodec encode'?"),
+        (("help",), "'gscodec COMMAND --help'"),
+        (("version",), "'gscodec --version'"),
         (("comparo", "a.ply"), "did you mean 'gscodec compare'?"),
     ],
 )

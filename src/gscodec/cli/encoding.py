@@ -60,7 +60,7 @@ from gscodec.cli.options import (
 from gscodec.cli.rehearsal import rehearse
 from gscodec.cli.session import limit_threads
 from gscodec.disk.files import STDIO
-from gscodec.disk.scenes import Reading
+from gscodec.disk.scenes import Reading, is_folder, may_be_scene
 from gscodec.errors import UsageError
 from gscodec.methods import DEFAULT
 from gscodec.tiling import Tiling
@@ -180,7 +180,12 @@ def encode(
 
 def _is_output(path: str) -> bool:
     """Whether ``path`` cannot be a scene to encode."""
-    return path == STDIO or path.lower().endswith(".gsz") or is_new_folder(path)
+    return (
+        path == STDIO
+        or path.lower().endswith(".gsz")
+        or is_new_folder(path)
+        or (is_folder(path) and not may_be_scene(path))
+    )
 
 
 def _position_bits(text: str) -> int | None:

@@ -92,6 +92,9 @@ def of_command(name: str, near: str | None) -> str:
     from gscodec.report.text import printable
 
     shown = printable(name)
+    if name in {"help", "version"}:
+        told = "gscodec COMMAND --help" if name == "help" else "gscodec --version"
+        return f"{name}: no such command; it is an option: '{told}'"
     if meant := _COMMANDS.get(name.lower(), near):
         return f"{shown}: no such command; did you mean 'gscodec {meant}'?"
     path = Path(name)

@@ -15,6 +15,8 @@ from gscodec.report.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_FILES = (".gsz", ".ply", ".spz", ".splat", ".ksplat", ".sog")  # suffixes of files of scenes
+
 
 class Skipped(Exception):  # noqa: N818
     """An output is there already, and the user wants it left alone; carries its name."""
@@ -97,7 +99,7 @@ def is_new_folder(output: str) -> bool:
 def jobs_of(
     paths: Sequence[str], output: str | None, is_output: Callable[[str], bool]
 ) -> list[Job]:
-    """One job for each of ``paths``; of two, the second may be what to write.
+    """One job for each of ``paths``; the last of several may be what to write, or where.
 
     Args:
         paths: As given.
@@ -105,20 +107,41 @@ def jobs_of(
         is_output: Whether a path can only be meant as an output.
 
     Raises:
-        UsageError: Several scenes are to go to stdout or come from stdin, or one is there twice.
+        UsageError: Several scenes are to go to stdout or come from stdin, or one is there twice;
+            or the last of two paths is neither a scene nor an output.
         OutputError: Several scenes are to go into a file.
     """
-    if output is None and len(paths) == 2 and is_output(paths[1]):
-        paths, output = paths[:1], paths[1]
+    if output is None and len(paths) > 1 and is_output(paths[-1]):
+        *paths, output = paths
+    elif output is None and len(paths) == 2 and not _is_there(paths[1]):
+        raise UsageError(
+            f"{printable(paths[1])}: is no file to be read, and has no name of an output; if it is "
+            "one, name it with -o"
+        )
     if len(paths) == 1:
         return [Job(paths[0], output)]
     if STDIO in (*paths, output):
         raise UsageError(f"{len(paths)} scenes: found -, expected files, and -o DIR/")
-    if output is not None and Path(output).exists() and not Path(output).is_dir():
+    if output is not None and _is_file(output):
         raise OutputError(
-            f"{printable(output)}: is a file, expected a folder to write {len(paths)} scenes into"
+            f"{printable(output)}: is a file, expected a folder to write {len(paths)} scenes into: "
+            "-o DIR/"
         )
     return [Job(path, output, of_many=True) for path in paths]
+
+
+def _is_file(output: str) -> bool:
+    """Whether ``output`` is one, or is written as one."""
+    place = Path(output)
+    if place.exists():
+        return not place.is_dir()
+    return not names_folder(output) and place.suffix.lower() in _FILES
+
+
+def _is_there(path: str) -> bool:
+    with suppress(OSError):  # a name that is too long
+        return path == STDIO or Path(path).exists()
+    return False
 
 
 def check_apart(jobs: Sequence[Job], target: Callable[[Job], str]) -> None:
@@ -127,7 +150,10 @@ def check_apart(jobs: Sequence[Job], target: Callable[[Job], str]) -> None:
     Raises:
         UsageError: Naming two of them.
     """
-    sources = {os.path.realpath(job.source): job for job in jobs}
+    sources: dict[str, Job] = {}
+    for job in jobs:
+        if sources.setdefault(os.path.realpath(job.source), job) is not job:
+            raise UsageError(f"{printable(job.source)}: is given twice")
     taken: dict[str, Job] = {}
     for job in jobs:
         name = target(job)

@@ -76,6 +76,12 @@ def is_folder(path: str) -> bool:
     return path != STDIO and Path(path).is_dir()
 
 
+def may_be_scene(folder: str) -> bool:
+    """Whether a training may have left ``folder``: there is a scene in it, or where it would be."""
+    root = Path(folder)
+    return (root / "point_cloud").exists() or any(root.glob("*.ply"))
+
+
 def holds_anchors(path: str) -> bool:
     """Whether ``path`` is a folder that is to be read as a checkpoint of anchors.
 
