@@ -21,15 +21,13 @@ def test_the_readme_is_short() -> None:
 
 
 def test_numbers_of_the_readme_are_those_of_the_benchmark() -> None:
-    """Sizes, PSNR and seconds of its table stand in docs/benchmarks.md, in rows of the same scene."""
-    quality = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    """Sizes, PSNR and seconds of its table stand in docs/quality.md, in rows of the same scene."""
+    quality = (ROOT / "docs/quality.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (mic|fox|plant|playbot) \|(.*)\|$", README, re.MULTILINE)
     assert rows
     for scene, cells in rows:
         section = re.split(r"^## ", quality, flags=re.MULTILINE)
-        own = "".join(
-            part for part in section if part.startswith((f"{scene}: ", "Bytes at the quality"))
-        )
+        own = "".join(part for part in section if part.startswith((f"{scene}: ", "At equal")))
         for number in re.findall(r"\d[\d,.]*\d", cells):
             assert re.search(rf"(?<![\d,.]){re.escape(number)}(?![\d,.]*\d)", own), number
 

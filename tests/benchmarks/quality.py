@@ -140,7 +140,11 @@ def document(rows: list[Row]) -> str:
         "",
         "| quality | lambda | " + " | ".join(SCENES) + " |",
         "| --- | ---: |" + " ---: |" * len(SCENES),
-        *(lambdas(rows, quality) for quality in (*QUALITIES, INSTANT)),
+        *(
+            lambdas(rows, quality)
+            for quality in (*QUALITIES, INSTANT)
+            if any(row.codec == f"{OURS} {quality}" for row in rows)
+        ),
         "",
         "## At equal quality",
         "",
