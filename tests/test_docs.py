@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gscodec.cli.commands import load
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -30,6 +32,15 @@ def test_numbers_of_the_readme_are_those_of_the_benchmark() -> None:
         own = "".join(part for part in section if part.startswith((f"{scene}: ", "At equal")))
         for number in re.findall(r"\d[\d,.]*\d", cells):
             assert re.search(rf"(?<![\d,.]){re.escape(number)}(?![\d,.]*\d)", own), number
+
+
+def test_commands_of_the_readme_are_right() -> None:
+    """They parse, as far as that can be known without their files."""
+    lines = re.findall(r"^gscodec (.+?)(?:  +#.*| #.*)?$", README, re.MULTILINE)
+    assert len(lines) > 8
+    for line in lines:
+        name, *args = line.split()
+        load(name).make_context(name, args)
 
 
 def test_the_index_has_every_page() -> None:
