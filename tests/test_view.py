@@ -174,8 +174,16 @@ def test_written_page(cli: Cli, tmp_path: Path) -> None:
     assert not shown.has_normals
     assert b"50 Gaussians, SH 1" in html
     assert told(html)["settings"]["background"]["color"] == [1, 1, 1]
+    assert told(html)["antialiased"] is False
     again = cli("view", "scene.gsz", "--html", "page.html")
     assert (again.code, "page.html: exists already" in again.err) == (6, True)
+
+
+@pytest.mark.usefixtures("viewer")
+def test_antialiased_scenes_are_drawn_so(cli: Cli, tmp_path: Path) -> None:
+    gscodec.save(replace(SCENE, antialiased=True), tmp_path / "scene.ply")
+    assert cli("view", "scene.ply", "--html", "page.html").code == 0
+    assert told((tmp_path / "page.html").read_bytes())["antialiased"] is True
 
 
 @pytest.mark.usefixtures("viewer")

@@ -186,4 +186,5 @@ def _exhibit(
         up,
         camera,
         background,
+        scene.antialiased,
     )

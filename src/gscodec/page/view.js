@@ -42,6 +42,7 @@ createViewer({
   renderer: asked.has("webgpu") ? "webgpu" : "webgl", // what every browser has
   ui: !bare,
   noanim: true,
+  aa: scene.antialiased,
 }).then((viewer) => {
   // The viewer has y up, and turns scenes about z by half a turn; here it is told how to.
   const turn = (entity) => entity.name === "gsplat" && entity.setLocalRotation(...scene.rotation);

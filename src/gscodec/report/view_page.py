@@ -88,6 +88,7 @@ class Exhibit:
         up: (3,) float64, which way is up; not zero.
         camera: Where one stands at first; None leaves it to the viewer.
         background: Behind the Gaussians, R, G, B, 0 to 1.
+        antialiased: Whether it is drawn with the filter of mip splatting.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Exhibit:
     up: Vector
     camera: Camera | None
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    antialiased: bool = False
 
 
 def view_html(shown: Exhibit) -> bytes:
@@ -158,7 +160,12 @@ def _settings(shown: Exhibit) -> dict[str, object]:
         "cameras": [] if camera is None else [{"initial": _pose(shown.middle, camera, turn)}],
     }
     extent = [camera.width / 2 / camera.fx, camera.height / 2 / camera.fy] if camera else []
-    return {"settings": settings, "rotation": turn.tolist(), "extent": extent}
+    return {
+        "settings": settings,
+        "rotation": turn.tolist(),
+        "extent": extent,
+        "antialiased": shown.antialiased,
+    }
 
 
 def _pose(middle: Vector, camera: Camera, turn: Vector) -> dict[str, object]:
