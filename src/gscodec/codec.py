@@ -210,15 +210,8 @@ def _verify(made: Encoded, progress: Progress, room: Room) -> None:
     """Decodes what was just made; whatever is wrong with it is the encoder's fault."""
     progress("verify", 0.0)
     wanted = made.reconstruction
-
-    def decoded(stage: str, share: float, detail: str = "", /) -> None:
-        if stage == "decode":
-            progress("verify", share, detail)
-
     try:
-        found = decode(
-            made.data, decoded, room=room
-        )  # which compares with the digest of ``wanted``
+        found = decode(made.data, room=room)  # which compares with the digest of ``wanted``
     except FormatError as error:
         raise VerifyError(f"the file just made cannot be decoded: {error}") from error
     if _conventions(found) != _conventions(wanted):

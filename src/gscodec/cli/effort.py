@@ -156,4 +156,5 @@ class StateFile:
     def _save(self, data: bytes) -> None:
         if self._path is not None:
             write_output(self._path, data, overwrite=True)
+            removed(printable(self._path))  # from what is complete: it is no output
             advise("go on with the same command and --resume")

@@ -44,12 +44,11 @@ _FAST = {
     "fit": Cost(7.6, 20.0),
     "code": Cost(0.1, 2.7),
     "look": Cost(0.7, 4.0),
-    "verify": Cost(0.1, 2.0),
+    "verify": Cost(0.1, 1.7),
 }
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 3.0, "ralhe": 1.3}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
-_DECODED = 0.9  # of those of verify, after which all are decoded
 _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
 _SETTLING = 0.6  # iterations after the descent, for each of it, and for each of the trials
@@ -92,7 +91,6 @@ def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
     }
     code = steps["code"]
     steps["code"] = replace(code, reports=_CODED)
-    steps["verify"] = replace(steps["verify"], reports=_DECODED)
     if options.get("target_bytes") or options.get("target_psnr"):
         steps["code"] = replace(code, seconds=_TRIALS * code.seconds, repeats=True)
     if effort == "high":
