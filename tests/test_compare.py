@@ -495,7 +495,9 @@ def test_too_low_a_psnr_ends_with_7(cli: Cli) -> None:
 def test_the_report_is_printed_although_the_psnr_is_too_low(cli: Cli) -> None:
     result = cli("a.ply", "b.gsz", "--views", "views.json", "--min-psnr", "99", "--json")
     assert result.code == 7
-    assert json.loads(result.out)["psnr"] < 99
+    report = json.loads(result.out)
+    assert report["psnr"] < 99
+    assert report["error"]["code"] == 7
 
 
 def test_empty_scenes_are_equal(cli: Cli, tmp_path: Path) -> None:
@@ -512,7 +514,7 @@ def test_no_psnr_is_measured_where_nothing_is_seen(cli: Cli, tmp_path: Path) -> 
     result = cli("empty.ply", "empty.ply", "--min-psnr", "50")
     assert (result.code, "found nothing to be seen" in result.err) == (3, True)
     result = cli("empty.ply", "empty.ply", "--views", "views.json", "--json")
-    assert (result.code, result.out) == (3, b"")
+    assert (result.code, json.loads(result.out)["error"]["code"]) == (3, 3)
     assert "views: none of 3 cameras sees anything" in result.err
 
 

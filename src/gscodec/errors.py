@@ -12,6 +12,7 @@ class GscodecError(Exception):
     """Base of every error that gscodec raises on purpose."""
 
     exit_code = 1
+    told = False  # whether a report of the command line has it already
 
 
 class GscodecWarning(UserWarning):

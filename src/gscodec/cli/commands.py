@@ -199,7 +199,7 @@ class Command(TyperCommand):
         except (typer.Abort, typer.Exit):
             raise
         except Exception as error:
-            if ctx.params.get("as_json"):
+            if ctx.params.get("as_json") and not getattr(error, "told", False):
                 _tell_program(self.name or "", ctx.params, error)
             raise
 

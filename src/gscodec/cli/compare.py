@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gscodec.cli.failures import failure_of
 from gscodec.cli.fitting import fitted
 from gscodec.cli.options import (
     MOST_VIEWS,
@@ -27,7 +28,7 @@ from gscodec.cli.session import Session
 from gscodec.disk.files import STDIO, check_output, write_output, write_stdout
 from gscodec.disk.scenes import LoadedScene, Reading, load_scene
 from gscodec.disk.views import ChosenViews, choose_views
-from gscodec.errors import SceneError, UsageError, VerifyError
+from gscodec.errors import GscodecError, SceneError, UsageError, VerifyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -178,11 +179,14 @@ def compare(
             session.progress("write")
             picture = _sheet(pictures.worst, (result.a.name, result.b.name))
             write_output(sheet, picture, overwrite=overwrite)
+    problem = _problem(result, min_psnr)
     if as_json:
-        _print_json(result, session)
+        _print_json(result, session, problem)
     elif not quiet:
         _print_tables(result)
-    _require(result, min_psnr)
+    if problem:
+        problem.told = as_json
+        raise problem
 
 
 def _check(
@@ -259,8 +263,10 @@ def _caption(view: ViewQuality) -> str:
     return f"{view.name}: {found.psnr:.2f} dB, SSIM {found.ssim:.4f}{flip}"
 
 
-def _print_json(result: CompareResult, session: Session) -> None:
+def _print_json(result: CompareResult, session: Session, problem: GscodecError | None) -> None:
     values = {**result.to_json(), "stages": session.stages, "seconds": session.seconds}
+    if problem:
+        values["error"] = failure_of(problem).to_json()
     write_stdout((json.dumps(values, indent=2, allow_nan=False) + "\n").encode("ascii"))
 
 
@@ -271,20 +277,15 @@ def _print_tables(result: CompareResult) -> None:
     print_tables(comparison_tables(result))
 
 
-def _require(result: CompareResult, min_psnr: float | None) -> None:
-    """Refuses a b that is worse than that.
-
-    Raises:
-        SceneError: There was no view to measure it in.
-        VerifyError: It is.
-    """
+def _problem(result: CompareResult, min_psnr: float | None) -> GscodecError | None:
+    """What is wrong with a b that is worse than that, or was seen in no view."""
     if min_psnr is None:
-        return
+        return None
     if result.mean is None:
-        raise SceneError("--min-psnr: found nothing to be seen of either scene")
+        return SceneError("--min-psnr: found nothing to be seen of either scene")
     if result.mean.psnr >= min_psnr:
-        return
-    raise VerifyError(
+        return None
+    return VerifyError(
         f"{result.b.name} against {result.a.name}: mean PSNR {result.mean.psnr:.3f} dB, "
         f"expected at least {min_psnr:g}"
     )
