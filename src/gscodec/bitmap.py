@@ -55,3 +55,18 @@ class BitMap:
         for bits in self.bits.values():
             total += bits
         return total
+
+
+@dataclass(frozen=True)
+class Level:
+    """Latents on one level of an octree.
+
+    Attributes:
+        depth: Levels below the root.
+        cells: (n, 3) occupied cells, on the lattice of this depth.
+        values: (n, channels) int64, as networks see them.
+    """
+
+    depth: int
+    cells: NDArray[np.int64]
+    values: NDArray[np.int64]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import Scene
     from gscodec.arguments import EncodeOptions
-    from gscodec.bitmap import BitMap
+    from gscodec.bitmap import BitMap, Level
     from gscodec.method import Coded, Progress
     from gscodec.room import Room
     from gscodec.tiling import Tiling
@@ -42,6 +42,7 @@ __all__ = [
     "encode",
     "encode_with_report",
     "inspect",
+    "latents",
 ]
 
 
@@ -288,6 +289,23 @@ def decode(
         return scene
     told = payload.conventions
     return replace(scene, antialiased=told.antialiased, origin=told.origin)
+
+
+def latents(data: bytes, progress: Progress = _silent) -> list[Level]:
+    """The latents of a file of method ralhe, level by level, the coarsest first.
+
+    Raises:
+        FormatError: The bytes are damaged.
+        UnsupportedError: The file needs something that this version lacks.
+        UsageError: Its method has no latents.
+    """
+    payload = unpack(bytes_given(data))
+    module = methods.by_id(payload.header.method)
+    if not hasattr(module, "latents"):
+        name = methods.name_of(payload.header.method)
+        raise UsageError(f"latents: method {name} has none; expected a file of method ralhe")
+    found: list[Level] = module.latents(payload, progress)
+    return found
 
 
 def bit_map(data: bytes, progress: Progress = _silent, threads: int | None = None) -> BitMap:

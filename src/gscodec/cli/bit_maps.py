@@ -1,4 +1,4 @@
-"""``gscodec inspect --map``: where in space the bits of a file are, as a picture or a page."""
+"""``gscodec inspect --map`` and ``--latents``: what is where in space, as a picture or a page."""
 
 from __future__ import annotations
 
@@ -37,9 +37,21 @@ def check_maps(source: str, targets: Sequence[str], *, overwrite: bool) -> None:
         raise UsageError(
             f"--map: found {printable(', '.join(targets))}, expected distinct files"
         )
-    picture = any(_suffix(target) == _PICTURE for target in targets)
-    if picture and find_spec("matplotlib") is None:
-        raise UsageError("--map: a .png needs matplotlib; pip install 'gscodec[report]'")
+    if any(_suffix(target) == _PICTURE for target in targets):
+        _require_plots("--map")
+
+
+def check_sheet(source: str, target: str, *, overwrite: bool) -> None:
+    """The same for a picture of latents."""
+    if _suffix(target) != _PICTURE:
+        raise UsageError(f"--latents: found {printable(target)!r}, expected a .png")
+    check_output(source, target, overwrite=overwrite)
+    _require_plots("--latents")
+
+
+def _require_plots(option: str) -> None:
+    if find_spec("matplotlib") is None:
+        raise UsageError(f"{option}: a .png needs matplotlib; pip install 'gscodec[report]'")
 
 
 def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: bool) -> None:
@@ -54,7 +66,7 @@ def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: b
     from gscodec.container import inspect
     from gscodec.sceneio.comments import told_up
 
-    name = "stdin" if source == STDIO else Path(source).name
+    name = _name(source)
     with Session(quiet=False) as session, redirect_stdout(sys.stderr):
         found = bit_map(data, session.progress)
         session.progress("draw", 0.0)
@@ -62,6 +74,28 @@ def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: b
         pictures = [_drawn(target, found, name, up) for target in targets]
     for target, picture in zip(targets, pictures, strict=True):
         write_output(target, picture, overwrite=overwrite)
+
+
+def write_sheet(source: str, data: bytes, target: str, *, overwrite: bool) -> None:
+    """Draws the latents of ``data``, the file ``source``; errors as `write_maps`.
+
+    Raises:
+        UsageError: Its method has none.
+    """
+    from gscodec.codec import latents
+    from gscodec.container import inspect
+    from gscodec.report.latent_sheet import latent_sheet_png
+    from gscodec.sceneio.comments import told_up
+
+    with Session(quiet=False) as session, redirect_stdout(sys.stderr):
+        found = latents(data, session.progress)
+        session.progress("draw", 0.0)
+        picture = latent_sheet_png(found, _name(source), told_up(inspect(data).meta))
+    write_output(target, picture, overwrite=overwrite)
+
+
+def _name(source: str) -> str:
+    return "stdin" if source == STDIO else Path(source).name
 
 
 def _drawn(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.bit_maps import check_maps, write_maps
+from gscodec.cli.bit_maps import check_maps, check_sheet, write_maps, write_sheet
 from gscodec.cli.options import Overwrite
 from gscodec.cli.several import each
 from gscodec.disk.files import named, read_coded
@@ -33,6 +33,14 @@ def inspect(
             "page to turn it in, .html. May be repeated.",
         ),
     ] = None,
+    latents: Annotated[
+        str | None,
+        typer.Option(
+            "--latents",
+            metavar="PNG",
+            help="Of method ralhe: write its latents by level and channel as a picture.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Annotated[
         bool,
@@ -42,9 +50,12 @@ def inspect(
     ] = False,
 ) -> None:
     """Show what is in a file and what each part of it costs; checks every checksum."""
-    if maps and len(sources) > 1:
-        raise UsageError(f"--map: found {len(sources)} files, expected one")
+    for option, wanted in (("--map", maps), ("--latents", latents)):
+        if wanted and len(sources) > 1:
+            raise UsageError(f"{option}: found {len(sources)} files, expected one")
     check_maps(sources[0], maps or (), overwrite=overwrite)
+    if latents is not None:
+        check_sheet(sources[0], latents, overwrite=overwrite)
     found: dict[str, Inspection] = {}
 
     def look(source: str) -> None:
@@ -55,6 +66,8 @@ def inspect(
             inspection = inspect_bytes(data)
             if maps:
                 write_maps(source, data, maps, overwrite=overwrite)
+            if latents is not None:
+                write_sheet(source, data, latents, overwrite=overwrite)
         if as_json:
             _report(source, inspection)
         else:

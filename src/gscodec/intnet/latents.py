@@ -143,6 +143,11 @@ def inputs_of(latents: NDArray[np.int64]) -> NDArray[np.int8]:
     return seen
 
 
+def latents_of(inputs: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Inverse of `inputs_of`, as far as networks see latents."""
+    return inputs.astype(np.int64) >> LATENT_BITS
+
+
 def turns_of(
     nodes: Nodes, inputs: NDArray[np.int8], above: Seen | None
 ) -> Iterator[tuple[slice, NDArray[np.int8]]]:

@@ -11,8 +11,9 @@ turns (`learned.around`). Where this differs from the paper: docs/ralhe.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from gscodec.bitmap import Level
 from gscodec.coding import Decoder, Encoder
 from gscodec.geometry.nodes import Nodes
 from gscodec.intnet.latents import (
@@ -20,6 +21,7 @@ from gscodec.intnet.latents import (
     decode_latents,
     decode_values,
     encode_latents,
+    latents_of,
 )
 from gscodec.learned.around import Around, AroundKnown, around_of, decode_around
 from gscodec.learned.method import LearnedMethod
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from gscodec.fit.targets import Targets
     from gscodec.learned.model import Streams
     from gscodec.learned.networks import Known
+    from gscodec.method import Progress
+    from gscodec.payload import Payload
     from gscodec.units import Place, Unit
 
 
@@ -119,6 +123,18 @@ def fit(
     box, usual, learned, latents, data = learn(place, targets, options, share, progress)
     around = around_of(targets.units, box, usual, learned)
     return _model(around, latents, data).placed(place)
+
+
+def latents(payload: Payload, progress: Progress) -> list[Level]:
+    """Of all levels, the coarsest first."""
+    opened = METHOD.opened(payload, progress)
+    model = cast("Model", opened.model)
+    nodes = [Nodes.of(opened.place, depth) for depth in model.latents.depths]
+    levels = decode_values(model.data, model.latents, nodes)
+    return [
+        Level(own.depth, own.cells(slice(None)), latents_of(level.inputs))
+        for own, level in zip(nodes, levels, strict=True)
+    ]
 
 
 METHOD = LearnedMethod(

@@ -79,7 +79,7 @@ def _draw_panel(
     ramp = LinearSegmentedColormap.from_list("ramp", RAMP)
     axes = figure.add_subplot(place)
     colours = ramp(norm(np.maximum(values, low)))[:, :3]  # zero has no logarithm
-    picture = draw_balls(_seen(cells), cells.radii(), colours, _PIXELS)
+    picture = draw_balls(seen(cells.cells, cells.upright()), cells.radii(), colours, _PIXELS)
     axes.imshow(picture)
     axes.set_axis_off()
     axes.set_title(title, loc="left", fontsize=11)
@@ -94,14 +94,14 @@ def _draw_panel(
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
 
 
-def _seen(cells: Voxels) -> NDArray[np.float64]:
-    """Middles of the cells, (V, 3), x to the right, y up, z towards the viewer."""
+def seen(cells: NDArray[np.int64], upright: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Middles of ``cells`` (V, 3), x to the right, y up, z towards the viewer."""
     cos, sin = np.cos(_TURN), np.sin(_TURN)
     turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
     cos, sin = np.cos(_RISE), np.sin(_RISE)
     rise = np.array([[1, 0, 0], [0, sin, cos], [0, -cos, sin]])
-    seen: NDArray[np.float64] = cells.cells @ (rise @ turn @ cells.upright()).T
-    return seen
+    middles: NDArray[np.float64] = cells @ (rise @ turn @ upright).T
+    return middles
 
 
 def _draw_parts(axes: Any, found: BitMap, noun: str) -> None:

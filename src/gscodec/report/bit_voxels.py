@@ -70,18 +70,8 @@ class Voxels:
         return radii
 
     def upright(self) -> NDArray[np.float64]:
-        """Turns (3, 3) the scene so that its last axis points up, as far as one can guess.
-
-        Where no file says so: scenes that are flat lie on the ground; objects stand along z,
-        as Blender has it; cameras have y downwards, and what COLMAP makes follows them.
-        """
-        if self.up is not None:
-            return _standing(self.up)
-        extents = np.ptp(self.cells, axis=0) + 1 if len(self) else np.ones(3)
-        flat = int(np.argmin(extents))
-        if extents[flat] > _FLAT * np.sort(extents)[1]:
-            flat = 2
-        return np.array(_UPRIGHT[flat], dtype=np.float64)
+        """See the function."""
+        return upright(self.cells, self.up)
 
     def caption(self) -> str:
         """One sentence on the balls, and one on what is not shown."""
@@ -162,3 +152,20 @@ def value_range(
     shares = np.cumsum(weights[order]) / weights.sum()
     low, high = values[order][np.searchsorted(shares, _SCALE)]
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def upright(
+    cells: NDArray[np.int64], up: tuple[float, float, float] | None
+) -> NDArray[np.float64]:
+    """Turns (3, 3) ``cells`` (V, 3) so that the last axis points up, as far as one can guess.
+
+    Where no file says so: scenes that are flat lie on the ground; objects stand along z, as
+    Blender has it; cameras have y downwards, and what COLMAP makes follows them.
+    """
+    if up is not None:
+        return _standing(up)
+    extents = np.ptp(cells, axis=0) + 1 if len(cells) else np.ones(3)
+    flat = int(np.argmin(extents))
+    if extents[flat] > _FLAT * np.sort(extents)[1]:
+        flat = 2
+    return np.array(_UPRIGHT[flat], dtype=np.float64)
