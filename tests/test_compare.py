@@ -643,7 +643,7 @@ def test_missing_libraries_are_named(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setattr(
-        "gscodec.cli.compare.find_spec", lambda name: None if name == missing else 1
+        "gscodec.comparison.find_spec", lambda name: None if name == missing else 1
     )
     result = cli("a.ply", "b.gsz")
     assert result.code == 2

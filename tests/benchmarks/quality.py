@@ -193,19 +193,19 @@ def equal(rows: list[Row]) -> list[str]:
 
 
 def readme(rows: list[Row]) -> str:
-    """The table of the README: everything as it comes."""
+    """The table of the README: everything as it comes, as far as it was measured."""
     default = next(q for q, lam in QUALITIES.items() if lam == Options().lam)
     ours = f"{OURS} {default}"
-    lines = [
-        "| scene | .ply | SOG | SPZ v4 | L-GSC | gscodec | encode | decode |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    found = {row.codec for row in rows}
+    codecs = [codec for codec in (SOG, SPZ, LGSC_NAME, ours) if codec in found]
+    names = ["scene", ".ply", *codecs[:-1], OURS, "encode", "decode"]
+    lines = [f"| {' | '.join(names)} |", "| --- |" + " ---: |" * (len(names) - 1)]
     for name in SCENES:
         own = {row.codec: row for row in rows if row.scene == name}
         if ours not in own:
             continue
         cells = [f"{own[ours].source:,}"]
-        for codec in (SOG, SPZ, LGSC_NAME, ours):
+        for codec in codecs:
             row = own.get(codec)
             cells.append(f"{row.bytes:,}, {row.psnr:.2f} dB" if row else "")
         times = (own[ours].encode, own[ours].decode)
