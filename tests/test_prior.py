@@ -19,7 +19,6 @@ from gscodec.intnet.box import Box
 from gscodec.intnet.context import UnitModel
 from gscodec.intnet.network import Layer, Network
 from gscodec.intnet.prior import (
-    NAME_BYTES,
     SHIPPED_SHA256,
     Prior,
     decode_changes,
@@ -32,7 +31,7 @@ from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.gaussians import gaussian_units
 from gscodec.learned.networks import Networks
 from gscodec.methods import hemgs
-from gscodec.payload import Attribute, Payload, Stream
+from gscodec.payload import PRIOR_NAME_BYTES, Attribute, Payload, Stream
 from quick import set_defaults
 from reference_hac import groups
 from scenes import make_scene, silent
@@ -168,7 +167,7 @@ def bad_prior(change: Callable[[list[int]], None]) -> bytes:
     rates, gains = own.rates.copy(), own.gains.copy()
     rates[0], gains[0] = fields[1:]
     data = Prior.of([replace(own, kept=fields[0], rates=rates, gains=gains)]).data  # type: ignore[arg-type]
-    return hashlib.sha256(data).digest()[:NAME_BYTES] + data
+    return hashlib.sha256(data).digest()[:PRIOR_NAME_BYTES] + data
 
 
 @pytest.mark.parametrize(("place", "value"), [(0, 2), (1, 4097), (1, -5000), (2, 128)])
@@ -270,9 +269,9 @@ def test_files_with_a_prior_decode_alike(payloads: dict[bool, Payload]) -> None:
     for held, payload in payloads.items():
         check_same_scene(pack(payload))
         (stream,) = [s.data for s in payload.streams if s.attribute is Attribute.PRIOR]
-        assert (len(stream) > NAME_BYTES) == held
+        assert (len(stream) > PRIOR_NAME_BYTES) == held
         found = inspect(pack(payload))
-        assert found.prior == SHIPPED_SHA256[: 2 * NAME_BYTES]
+        assert found.prior == SHIPPED_SHA256[: 2 * PRIOR_NAME_BYTES]
     others = [
         [s for s in payload.streams if s.attribute is not Attribute.PRIOR]
         for payload in payloads.values()
@@ -306,8 +305,10 @@ def _damaged(stream: Stream, rng: np.random.Generator) -> Stream:
     """A bit of it flipped; of a prior the name is mended."""
     data = bytearray(stream.data)
     held = stream.attribute is Attribute.PRIOR
-    start = NAME_BYTES if held else 0
+    start = PRIOR_NAME_BYTES if held else 0
     data[int(rng.integers(start, min(len(data), start + 4000)))] ^= 1 << int(rng.integers(8))
     if held:
-        data[:NAME_BYTES] = hashlib.sha256(data[NAME_BYTES:]).digest()[:NAME_BYTES]
+        data[:PRIOR_NAME_BYTES] = hashlib.sha256(data[PRIOR_NAME_BYTES:]).digest()[
+            :PRIOR_NAME_BYTES
+        ]
     return replace(stream, data=bytes(data))

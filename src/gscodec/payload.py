@@ -33,6 +33,9 @@ class Method(IntEnum):
     PREDICT_GS = 5
 
 
+PRIOR_NAME_BYTES = 16  # of a SHA-256: how a file names networks that it refers to
+
+
 @unique
 class Attribute(IntEnum):
     """What the bits of a stream are spent on."""

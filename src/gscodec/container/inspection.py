@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from gscodec.anchors import SCALINGS
 from gscodec.arguments import bytes_given
 from gscodec.container import layout
+from gscodec.container.checkpoint import blueprint_of
 from gscodec.container.chunks import read_chunks
 from gscodec.container.meta import read_meta
 from gscodec.container.reader import read_payload
-from gscodec.intnet.prior import NAME_BYTES
-from gscodec.kinds.blueprint import blueprint_of
 from gscodec.methods import name_of
-from gscodec.payload import Attribute
+from gscodec.payload import PRIOR_NAME_BYTES, Attribute
 
 if TYPE_CHECKING:
     from gscodec.container.chunks import Chunk
@@ -140,7 +139,7 @@ def inspect(data: bytes) -> Inspection:
 def _prior(payload: Payload) -> str | None:
     """Its name in hexadecimal digits."""
     found = [s.data for s in payload.streams if s.attribute is Attribute.PRIOR]
-    return found[0][:NAME_BYTES].hex() if found else None
+    return found[0][:PRIOR_NAME_BYTES].hex() if found else None
 
 
 def _checkpoint(blueprint: Blueprint) -> dict[str, object]:

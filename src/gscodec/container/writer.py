@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gscodec.container import layout
+from gscodec.container.checkpoint import blueprint_of
 from gscodec.container.chunks import write_chunk, write_done, write_preamble
 from gscodec.container.conventions import write_conventions
 from gscodec.container.header import write_header
 from gscodec.container.meta import write_meta
 from gscodec.errors import UsageError
-from gscodec.kinds.blueprint import blueprint_of
 from gscodec.payload import Attribute, Conventions, Payload, Stream
 
 if TYPE_CHECKING:

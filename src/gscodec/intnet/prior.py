@@ -38,6 +38,7 @@ from gscodec.intnet.network import (
     decode_network,
     encode_network,
 )
+from gscodec.payload import PRIOR_NAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from gscodec.units import Unit
 
 SHIPPED_SHA256 = "38ae79531272e3a071f0f7367bae4d9392dade6d3a2970b017413e09c63d0dad"
-NAME_BYTES = 16  # of the SHA-256, in a file
 MAX_COARSE = 15  # changes are multiples of at most 2**15
 _MAX_RATE = 1 << 12  # magnitude of a weight of the rate
 
@@ -162,7 +162,7 @@ class Prior:
     @property
     def name(self) -> bytes:
         """What files call it."""
-        return hashlib.sha256(self.data).digest()[:NAME_BYTES]
+        return hashlib.sha256(self.data).digest()[:PRIOR_NAME_BYTES]
 
     def stream(self) -> bytes:
         """Of a file."""
@@ -238,18 +238,18 @@ def named(stream: bytes, units: tuple[Unit, ...]) -> Prior:
         FormatError: The stream is damaged.
         UnsupportedError: Not a prior of this version.
     """
-    if len(stream) < NAME_BYTES:
+    if len(stream) < PRIOR_NAME_BYTES:
         raise FormatError(
-            f"stream PRIOR: found {len(stream)} bytes, expected at least {NAME_BYTES}"
+            f"stream PRIOR: found {len(stream)} bytes, expected at least {PRIOR_NAME_BYTES}"
         )
-    name, data = stream[:NAME_BYTES], stream[NAME_BYTES:]
+    name, data = stream[:PRIOR_NAME_BYTES], stream[PRIOR_NAME_BYTES:]
     if data:
-        if hashlib.sha256(data).digest()[:NAME_BYTES] != name:
+        if hashlib.sha256(data).digest()[:PRIOR_NAME_BYTES] != name:
             raise FormatError("stream PRIOR: found data of another name")
         return replace(Prior.read(data, units), held=True)
-    if name.hex() != SHIPPED_SHA256[: 2 * NAME_BYTES]:
+    if name.hex() != SHIPPED_SHA256[: 2 * PRIOR_NAME_BYTES]:
         raise UnsupportedError(
             f"prior {name.hex()}: unknown to this gscodec, which has "
-            f"{SHIPPED_SHA256[: 2 * NAME_BYTES]}; a newer one may have it"
+            f"{SHIPPED_SHA256[: 2 * PRIOR_NAME_BYTES]}; a newer one may have it"
         )
     return shipped(units)
