@@ -28,23 +28,24 @@ class Cost(NamedTuple):
         return self.fixed + factor * self.each * count / _MANY
 
 
-_READ, _WRITE = Cost(0.1, 0.15), Cost(0.05, 0.05)
+_READ, _WRITE = Cost(0.1, 0.2), Cost(0.05, 0.05)
+_LOADING = Cost(1.0, 0.3)  # of libraries that learn, while reading
 _RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
 _INSTANT = {
     "views": Cost(1.0, 2.5),
     "fit": Cost(2.0, 4.0),
     "code": Cost(0.2, 4.5),
     "look": Cost(0.1, 0.0),
-    "verify": Cost(0.2, 2.0),
+    "verify": Cost(0.2, 1.4),
 }
 _FAST = {
-    "views": Cost(6.5, 4.0),
+    "views": Cost(6.5, 2.8),
     "measure": Cost(3.0, 12.5),
     "predict": Cost(0.5, 1.0),
     "fit": Cost(7.6, 20.0),
     "code": Cost(0.1, 2.7),
     "look": Cost(0.7, 4.0),
-    "verify": Cost(0.1, 1.7),
+    "verify": Cost(0.1, 1.4),
 }
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 3.0, "ralhe": 1.3}  # times that of hemgs
@@ -76,7 +77,8 @@ def encoding(
     steps = _steps(method, options, alike)
     checked = {"look", "verify"}
     kept = [step for step in steps if verify or step.name not in checked]
-    return (Step("read", _READ.of(count)), *kept, Step("write", _WRITE.of(count)))
+    loading = 0.0 if method == "raw" else _LOADING.of(count)
+    return (Step("read", _READ.of(count) + loading), *kept, Step("write", _WRITE.of(count)))
 
 
 def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
