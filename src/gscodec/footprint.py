@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 _PROGRAM = 120 << 20  # bytes: interpreter, numpy, tables
 _BLOCK = 90 << 20  # of a block at work
-_POSITION = 190  # of a primitive, while the octree is decoded
+_POSITION = 120  # of a primitive, while the octree is decoded
+_COPIES = 4  # of a scene: read, in order, decoded, verified
 _INSTANT, _BLOCK_ENCODED, _INSTANT_EACH = 200 << 20, 100 << 20, 250
 _RENDERER = 300 << 20
 _EACH = {"instant": 5000, "fast": 2500, "high": 6000}
-_CODED = 40  # of a primitive, of what is coded, about
+_CODED = 25  # of a primitive, of what is coded, about
 
 
 class Footprint(NamedTuple):
@@ -71,10 +72,13 @@ def of_encoding(
 ) -> Footprint:
     """Of ``count`` Gaussians, by ``method`` at ``effort`` with so many ``threads``."""
     scene = row_bytes(sh_degree) * count
-    if effort == "instant" and method != "raw":
+    if method == "raw":
+        whole = _PROGRAM + _COPIES * scene
+        return Footprint(whole, whole, 0)
+    if effort == "instant":
         working = _INSTANT + int(_BLOCK_ENCODED * min(1.0, count / (1 << 16)) * threads)
         on_disk = _PROGRAM + working + _INSTANT_EACH * count
-        return Footprint(on_disk + 5 * scene, on_disk, 4 * scene)
+        return Footprint(on_disk + _COPIES * scene, on_disk, _COPIES * scene)
     whole = _PROGRAM + _RENDERER + _EACH[effort] * count
     return Footprint(whole, whole, 0)
 

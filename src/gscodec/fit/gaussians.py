@@ -159,7 +159,7 @@ class GaussianSource:
             poses = [camera.world_to_camera.tolist() for camera in cameras]
             key = key_of(scene, shots, poses, how, seed)
             return _SEEN.get(key, lambda: self.seen(scene, cameras, how, seed, progress))
-        sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1).astype(np.float64)
+        sh = np.concatenate([scene.sh_dc[:, None], scene.sh_rest], axis=1)
         canonical = Canonical(
             scene.means.astype(np.float64),
             self.columns[0][:, 0],

@@ -15,6 +15,7 @@ import numpy as np
 
 from gscodec.geometry.rotation import along_axes, from_twist_swing
 from gscodec.render.splat import Conventions, Gaussians, rasterize
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ class Canonical:
         log_scales: (N, 3) falling.
         twist_swing: (N, 3) see `geometry.rotation`.
         disc: (N,) bool, whether the twist is about the short axis.
-        sh: (N, K, 3) all coefficients.
+        sh: (N, K, 3) float32 of a scene, all coefficients.
     """
 
     means: NDArray[np.float64]
@@ -75,7 +76,7 @@ class Canonical:
     log_scales: NDArray[np.float64]
     twist_swing: NDArray[np.float64]
     disc: NDArray[np.bool_]
-    sh: NDArray[np.float64]
+    sh: NDArray[np.floating]
 
     def activate(self) -> Gaussians:
         """As renderers take them."""
@@ -156,15 +157,17 @@ def coherence(
     """
     if scene.sh.shape[1] == 1:
         return _LEAST_COHERENCE
-    pulled = scene.sh.copy()
-    pulled[:, 1:] *= 1 - _PULL
+    pulled, square = scene.sh.copy(), np.empty(len(scene.sh))
+    for rows in in_slices(len(pulled)):
+        rest = scene.sh[rows, 1:].astype(np.float64)
+        pulled[rows, 1:] = rest * (1 - _PULL)
+        square[rows] = ((_PULL * rest) ** 2).sum(axis=(1, 2))
     before, after = scene.activate(), replace(scene, sh=pulled).activate()
     changes = []
     for camera in cameras:
         a = rasterize(before, camera, conventions=conventions).image
         b = rasterize(after, camera, conventions=conventions).image
         changes.append(float(((a - b) ** 2).mean()))
-    square = ((_PULL * scene.sh[:, 1:]) ** 2).sum(axis=(1, 2))
     # No product of a BLAS: how it adds up depends on its number of threads.
     apart = float((square * pixels.colour).sum())
     together = float((square * pixels.weight).sum())
