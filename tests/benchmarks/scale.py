@@ -1,6 +1,6 @@
 """Seconds by stage, memory and bytes against the number of Gaussians -> docs/scale.md.
 
-    python tests/benchmarks/scale.py [CASE ...] [--scratch DIR]
+    python tests/benchmarks/scale.py [CASE ...] [--scratch DIR] [--write]
 
 A case is COUNT:DEGREE:EFFORT; without any, all of `CASES` are measured, which takes an hour on two
 cores. The scene is fox (whose higher SH is in use) or, where that is missing, the bundled example,
@@ -145,11 +145,11 @@ def document(rows: list[dict[str, Any]]) -> list[str]:
         "Written by `python tests/benchmarks/scale.py`; the numbers are in `docs/scale.json`.",
         f"Every command had `--max-memory {MOST}`; encoding includes verification.",
         "CPU seconds are of all threads. Load is that of the machine per processor while it was",
-        "measured: beyond 1 others were at work, and wall-clock seconds are longer than on an",
-        "idle one. Memory is the peak of the process; mapped scratch files count as long as their",
-        "pages are in use.",
+        "measured: beyond 1 others were at work, and wall-clock seconds (in all, and by stage) are",
+        "about as many times longer than on an idle one. Memory is the peak of the process, with",
+        "those pages of scratch files that are in use.",
         "",
-        "| Gaussians, SH | effort | .ply bytes | .gsz bytes | encode: s, CPU s, MB | decode: s, CPU s, MB | load |",
+        "| Gaussians, SH | effort | .ply | .gsz | encode: s, CPU s, MB | decode: s, CPU s, MB | load |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
@@ -160,7 +160,7 @@ def document(rows: list[dict[str, Any]]) -> list[str]:
     ]
     lines += [
         "",
-        "Bytes under encode are those of the .gsz. Seconds by stage:",
+        "Seconds by stage:",
         "",
         "| Gaussians, SH | effort | encode | decode |",
         "| ---: | --- | --- | --- |",
@@ -212,9 +212,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--scratch", type=Path, help="folder for the scenes")
+    parser.add_argument("--write", action="store_true", help="measure nothing")
     args = parser.parse_args()
     known = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    for case in args.cases or CASES:
+    for case in () if args.write else args.cases or CASES:
         with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
             known[case] = measured(case, Path(scratch))
         print(case, known[case], flush=True)
