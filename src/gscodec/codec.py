@@ -15,7 +15,7 @@ import numpy as np
 from gscodec import extras, methods
 from gscodec._version import __version__
 from gscodec.anchors import AnchorScene
-from gscodec.arguments import bytes_given, checked_options, scene_given
+from gscodec.arguments import EncodeOptions, bytes_given, checked_options, scene_given
 from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.anchors import Scene
-    from gscodec.arguments import EncodeOptions
     from gscodec.bitmap import BitMap, Level
     from gscodec.method import Coded, Progress
     from gscodec.room import Room
@@ -154,7 +153,9 @@ def _checked(
     known = [form.__dataclass_fields__ for form in (module.Options, module.Given)]
     for name in options:
         if not any(name in fields for fields in known):
-            has = ", ".join(name for fields in known for name in fields)
+            has = ", ".join(
+                n for fields in known for n in fields if n in EncodeOptions.__annotations__
+            )
             raise UsageError(f"option {name}: method {method} has {has or 'no options'}")
     own, others = ({n: v for n, v in options.items() if n in fields} for fields in known)
     settings, given = module.Options(**own), module.Given(**others)
