@@ -90,6 +90,14 @@ PositionBits: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+KeepAll: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--keep-all",
+        help="Keep also Gaussians that show less than their bits are worth.",
+        rich_help_panel=_QUALITY,
+    ),
+]
 Resume: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -143,9 +143,10 @@ Effort: TypeAlias = Annotated[
     typer.Option(
         "--effort",
         metavar="instant|fast|high",
-        help="fast: code the values as they are. high: also change them, through renders, "
-        "so that they cost less and show the same; takes minutes. instant, of method hemgs: "
-        "seconds, somewhat larger, needs no torch. Default: fast.",
+        help="fast: leave out what shows less than its bits are worth, code the rest as it is. "
+        "high: also change values, through renders, so that they cost less and show the same; "
+        "takes minutes. instant, of method hemgs: seconds, larger, needs no torch. "
+        "Default: fast.",
         rich_help_panel="Effort",
         autocompletion=words("instant", "fast", "high"),
     ),

@@ -52,7 +52,6 @@ class AnchorSubject(Subject):
     scene: AnchorScene
     kind: Anchors
     noun = "anchors"
-    always_prunes = True
     manner = Manner(1.0, 1.0, 0.1, 0.2, rounded=False)
 
     def __init__(self, aside: Aside, options: Options) -> None:

@@ -13,6 +13,7 @@ from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource
 from gscodec.fit.ordered import Estimated, Looked, Ordered
+from gscodec.fit.pruning import pruned
 from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
 from gscodec.geometry import MAX_BITS, Lattice
 from gscodec.geometry.rotation import rotated
@@ -24,7 +25,7 @@ from gscodec.notes import Note
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +44,6 @@ _LEFT_TOGETHER = 0.1
 _FEWEST_DISPLACED = 1024
 # Gaussians at a time, and those whose median scale is that of a scene.
 _AT_ONCE, _ENOUGH = 1 << 18, 1 << 20
-_PRUNING_ONE_IN = 2  # of the views that sensitivity is measured in: what is missing shows there
 
 
 class GaussianSubject(Subject):
@@ -89,7 +89,7 @@ class GaussianSubject(Subject):
             weighed = source.weighed(seen, together)
         if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
             raise CannotCodeError("values are so large that pictures of them mean nothing")
-        return Looked(weighed, seen.pixels)
+        return Looked(weighed)
 
     def check(self, run: Asked, lam: float) -> None:
         """Two levels of the octree too few are tolerable, more are not."""
@@ -108,14 +108,14 @@ class GaussianSubject(Subject):
     ) -> Work:
         """On a lattice as fine as ``lam`` asks for."""
         gaussians, price = cast("GaussianScene", scene), self.price(lam)
+        looks = bool(run.views.cameras) and run.options.effort != "instant"
+        if prune and looks and not run.options.keep_all:
+            worth = fit.worth(gaussians, price, descends=run.descends)
+            report = partial(run.progress, "prune")
+            cameras, how = run.views.pruning, run.views.how
+            gaussians, kept = pruned(gaussians, cameras, how, worth, report)
+            index = index[kept]
         found, extent = self.measured(run, gaussians), fit.extent_of(gaussians.means)
-        if prune:
-            costs = fit.removal_costs(found.source, found.pixels)
-            leaving = fit.unneeded(costs, price, _error_without(run, gaussians))
-            kept = np.flatnonzero(~leaving)
-            if len(kept):
-                gaussians, index = gaussians.take(kept), index[kept]
-                found = found.take(kept)
         bits = run.options.position_bits
         if bits is None:
             bits = min(fit.position_bits(found.position, extent, price), MAX_BITS)
@@ -163,9 +163,10 @@ class GaussianSubject(Subject):
 
     def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
         """Notes."""
-        pruned = len(self.scene) - len(work.scene)
+        gone, text = len(self.scene) - len(work.scene), "moved the colours of the others"
         return (
-            *pruned_note(pruned, len(self.scene), "Gaussians"),
+            *pruned_note(gone, len(self.scene), "Gaussians"),
+            *((Note(f"{text} to make up for them", "made-up-for"),) if gone else ()),
             reordered_note(len(work.scene), "Gaussians"),
             *views,
             *fit.changes(cast("GaussianScene", work.scene)),
@@ -177,22 +178,6 @@ def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]
     """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
     lattice = Lattice.covering(scene.means, bits)
     return lattice, lattice.codes(scene.means)
-
-
-def _error_without(run: Asked, scene: GaussianScene) -> Callable[[NDArray[np.bool_]], float]:
-    """How far some Gaussians of ``scene`` left out change pictures: mean squared error."""
-    from gscodec.render.scene import render
-
-    cameras = run.views.measuring[::_PRUNING_ONE_IN]
-    draw = partial(render, conventions=run.views.how)
-    before = [draw(scene, camera) for camera in cameras]
-
-    def error(leaving: NDArray[np.bool_]) -> float:
-        rest = scene.take(np.flatnonzero(~leaving))
-        pairs = zip(before, cameras, strict=True)
-        return float(np.mean([np.mean((b - draw(rest, c)) ** 2) for b, c in pairs]))
-
-    return error
 
 
 def position_error(

@@ -21,7 +21,6 @@ from gscodec.fit.sensitivity import (
     closed_form,
     combine,
     log2_ideal,
-    overlaps,
 )
 from gscodec.geometry.rotation import (
     along_axes,
@@ -62,10 +61,11 @@ _PRICE = 2e-2
 _AT_ONCE = 1 << 18  # codes
 _COHERENCE_VIEWS = 8
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
-_BITS_PER_GAUSSIAN = 60.0  # that leaving one out saves, about
-_PRUNE_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of that, thresholds to try
-_PRUNE_LEFT = 0.3  # part of the error of leaving Gaussians out that a descent does not mend
-_PRUNE_COHERENCE = 1.0  # as `sensitivity.COHERENCE_SHAPE`: nothing else moves to hide the gap
+# Bits that leaving a Gaussian out is worth, about a twentieth of those it takes: the errors of many
+# that go add up to several times their sum.
+_BITS_SAVED = 3.0
+_MENDED = 3.0  # a descent makes up for more than colours do
+_UNSEEN = 2e-4
 _SEEN: Recent[Seen] = Recent()
 
 
@@ -324,36 +324,15 @@ def to_scene(
     )
 
 
-def removal_costs(source: GaussianSource, pixels: PixelSensitivity) -> NDArray[np.float64]:
-    """(N,) about the squared error of a picture that leaving a Gaussian out makes.
+def worth(scene: GaussianScene, price: float, *, descends: bool) -> NDArray[np.float64]:
+    """(N,) what a Gaussian must show to be kept, as `pruning.pruned` takes it.
 
-    Taking a Gaussian away changes a picture by its opacity times the derivative, which is that
-    by the logit over opacity times (1 - opacity).
+    Views that nobody has looked through may show more of it: what it could show at most counts.
     """
-    opacity = 1 / (1 + np.exp(-source.columns[0][:, 0]))
-    change = pixels.opacity / np.maximum(1 - opacity, 0.05) ** 2
-    result: NDArray[np.float64] = change * (1 + _PRUNE_COHERENCE * (overlaps(pixels) - 1))
+    could = GaussianSource.of(scene.without_rest()).weights.dc
+    bits = _BITS_SAVED * (_MENDED if descends else 1)
+    result: NDArray[np.float64] = bits * price - _UNSEEN * could
     return result
-
-
-def unneeded(
-    costs: NDArray[np.float64], price: float, error: Callable[[NDArray[np.bool_]], float]
-) -> NDArray[np.bool_]:
-    """(N,) which Gaussians are not worth their bits.
-
-    ``costs`` as of `removal_costs`; ``error`` gives the true squared error of a picture when
-    the Gaussians that are asked about are left out. Left out together, they err the same way,
-    by up to dozens of times the sum of their costs, so the threshold is tried out.
-    """
-    worth = price * _BITS_PER_GAUSSIAN
-    best, gain = np.zeros(len(costs), dtype=bool), 0.0
-    for share in _PRUNE_SHARES:
-        tried = costs < share * worth
-        now = worth * int(tried.sum()) - _PRUNE_LEFT * error(tried)
-        if now < gain:
-            break
-        best, gain = tried, now
-    return best
 
 
 def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:

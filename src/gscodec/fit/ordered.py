@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.estimate import About
-    from gscodec.fit.pixels import PixelSensitivity
     from gscodec.fit.sensitivity import Sensitivity, Usual
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
@@ -64,20 +63,14 @@ class Looked:
 
     Attributes:
         source: Of degree 0, weighed.
-        pixels: What was measured.
     """
 
     source: GaussianSource
-    pixels: PixelSensitivity
 
     @property
     def position(self) -> float:
         """Mean sensitivity of positions."""
         return float(self.source.weights.position.mean())
-
-    def take(self, rows: NDArray[np.int64]) -> Looked:
-        """Of some rows."""
-        return replace(self, source=self.source.take(rows))
 
     @staticmethod
     def sorted(codes: NDArray[np.uint64]) -> NDArray[np.int64]:

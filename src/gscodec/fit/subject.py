@@ -180,7 +180,6 @@ class Subject(ABC):
         noun: What its primitives are called.
         notes: What was changed to get here, one line each.
         manner: See `Manner`.
-        always_prunes: Whether primitives are left out at effort fast too.
     """
 
     scene: Scene
@@ -188,7 +187,6 @@ class Subject(ABC):
     noun: str
     notes: tuple[str, ...] = ()
     manner: Manner
-    always_prunes = False
 
     def __init__(self) -> None:
         self._original: Any = None

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MEASURING = 24  # views that sensitivity is measured in
 _MEASURING_ANCHORS = 64  # every direction makes other Gaussians of them
+_PRUNING = 72  # that show what is not worth its bits
 _JUDGES = 24  # views that quality is measured in
 _OPTIMISING = 128  # virtual views for effort high
 # Of virtual views, pixels. Effort high changes all that it cannot see, so some of its views are
@@ -39,6 +40,8 @@ _SIZES = {"fast": (480, 360), "high": (960, 720)}
 _ONE_LARGE_IN = 3
 # By effort: effort high is judged by the views of effort fast.
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
+# Of as many given views effort high does not aim at some: they tell what others will see.
+_ENOUGH_TO_HOLD_OUT, _HELD_OUT_ONE_IN = 16, 8
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 _FEW_TRIED = 8  # virtual views, to tell cameras that look elsewhere from scenes of nothing
 _ESTIMATED = "looked at nothing: what values show was estimated"
@@ -59,6 +62,7 @@ class EncoderViews:
         judges: Cameras that quality is measured in: at any effort the same ones.
         notes: One line for each thing that was left out.
         unseen: Why there is nothing to measure quality in, where there is no judge.
+        held_out: Whether nothing aims at what the judges see.
     """
 
     scene: GaussianScene | AnchorScene
@@ -69,11 +73,17 @@ class EncoderViews:
     judges: tuple[Camera, ...]
     notes: tuple[str, ...] = ()
     unseen: str = "no view shows anything of the source"
+    held_out: bool = False
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
         """A few of the cameras, evenly chosen from a list and the first of virtual ones."""
         return _few(self.cameras, _measuring(self.scene))
+
+    @property
+    def pruning(self) -> tuple[Camera, ...]:
+        """More of them, in which what is hardly seen is looked for."""
+        return _few(self.cameras, _PRUNING)
 
     @cached_property
     def targets(self) -> tuple[NDArray[np.float16], ...]:
@@ -82,6 +92,15 @@ class EncoderViews:
             return self.photographs
         pictures = (self._on_screen(self.scene, camera) for camera in self.cameras)
         return tuple(picture.astype(np.float16) for picture in pictures)
+
+    def told(self, scene: GaussianScene | AnchorScene) -> tuple[Note, ...]:
+        """How like its source ``scene`` is where it was to be, and where nothing aimed at it."""
+        if not self.held_out:
+            return ()
+        aimed = replace(self, judges=_few(self.cameras, _JUDGES)).psnr(scene)
+        apart, count = self.psnr(scene), len(self.judges)
+        text = f"{aimed:.2f} dB through views that were aimed at, {apart:.2f} dB through others"
+        return (Note(text, "held-out", changed=False, aimed=aimed, apart=apart, views=count),)
 
     def psnr(self, scene: GaussianScene | AnchorScene) -> float:
         """Mean PSNR of ``scene`` against the renders of the source, dB.
@@ -160,7 +179,7 @@ def choose_views(
     """
     how = conventions_of(scene)
     if given is not None:
-        return _given(scene, how, given.relative_to(scene.origin))
+        return _given(scene, how, given.relative_to(scene.origin), held_out=effort == "high")
     if effort == "instant":
         return EncoderViews(scene, how, (), None, _ESTIMATED, (), unseen=_NOT_LOOKED)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
@@ -188,8 +207,13 @@ def _virtual(
 
 
 def _given(
-    scene: GaussianScene | AnchorScene, how: Conventions, given: TargetViews
+    scene: GaussianScene | AnchorScene,
+    how: Conventions,
+    given: TargetViews,
+    *,
+    held_out: bool,
 ) -> EncoderViews:
+    """Those that show something; with ``held_out``, of many some are only judged by."""
     count, photographs = len(given.cameras), given.photographs
     what = "cameras" if photographs is None else "photographs"
     seen = _showing(scene, given.cameras, how)
@@ -199,15 +223,24 @@ def _given(
         return EncoderViews(scene, how, (), None, "there is nothing to see in the scene", ())
     blank = seen.count(False)
     told = f"left out {blank} of {count} views that show nothing"
-    cameras = tuple(compress(given.cameras, seen))
+    note = f"looked at the scene through {count - blank} given {what}"
+    judges = tuple(compress(given.cameras, seen))
+    held_out &= len(judges) >= _ENOUGH_TO_HOLD_OUT
+    if held_out:
+        shown = np.flatnonzero(seen)
+        apart = shown[_HELD_OUT_ONE_IN // 2 :: _HELD_OUT_ONE_IN]
+        judges = tuple(given.cameras[number] for number in apart)
+        seen = [there and number not in apart for number, there in enumerate(seen)]
+        note = f"{note}, {len(apart)} of which only judge"
     return EncoderViews(
         scene,
         how,
-        cameras,
+        tuple(compress(given.cameras, seen)),
         None if photographs is None else tuple(compress(photographs, seen)),
-        f"looked at the scene through {len(cameras)} given {what}",
-        _few(cameras, _JUDGES),
+        note,
+        _few(judges, _JUDGES),
         (Note(told, "blank-views", changed=False, views=blank),) if blank else (),
+        held_out=held_out,
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_ROUNDS = 10  # where the number of iterations is known
 _MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
+_PRUNE_EVERY = 3  # rounds: in others what is left settles
 _LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 
 
@@ -82,7 +83,8 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
             run.given.checkpoint(replace(state, seconds=clock.spent()).save(key, run))
 
     while state.share < 1:
-        work = run.work(state.scene, state.index, lam, prune=state.share < _LATE)
+        prune = state.share < _LATE and state.done // clock.round % _PRUNE_EVERY == 0
+        work = run.work(state.scene, state.index, lam, prune=prune)
         model = _known(run, state, work)
         if model is None:
             model = run.fit(work, lam, _MODEL_SHARE)

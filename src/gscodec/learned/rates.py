@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from gscodec.errors import UsageError
 from gscodec.fit.options import LEAST_LAMBDA, MOST_LAMBDA
+from gscodec.notes import Note
+from gscodec.payload import weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,11 @@ _CLOSE_TO_FAST = 0.3
 _DESCENT_PRICE = 0.27  # part of lambda, about: what is left of the difference is found by trial
 _FEW_TRIALS = 4
 _STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
+_USUAL = Note(
+    "effort high found nothing smaller of this quality: the file is that of effort fast",
+    "effort-fast",
+    changed=False,
+)
 T = TypeVar("T")
 
 
@@ -46,7 +53,9 @@ def as_good_as(
     views: EncoderViews,
     options: Options,
 ) -> Coded:
-    """The file of effort high that looks as good as that of effort ``fast``.
+    """The file of effort high that looks as good as that of effort ``fast``, or the latter.
+
+    The smaller one of them for its quality: a descent may find less than rounding alone.
 
     Args:
         fast: Codes at effort fast; not called where photographs are the target.
@@ -56,18 +65,29 @@ def as_good_as(
         options: Of effort high. Against the clock, the first trial counts.
     """
     if views.photographs is not None:
-        return finished(start)
-    wanted = views.psnr(fast().lossy)
+        return _with_notes(finished(start), views)
+    usual = fast()
+    wanted = views.psnr(usual.lossy)
 
     def result(lam: float) -> tuple[Coded, float]:
         coded = finished(lam)
         return coded, views.psnr(coded.lossy)
 
     trials = _FEW_TRIALS if options.time_limit is None else 1
-    found = as_good(result, start, wanted, trials)[0]
+    found, quality = as_good(result, start, wanted, trials)
+    bytes_by_db = math.exp(_BYTES_SLOPE / _PSNR_SLOPE)
+    if weight(found.payload.streams) >= weight(usual.payload.streams) * bytes_by_db ** (
+        quality - wanted
+    ):
+        return replace(usual, notes=(*usual.notes, _USUAL))
     settings = cast("dict[str, object]", found.payload.meta["settings"])
     meta = {**found.payload.meta, "settings": {**settings, "lambda": options.lam}}
-    return replace(found, payload=replace(found.payload, meta=meta))
+    return _with_notes(replace(found, payload=replace(found.payload, meta=meta)), views)
+
+
+def _with_notes(coded: Coded, views: EncoderViews) -> Coded:
+    """With what views that nothing aimed at say."""
+    return replace(coded, notes=(*coded.notes, *views.told(coded.lossy)))
 
 
 def as_good(

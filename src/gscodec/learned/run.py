@@ -60,6 +60,7 @@ class Run(Asked):
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:
         """``scene``, primitives ``index`` of the original one, ready to be modelled."""
+        prune = prune and not self.options.keep_all
         found = self.subject.prepared(self, scene, index, lam, prune=prune)
         targets = self._targets(found, lam)
         report = partial(self.progress, "predict")
@@ -97,7 +98,7 @@ class Run(Asked):
             raise CannotCodeError("a group's values are far from zero and close to each other")
         return model
 
-    def as_is(self, lam: float) -> Work:
-        """The scene as effort fast codes it."""
-        scene, prune = self.subject.scene, self.subject.always_prunes
+    def as_is(self, lam: float, *, prune: bool = True) -> Work:
+        """The scene as effort fast codes it, or all of it."""
+        scene = self.subject.scene
         return self.work(scene, np.arange(len(scene)), lam, prune=prune)

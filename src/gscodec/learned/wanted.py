@@ -7,6 +7,7 @@ so that a search needs no other fit.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gscodec.method import Coded, Progress
 
 _OVERHEAD = 480  # bytes of header and notes, about
+_MOST_CHOICES = 3  # of what is coded, until it is nearly that of the lambda it is coded at
 
 
 def encode(
@@ -84,12 +86,17 @@ def _at_target(run: Run) -> Coded:
     """The file that has the wanted size or PSNR: the fit is reused while searching."""
     options = run.options
     run.subject.check(run, options.lam)
-    work, model = _as_is(run, options.lam, run.given.start)
+    # What is worth its bits depends on the lambda that is looked for; all of it reaches any goal.
+    work, model = _as_is(run, options.lam, run.given.start, prune=False)
     lam, *_ = _search(run, partial(_coded, run, work), model, options.lam)
     if run.descends:
         lam = likely(lam, run.views)
-    work, model = _chosen(run, lam, model)
-    _, found, value = _search(run, partial(_finished, run, work), model, lam)
+    for _ in range(1 if run.descends else _MOST_CHOICES):
+        chosen_at = lam
+        work, model = _chosen(run, chosen_at, model)
+        lam, found, value = _search(run, partial(_finished, run, work), model, chosen_at)
+        if abs(math.log2(lam / chosen_at)) < 1:
+            break
     if options.target_psnr is not None:
         require_psnr(value, options.target_psnr)
     return found
@@ -129,8 +136,10 @@ def _chosen(run: Run, lam: float, start: object) -> tuple[Work, Model]:
     return _as_is(run, lam, start)
 
 
-def _as_is(run: Run, lam: float, start: object) -> tuple[Work, Model]:
-    work = replace(run.as_is(lam), start=start)
+def _as_is(
+    run: Run, lam: float, start: object, *, prune: bool = True
+) -> tuple[Work, Model]:
+    work = replace(run.as_is(lam, prune=prune), start=start)
     return work, run.fit(work, lam)
 
 

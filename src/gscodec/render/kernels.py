@@ -38,6 +38,10 @@ TILE = 16
 COLUMNS = 10
 # Columns of its gradient: sums of d loss / d exponent times 1, p, q, pp, pq, qq; then colour.
 MOMENTS = 9
+# Columns of what it is to a picture of some error, sums over pixels: how much the squared error
+# grows without it; its weights times those of all Gaussians of the pixel; its weights times the
+# error, red, green, blue.
+PRESENCE = 5
 # Gaussians are listed in this many runs at once: fixed, so that lists do not depend on threads.
 RUNS = 16
 # Rows that a kernel is called for at a time, see `parts`.
@@ -613,6 +617,95 @@ def blend_backward(
 
 
 @_kernel
+def blend_without(
+    begin: int,
+    end: int,
+    splats: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    lists: NDArray[np.int32],
+    max_alpha: float,
+    image: NDArray[np.float32],
+    transmittance: NDArray[np.float32],
+    error: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """What each pair of Gaussian and tile is to a picture, into ``out`` (pairs, PRESENCE).
+
+    Blending is linear in every alpha: with T what shines through to a Gaussian, c its colour and
+    R what is added behind it, without it the pixel changes by d = alpha (R / (1 - alpha) - T c),
+    and the square of ``error`` (H, W, 3) by d (d + 2 error). What blending never reached stays
+    unknown, at most `_STOP` / (1 - alpha) of the pixel.
+    """
+    height, width = transmittance.shape
+    across = (width + TILE - 1) // TILE
+    limit = _F(max_alpha)
+    for tile in range(begin, end):
+        left, top = (tile % across) * TILE, (tile // across) * TILE
+        buffer = np.zeros(_SCRATCH + 3 * _PLANE, np.float32)
+        _open_tile(buffer, left, top, width, height)
+        for y in range(min(TILE, height - top)):
+            for x in range(min(TILE, width - left)):
+                spot, v, u = y * TILE + x, top + y, left + x
+                buffer[_RED + spot] = image[v, u, 0]
+                buffer[_GREEN + spot] = image[v, u, 1]
+                buffer[_BLUE + spot] = image[v, u, 2]
+                buffer[_BEHIND + spot] = _F(1) - transmittance[v, u]
+                for channel in range(3):
+                    buffer[_SCRATCH + channel * _PLANE + spot] = error[v, u, channel]
+        for k in range(starts[tile], starts[tile + 1]):
+            i = lists[k, 0]
+            mx = splats[i, 0] - _F(left) - _F(0.5)
+            my = splats[i, 1] - _F(top) - _F(0.5)
+            pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
+            opacity, reach = splats[i, 5], splats[i, 9]
+            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
+            change = shared = by_red = by_green = by_blue = _F(0)
+            first, beyond = _rows_in_tile(my, reach)
+            for y in range(first, beyond):
+                dy = _F(y) - my
+                sheared, q = pq * dy, qq * dy
+                qsquared = q * q
+                row = _U(y * TILE)
+                for x in range(TILE):
+                    at = row + _U(x)
+                    p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
+                    alpha = min(opacity * _falloff(min(p * p + qsquared, _F(5.6))), limit)
+                    alpha = alpha if alpha >= _SKIP else _F(0)
+                    t = buffer[_U(_T) + at]
+                    rest = _F(1) - alpha
+                    live = buffer[_U(_LIVE) + at]
+                    live = live if t * rest > _STOP else _F(0)
+                    weight = alpha * t * live
+                    buffer[_U(_LIVE) + at] = live
+                    buffer[_U(_T) + at] = t - weight
+                    r = buffer[_U(_RED) + at] - weight * red
+                    g = buffer[_U(_GREEN) + at] - weight * green
+                    b = buffer[_U(_BLUE) + at] - weight * blue
+                    buffer[_U(_RED) + at] = r
+                    buffer[_U(_GREEN) + at] = g
+                    buffer[_U(_BLUE) + at] = b
+                    odds = live * alpha / rest
+                    r = odds * r - weight * red
+                    g = odds * g - weight * green
+                    b = odds * b - weight * blue
+                    e0 = buffer[_U(_SCRATCH) + at]
+                    e1 = buffer[_U(_SCRATCH + _PLANE) + at]
+                    e2 = buffer[_U(_SCRATCH + 2 * _PLANE) + at]
+                    change += r * r + g * g + b * b
+                    shared += weight * buffer[_U(_BEHIND) + at]
+                    by_red += weight * e0
+                    by_green += weight * e1
+                    by_blue += weight * e2
+            pair = lists[k, 1]
+            out[pair, 0], out[pair, 1] = change, shared
+            out[pair, 2], out[pair, 3], out[pair, 4] = by_red, by_green, by_blue
+            if (k & 7) == 7 and not _alive(buffer):
+                for rest_of_list in range(k + 1, starts[tile + 1]):
+                    out[lists[rest_of_list, 1]] = _F(0)
+                break
+
+
+@_kernel
 def gather(
     begin: int,
     end: int,
@@ -620,12 +713,12 @@ def gather(
     first_pair: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> None:
-    """Sums the moments of each Gaussian over its tiles, always in the same order."""
+    """Sums what pairs have of each Gaussian over its tiles, always in the same order."""
     for i in range(begin, end):
-        for m in range(MOMENTS):
+        for m in range(out.shape[1]):
             out[i, m] = _F(0)
         for pair in range(first_pair[i], first_pair[i + 1]):
-            for m in range(MOMENTS):
+            for m in range(out.shape[1]):
                 out[i, m] += by_pair[pair, m]
 
 

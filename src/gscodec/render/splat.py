@@ -145,6 +145,13 @@ class Projection:
         )
         return Picture(image, transmittance, self)
 
+    def gathered(self, by_pair: Array) -> Array:
+        """Sums ``by_pair`` (P, columns) of each Gaussian over its tiles, (N, columns)."""
+        out = np.empty((len(self.splats), by_pair.shape[1]), np.float32)
+        at_once = kernels.GAUSSIANS_AT_ONCE
+        in_parts(kernels.gather, len(out), at_once, by_pair, self.first_pair, out)
+        return out
+
     def backward(self, moments: Array, into: Arrays) -> None:
         """Adds to ``into``, as `Gaussians.arrays`, what ``moments`` of pictures amount to.
 
@@ -210,10 +217,29 @@ class Picture:
             np.require(by_alpha, np.float32, ["C", "W"]),
             by_pair,
         )
-        out = np.empty((len(own.splats), kernels.MOMENTS), np.float32)
-        at_once = kernels.GAUSSIANS_AT_ONCE
-        in_parts(kernels.gather, len(out), at_once, by_pair, own.first_pair, out)
-        return out
+        return own.gathered(by_pair)
+
+    def presence(self, error: Array) -> Array:
+        """What each Gaussian is to this picture, (N, PRESENCE), see `kernels`: one pass for all.
+
+        ``error`` (H, W, 3) is by how much the picture is wrong.
+        """
+        own = self.projection
+        by_pair = np.empty((len(own.lists), kernels.PRESENCE), np.float32)
+        in_parts(
+            kernels.blend_without,
+            len(own.starts) - 1,
+            kernels.TILES_AT_ONCE,
+            own.splats,
+            own.starts,
+            own.lists,
+            own.conventions.max_alpha,
+            self.image,
+            self.transmittance,
+            np.require(error, np.float32, ["C", "W"]),
+            by_pair,
+        )
+        return own.gathered(by_pair)
 
     def backward(
         self,

@@ -1,0 +1,133 @@
+"""What is left out because it shows less than its bits are worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import gscodec
+from gscodec.camera import Camera, TargetViews
+from quick import set_defaults
+from scenes import gaussians, make_scene
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+
+from gscodec.fit.pruning import pruned
+from gscodec.render import render
+from gscodec.render.conventions import conventions_of
+from gscodec.render.scene import picture_of
+
+if TYPE_CHECKING:
+    from gscodec.scene import GaussianScene
+
+N, HIDDEN = 300, 60
+
+
+def camera(x: float) -> Camera:
+    """Looks along z at the origin."""
+    view = np.eye(4)
+    view[:3, 3] = (x, 0, 5)
+    return Camera(50, 44, 40.0, 40.0, 25.0, 22.0, view)
+
+
+CAMERAS = [camera(x) for x in (-0.6, 0.0, 0.7)]
+
+
+@pytest.fixture(scope="module")
+def scene() -> GaussianScene:
+    """Translucent, so that blending stops nowhere; the first ones hardly show."""
+    base = make_scene(N, 1, seed=4)
+    logits = np.full(N, -1.0, np.float32)
+    logits[:HIDDEN] = -5
+    scales = np.full((N, 3), -1.6, np.float32)
+    return replace(base, opacity_logits=logits, log_scales=scales)
+
+
+def test_cost_is_what_pictures_without_a_gaussian_tell(scene: GaussianScene) -> None:
+    """As drawn without it, for every Gaussian: exact but for float32."""
+    few = scene.take(np.arange(HIDDEN - 10, HIDDEN + 30))
+    for view in CAMERAS[:2]:
+        picture = picture_of(few, view)
+        found = picture.presence(np.zeros_like(picture.image))[:, 0]
+        for row in range(len(few)):
+            rest = few.take(np.delete(np.arange(len(few)), row))
+            wanted = ((render(rest, view) - picture.image).astype(np.float64) ** 2).sum()
+            assert found[row] == pytest.approx(wanted, rel=1e-3, abs=1e-8)
+
+
+def test_colours_are_wrong_by_the_error_that_pixels_share(scene: GaussianScene) -> None:
+    """Of a picture that is too bright by one number, every colour is too bright by that."""
+    picture = picture_of(scene, CAMERAS[0])
+    cover = (1 - picture.transmittance)[..., None]
+    found = picture.presence(0.25 * cover * np.ones(3, np.float32))
+    seen = found[:, 1] > 1e-3
+    assert seen.any()
+    np.testing.assert_allclose(found[seen, 2:] / found[seen, 1:2], 0.25, rtol=1e-3)
+
+
+def squared_error(a: GaussianScene, b: GaussianScene) -> float:
+    """Mean over the pictures of `CAMERAS`."""
+    return float(np.mean([np.mean((render(a, c) - render(b, c)) ** 2) for c in CAMERAS]))
+
+
+def test_what_hardly_shows_goes_and_the_rest_makes_up(scene: GaussianScene) -> None:
+    """Colours move so that less than half of the error is left."""
+    how = conventions_of(scene)
+    left, kept = pruned(scene, CAMERAS, how, np.full(N, 1e-7), lambda _: None)
+    gone = np.setdiff1d(np.arange(N), kept)
+    assert len(left) == len(kept) < N
+    assert (gone < HIDDEN).sum() > 0.8 * HIDDEN
+    error = squared_error(scene, left)
+    assert error < 0.5 * squared_error(scene, scene.take(kept))
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh_rest"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(scene, name)[kept])
+
+
+def test_nothing_goes_where_all_is_worth_its_bits(scene: GaussianScene) -> None:
+    """Then nothing is to be made up for either."""
+    left, kept = pruned(scene, CAMERAS, conventions_of(scene), np.zeros(N), lambda _: None)
+    assert len(kept) == N
+    assert squared_error(scene, left) < 1e-12
+
+
+def test_more_views_are_looked_through_in_turns(
+    scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only the last of them shows is kept."""
+    from gscodec.fit import pruning
+
+    monkeypatch.setattr(pruning, "_VIEWS", 1)
+    apart = replace(scene, means=scene.means + np.float32([100, 0, 0]))
+    both = replace(
+        scene,
+        **{
+            name: np.concatenate([getattr(apart, name), getattr(scene, name)])
+            for name in scene.attributes()
+        },
+    )
+    views = [*CAMERAS, camera(-100.0)]
+    _, kept = pruned(both, views, conventions_of(scene), np.full(2 * N, 1e-7), lambda _: None)
+    for half in (kept[kept < N], kept[kept >= N]):
+        assert N // 2 < len(half) < N
+
+
+def test_efforts_prune_unless_all_is_to_be_kept(
+    scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the notes say so."""
+    set_defaults(monkeypatch, training=20, raw_below=0)
+    encode = partial(
+        gscodec.encode_with_report, scene, "hac", lam=1e-2, views=TargetViews(tuple(CAMERAS))
+    )
+    made, whole = encode(), encode(keep_all=True)
+    left = gaussians(made.reconstruction)
+    assert len(whole.reconstruction) == N
+    assert len(left) < N
+    assert f"pruned {N - len(left)} of {N} Gaussians" in made.notes
+    assert not any("pruned" in note for note in whole.notes)
+    assert len(made.data) < len(whole.data)
