@@ -19,8 +19,10 @@ PAIR = ("hac", "predict-gs")
 def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
     """Other defaults of ``Options``, for as long as ``monkeypatch`` lasts.
 
-    Of all methods that have these settings.
+    Of all methods that have these settings. Rows are compared with those of the scene, so
+    nothing is left out unless it is asked for.
     """
+    values = {"keep_all": True, **values}
     fields = [(name, Any, field(default=value)) for name, value in values.items()]
     for module in map(methods.by_name, methods.names()):
         if values.keys() <= module.Options.__dataclass_fields__.keys():

@@ -40,7 +40,7 @@ VIEWS = TargetViews(tuple(look_at(a) for a in np.linspace(0, 6.28, 6, endpoint=F
 @pytest.fixture(autouse=True)
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained for a moment only, and tiny scenes stay with hac."""
-    set_defaults(monkeypatch, training=30, round_length=20, raw_below=0)
+    set_defaults(monkeypatch, training=30, round_length=20, raw_below=0, keep_all=False)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_efforts_prune_unless_all_is_to_be_kept(
     scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the notes say so."""
-    set_defaults(monkeypatch, training=20, raw_below=0)
+    set_defaults(monkeypatch, training=20, raw_below=0, keep_all=False)
     encode = partial(
         gscodec.encode_with_report, scene, "hac", lam=1e-2, views=TargetViews(tuple(CAMERAS))
     )

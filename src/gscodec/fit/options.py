@@ -49,7 +49,7 @@ class Options:
         target_bytes: Size to reach within 3 %, by changing ``lam``.
         target_psnr: Mean PSNR over the views to reach within 0.1 dB, by changing ``lam``.
         position_bits: Depth of the octree, 1 to 21; None chooses it from data and ``lam``.
-        keep_all: Whether to code also what shows less than its bits are worth.
+        keep_all: Whether to code also Gaussians that show less than their bits are worth.
         seed: Of the training. Same input, seed, machine and version give the same file.
         device: Where to train: "auto", "cpu" or "cuda".
         threads: CPU threads; None takes all.

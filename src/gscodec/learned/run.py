@@ -60,7 +60,6 @@ class Run(Asked):
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:
         """``scene``, primitives ``index`` of the original one, ready to be modelled."""
-        prune = prune and not self.options.keep_all
         found = self.subject.prepared(self, scene, index, lam, prune=prune)
         targets = self._targets(found, lam)
         report = partial(self.progress, "predict")
