@@ -63,7 +63,7 @@ def psnr(a: GaussianScene, b: GaussianScene) -> float:
 
 @pytest.mark.parametrize("method", PAIR)
 def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str) -> None:
-    """At one lambda both efforts look alike; high leaves out what is not seen, and says so."""
+    """At one lambda both efforts look alike; they leave out what is not seen, and say so."""
     fast = gscodec.encode_with_report(scene, method, lam=1e-3, views=VIEWS)
     high = gscodec.encode_with_report(
         scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=80
@@ -72,14 +72,14 @@ def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str)
         assert report["settings"]["lambda"] == 1e-3  # type: ignore[index]
     qualities: list[float] = [r.report["quality"]["mean_psnr"] for r in (fast, high)]  # type: ignore[index]
     assert abs(qualities[0] - qualities[1]) <= 0.8  # six small pictures jump
-    assert len(fast.reconstruction) == len(scene)
-    assert len(high.reconstruction) <= 500
-    pruned = len(scene) - len(high.reconstruction)
-    assert f"pruned {pruned} of {len(scene)} Gaussians" in high.notes
+    for made in (fast, high):
+        assert len(made.reconstruction) <= 500
+        pruned = len(scene) - len(made.reconstruction)
+        assert f"pruned {pruned} of {len(scene)} Gaussians" in made.notes
     # Bytes at equal quality, by about 4 % a decibel.
     gain = psnr(scene, gaussians(high.reconstruction))
     gain -= psnr(scene, gaussians(fast.reconstruction))
-    assert len(high.data) * 0.96**gain < len(fast.data)
+    assert len(high.data) * 0.96**gain < 1.01 * len(fast.data)  # or it is the file of fast
 
 
 def test_photographs_are_the_target(scene: GaussianScene) -> None:
