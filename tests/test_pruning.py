@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,14 +101,8 @@ def test_more_views_are_looked_through_in_turns(
     from gscodec.fit import pruning
 
     monkeypatch.setattr(pruning, "_VIEWS", 1)
-    apart = replace(scene, means=scene.means + np.float32([100, 0, 0]))
-    both = replace(
-        scene,
-        **{
-            name: np.concatenate([getattr(apart, name), getattr(scene, name)])
-            for name in scene.attributes()
-        },
-    )
+    both = scene.take(np.tile(np.arange(N), 2))
+    both.means[:N, 0] += 100
     views = [*CAMERAS, camera(-100.0)]
     _, kept = pruned(both, views, conventions_of(scene), np.full(2 * N, 1e-7), lambda _: None)
     for half in (kept[kept < N], kept[kept >= N]):
@@ -121,10 +114,9 @@ def test_efforts_prune_unless_all_is_to_be_kept(
 ) -> None:
     """And the notes say so."""
     set_defaults(monkeypatch, training=20, raw_below=0, keep_all=False)
-    encode = partial(
-        gscodec.encode_with_report, scene, "hac", lam=1e-2, views=TargetViews(tuple(CAMERAS))
-    )
-    made, whole = encode(), encode(keep_all=True)
+    views = TargetViews(tuple(CAMERAS))
+    made = gscodec.encode_with_report(scene, "hac", lam=1e-2, views=views)
+    whole = gscodec.encode_with_report(scene, "hac", lam=1e-2, views=views, keep_all=True)
     left = gaussians(made.reconstruction)
     assert len(whole.reconstruction) == N
     assert len(left) < N
