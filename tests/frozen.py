@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 FILE = Path(__file__).parent / "frozen.json"
-QUICK: dict[str, Any] = {"training": 24, "round_length": 8, "raw_below": 0}
+QUICK: dict[str, Any] = {"training": 24, "round_length": 8, "raw_below": 0, "keep_all": True}
 _LIBRARIES = ("numpy", "torch", "numba")
 
 
@@ -59,7 +59,7 @@ def encoded(scene: GaussianScene | AnchorScene, **options: Any) -> bytes:
 def resumed(scene: GaussianScene) -> bytes:
     """As after an interruption in the middle."""
     states: list[bytes] = []
-    high: dict[str, Any] = {"effort": "high", "iterations": 45}
+    high: dict[str, Any] = {"effort": "high", "iterations": 45, "keep_all": False}
     encoded(scene, **high, checkpoint=states.append)
     return encoded(scene, **high, resume=states[len(states) // 2])
 
@@ -83,9 +83,10 @@ def _unlike() -> GaussianScene:
     return replace(scene, means=means, opacity_logits=logits, log_scales=scales)
 
 
-_HIGH: dict[str, Any] = {"effort": "high", "iterations": 24}
+_HIGH: dict[str, Any] = {"effort": "high", "iterations": 24, "keep_all": False}
 CASES: dict[str, Callable[[], bytes]] = {
     "sh 0": lambda: encoded(visible(300, 0)),
+    "pruned": lambda: encoded(visible(300, 1), keep_all=False),
     "sh 1, another seed": lambda: encoded(visible(300, 1, 1), seed=5),
     "sh 3, extras, antialiased": lambda: encoded(
         replace(_extras(make_scene(200, 3)), antialiased=True), lam=1e-2

@@ -136,9 +136,7 @@ def _chosen(run: Run, lam: float, start: object) -> tuple[Work, Model]:
     return _as_is(run, lam, start)
 
 
-def _as_is(
-    run: Run, lam: float, start: object, *, prune: bool = True
-) -> tuple[Work, Model]:
+def _as_is(run: Run, lam: float, start: object, *, prune: bool = True) -> tuple[Work, Model]:
     work = replace(run.as_is(lam, prune=prune), start=start)
     return work, run.fit(work, lam)
 
