@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gscodec.report.summary import Summary
 
 _OFTEN = 0.1  # seconds between two reports on one stage
+_DYING = 60.0  # seconds that the end of a process takes at most that has closed its pipe
 _PATIENCE = 5.0  # seconds until a process that is to end is killed
 
 
@@ -150,7 +151,7 @@ class _Worker:
             told: Told = self.pipe.recv()
         except (EOFError, OSError):
             self.alive = False
-            self._process.join(_PATIENCE)
+            self._process.join(_DYING)
             return Failure(EXIT_BUG, "Died", self._cause())
         return told
 
