@@ -22,10 +22,11 @@ def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
     Of all methods that have these settings. Rows are compared with those of the scene, so
     nothing is left out unless it is asked for.
     """
-    values = {"keep_all": True, **values}
-    fields = [(name, Any, field(default=value)) for name, value in values.items()]
     for module in map(methods.by_name, methods.names()):
-        if values.keys() <= module.Options.__dataclass_fields__.keys():
+        known = module.Options.__dataclass_fields__
+        if values.keys() <= known.keys():
+            own = {"keep_all": True, **values} if "keep_all" in known else values
+            fields = [(name, Any, field(default=value)) for name, value in own.items()]
             other = make_dataclass("Options", fields, bases=(module.Options,), frozen=True)
             monkeypatch.setattr(module, "Options", other)
 

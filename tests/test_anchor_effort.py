@@ -131,11 +131,11 @@ def test_a_wanted_size_is_met(effort: str) -> None:
 
 def test_a_wanted_psnr_is_met() -> None:
     scene, views = make_anchor_scene(300, 12, 4), small_views()
-    usual = codec.encode_with_report(scene, lam=1e-2, views=views)
+    usual = codec.encode_with_report(scene, "hemgs", lam=1e-2, views=views)
     quality = usual.report["quality"]
     assert isinstance(quality, dict)
     wanted = quality["mean_psnr"]
-    made = codec.encode_with_report(scene, lam=LAM, views=views, target_psnr=wanted)
+    made = codec.encode_with_report(scene, "hemgs", lam=LAM, views=views, target_psnr=wanted)
     found = made.report["quality"]
     assert isinstance(found, dict)
     assert abs(found["mean_psnr"] - wanted) <= 0.11

@@ -78,7 +78,7 @@ def test_combinations_that_make_no_sense(
     for args, message in (
         (("--images", "x"), "--images: needs --views"),
         (("--force-views",), "--force-views: needs --views"),
-        (("--resume",), "--resume: only effort high has it"),
+        (("--resume",), "--resume: only effort high and --tiles have it"),
         (
             ("--lambda", "1e-3", "--target-psnr", "40"),
             "--lambda and --target-psnr: each chooses",

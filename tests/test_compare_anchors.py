@@ -18,7 +18,6 @@ from gscodec.checkpointio import write_checkpoint
 from gscodec.comparison import errors_between, require_finite
 from gscodec.disk.checkpoints import write_folder
 from gscodec.errors import SceneError
-from gscodec.methods import DEFAULT
 from gscodec.render import render
 from gscodec.render.neural import stand_in
 from gscodec.report.compare_result import MatchedBy
@@ -211,6 +210,6 @@ def test_anchors_have_curves_too(
     assert cli("rd", "a", "-o", "out.html", *few, "--quiet").code == 0
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [
-        [DEFAULT, "0.001"],
-        [DEFAULT, "0.01"],
+        ["predict-gs", "0.001"],
+        ["predict-gs", "0.01"],
     ]

@@ -67,7 +67,7 @@ def test_positions_come_back_better_than_cells_tell(method: str) -> None:
     pytest.importorskip("numba")
     scene = make_scene(1500, 0, 3)
     scene = replace(scene, log_scales=scene.log_scales - np.float32(3))
-    data = gscodec.encode(scene, method, **QUICK)
+    data = gscodec.encode(scene, method, **QUICK, keep_all=True)
     payload = unpack(data)
     assert kind_of(payload).units[-1].attribute is Attribute.DISPLACEMENT
     decoded, header = gscodec.decode(data), payload.header

@@ -183,7 +183,9 @@ def test_senseless_options_are_refused(
 def test_an_unknown_method_lists_the_known_ones(
     make_scene: Callable[..., GaussianScene],
 ) -> None:
-    with pytest.raises(UsageError, match="expected one of raw, hac, hemgs, ralhe, predict-gs"):
+    with pytest.raises(
+        UsageError, match="expected one of auto, raw, hac, hemgs, ralhe, predict-gs"
+    ):
         gscodec.encode(make_scene(5), method="zip")
 
 

@@ -46,7 +46,7 @@ def measured() -> str:
     given = Given(views=small_views())
     run = Run.of(METHOD, Aside(scene, "Gaussians"), Options(), given, silent)
     assert isinstance(run.subject, GaussianSubject)
-    weights = run.subject.measured(run, scene)[0].weights
+    weights = run.subject.measured(run, scene).source.weights
     return _digest([weights.dc, weights.rest, weights.opacity, weights.scale, weights.rotation])
 
 

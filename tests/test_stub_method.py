@@ -52,7 +52,8 @@ def encode(scene: GaussianScene | AnchorScene, **options: Any) -> codec.Encoded:
 def test_it_is_listed() -> None:
     assert methods.names() == ("raw", "hac", "hemgs", "stub-law", "predict-gs")
     with pytest.raises(
-        gscodec.errors.UsageError, match="expected one of raw, hac, hemgs, stub-law, predict-gs"
+        gscodec.errors.UsageError,
+        match="expected one of auto, raw, hac, hemgs, stub-law, predict-gs",
     ):
         methods.by_name("stub_method")
 

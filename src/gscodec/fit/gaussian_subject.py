@@ -93,7 +93,7 @@ class GaussianSubject(Subject):
 
     def check(self, run: Asked, lam: float) -> None:
         """Two levels of the octree too few are tolerable, more are not."""
-        weight, extent = self.measured(run, self.scene).position, self._extent
+        weight, extent = self._position_weight(run), self._extent
         bits = fit.position_bits(weight, extent, self.price(lam))
         if bits <= MAX_BITS + _TOLERABLE:
             return
@@ -103,13 +103,23 @@ class GaussianSubject(Subject):
             message = f"positions need {bits} bits, the lattice has at most {MAX_BITS}"
             raise OutlyingError(rows, FAR, message)
 
+    def _position_weight(self, run: Asked) -> float:
+        """As measured; about, where some of the Gaussians leave before that."""
+        if self._prunes(run):
+            source = GaussianSource.of(self.scene.without_rest())
+            return float(source.weights.position.mean())
+        return float(self.measured(run, self.scene).position)
+
+    def _prunes(self, run: Asked) -> bool:
+        looks = bool(run.views.cameras) and run.options.effort != "instant"
+        return looks and not run.options.keep_all
+
     def prepared(
         self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
     ) -> Work:
         """On a lattice as fine as ``lam`` asks for."""
         gaussians, price = cast("GaussianScene", scene), self.price(lam)
-        looks = bool(run.views.cameras) and run.options.effort != "instant"
-        if prune and looks and not run.options.keep_all:
+        if prune and self._prunes(run):
             worth = fit.worth(gaussians, price, descends=run.descends)
             report = partial(run.progress, "prune")
             cameras, how = run.views.pruning, run.views.how

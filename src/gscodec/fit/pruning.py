@@ -33,7 +33,7 @@ _AT_ONCE = 0.15  # of the Gaussians that are left
 _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
-_VIEWS = 24  # that are looked through in a round, at least
+_VIEWS = 12  # that are looked through in a round, at least
 _CONSTANT = 0.28209479177387814  # colour by the constant SH coefficient
 
 
