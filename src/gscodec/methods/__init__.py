@@ -62,7 +62,7 @@ def choices() -> dict[str, str]:
 def chosen(name: str, scene: Scene, options: object) -> str:
     """What `AUTO` stands for, for ``scene`` and ``options``; other names are their own.
 
-    By docs/methods.md: a basis pays where there are many features or higher SH coefficients;
+    By docs/predict-gs.md: a basis pays where there are many features or higher SH coefficients;
     effort instant has none.
     """
     if name != AUTO:
