@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SH_CONSTANT = 0.28209479177387814  # the constant function of the SH basis
 # Rows R, G, B; columns Y, U, V.
 YUV_TO_RGB = ((1.0, 1.0, -1.0), (1.0, 0.0, 2.0), (1.0, -1.0, -1.0))
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from gscodec.report.curve import bytes_at
 
 if TYPE_CHECKING:
+    import resource
     from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,16 +104,28 @@ def run(command: tuple[str, ...], source: Path, target: Path) -> Cost:
     start = time.perf_counter()
     with source.open("rb") as stdin, target.open("wb") as stdout:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{shlex.join(command)} < {source}: exit code {process.returncode}")
+        usage = usage_of(process, f"{shlex.join(command)} < {source}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(time.perf_counter() - start, usage.ru_maxrss * unit / 1e6)
 
 
+def usage_of(process: subprocess.Popen[bytes], what: str) -> resource.struct_rusage:
+    """What ``process`` took, once it has ended; ends this one if it has failed at ``what``."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{what}: exit code {process.returncode}")
+    return usage
+
+
 def judge(reference: Path, test: Path, cameras: Path, folder: Path) -> tuple[float, float]:
     """PSNR and SSIM of the renders of ``test`` against those of ``reference``."""
+    result = judgement(reference, test, cameras, folder)
+    return result["psnr"], result["ssim"]
+
+
+def judgement(reference: Path, test: Path, cameras: Path, folder: Path) -> dict[str, float]:
+    """All that the judge says of the same."""
     out = folder / "judge.json"
     command: list[str | Path] = [
         sys.executable,
@@ -125,8 +138,8 @@ def judge(reference: Path, test: Path, cameras: Path, folder: Path) -> tuple[flo
         out,
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    result = json.loads(out.read_text())
-    return result["psnr"], result["ssim"]
+    result: dict[str, float] = json.loads(out.read_text())
+    return result
 
 
 def measure(scene: Path, codec: Codec, folder: Path) -> Row:

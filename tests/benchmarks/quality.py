@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import JUDGE, LGSC, ROOT, SHARED, SPZ
+from bench import JUDGE, LGSC, ROOT, SHARED, SPZ, judgement, usage_of
 
 import gscodec
 from gscodec._version import __version__
@@ -65,30 +65,14 @@ class Row:
 
 def judged(reference: Path, test: Path, scratch: Path) -> tuple[float, float]:
     """Mean and worst PSNR over the cameras beside ``reference``."""
-    out, cameras = scratch / "judge.json", reference.with_name("cameras.json")
-    command: list[str | Path] = [
-        sys.executable,
-        JUDGE,
-        "compare",
-        reference,
-        test,
-        cameras,
-        "--json",
-        out,
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found = json.loads(out.read_text())
+    found = judgement(reference, test, reference.with_name("cameras.json"), scratch)
     return found["psnr"], found["worst_psnr"]
 
 
 def run(*arguments: str | Path) -> float:
     """Runs gscodec; seconds of CPU time."""
     command = (sys.executable, "-m", "gscodec", *arguments, "--quiet", "--threads", "1")
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command}: exit code {process.returncode}")
+    usage = usage_of(subprocess.Popen(command), shlex.join(map(str, command)))
     return usage.ru_utime + usage.ru_stime
 
 

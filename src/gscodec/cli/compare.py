@@ -17,6 +17,7 @@ from gscodec.cli.fitting import fitted
 from gscodec.cli.options import (
     MOST_VIEWS,
     AllowOutside,
+    Background,
     ForceViews,
     Overwrite,
     Quiet,
@@ -83,10 +84,7 @@ def compare(
             "virtual ones.",
         ),
     ] = None,
-    background: Annotated[
-        str,
-        typer.Option("--background", metavar="R,G,B", help="Behind the Gaussians, 0 to 1."),
-    ] = "0,0,0",
+    background: Background = "0,0,0",
     lpips: Annotated[
         bool,
         typer.Option(

@@ -64,6 +64,9 @@ AllowOutside: TypeAlias = Annotated[
         rich_help_panel="Views",
     ),
 ]
+Background: TypeAlias = Annotated[
+    str, typer.Option("--background", metavar="R,G,B", help="Behind the Gaussians, 0 to 1.")
+]
 ForceViews: TypeAlias = Annotated[
     bool,
     typer.Option(

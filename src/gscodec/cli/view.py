@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.options import AllowOutside, Overwrite, Quiet, parse_background
+from gscodec.cli.options import AllowOutside, Background, Overwrite, Quiet, parse_background
 from gscodec.cli.session import Session
 from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.disk.scenes import Reading, load_scene
@@ -55,10 +55,7 @@ def view(
             "Default: a virtual camera.",
         ),
     ] = None,
-    background: Annotated[
-        str,
-        typer.Option("--background", metavar="R,G,B", help="Behind the Gaussians, 0 to 1."),
-    ] = "0,0,0",
+    background: Background = "0,0,0",
     port: Annotated[
         int,
         typer.Option(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.colours import SH_CONSTANT
 from gscodec.errors import GscodecError
 from gscodec.fit.gaussians import GaussianSource, Seen
 from gscodec.fit.glances import from_around, from_within, shown
@@ -53,7 +54,6 @@ _ALIKE = 1, 2, 4  # of which SH coefficients are compared
 _ALIKE_NOISE, _ALIKE_GAIN = 0.05, 1.4
 # Where they agree, other errors do, too: from rendered PSNR on four scenes, of which two are such.
 _MORE_WHERE_ALIKE = 0.33
-_C0 = 0.28209479177387814
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def inputs_of(scene: GaussianScene, source: GaussianSource, about: About) -> Flo
         *(_log2(found, 1e-6) for found in (within.part, within.square, within.best)),
         _log2(np.linalg.norm(places, axis=1), 1e-3),
         *(_log2(found, 1e-9) - breadth for found in _distances(places)),
-        _log2(np.square(0.5 + _C0 * scene.sh_dc).mean(axis=1), 1e-4),
+        _log2(np.square(0.5 + SH_CONSTANT * scene.sh_dc).mean(axis=1), 1e-4),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 

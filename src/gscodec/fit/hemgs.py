@@ -196,22 +196,22 @@ class Training:
         self._optimiser = Adam(model.parameters, course.rate, steps)
         rngs = [np.random.default_rng((self._seed, shard)) for shard in range(_SHARDS)]
         first = round(_FIRST_LOOK * steps)
-        looks = {
-            0,
-            *np.linspace(first, steps, course.looks, endpoint=False).astype(int).tolist(),
-        }
+        looks = set(
+            np.linspace(first, steps, course.looks, endpoint=False).astype(int).tolist()
+        )
         for step in range(steps):
             model.round_parameters()
-            if step in looks:
-                self._look(pool, at_first=not step)
             if not step:
                 self._start(pool)
+            elif step in looks:
+                self._look(pool, at_first=False)
             self._take(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
             if step % 16 == 0:
                 progress(step / steps)
 
-    def _start(self, pool: ThreadPoolExecutor) -> None:  # noqa: ARG002 - others look again
-        """Gives outputs their first values."""
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Makes the first table, and gives outputs their first values."""
+        self._look(pool, at_first=True)
         self._model.start_outputs(self._table.means)
         self._model.round_parameters()
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.colours import SH_CONSTANT
 from gscodec.render.kernels import PRESENCE
-from gscodec.render.scene import activate, render
+from gscodec.render.scene import activate
 from gscodec.render.splat import rasterize
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
 _VIEWS = 12  # that are looked through in a round, at least
-_CONSTANT = 0.28209479177387814  # colour by the constant SH coefficient
 
 
 def pruned(
@@ -63,7 +63,7 @@ def pruned(
     for step in range(steps):
         part = step % parts
         costs[:, part], wrong = looks[part].presence(scene)
-        speed = _MOMENTUM * speed - wrong / _CONSTANT
+        speed = _MOMENTUM * speed - wrong / SH_CONSTANT
         moved = (scene.sh_dc + speed).astype(np.float32)
         stay = np.arange(len(kept))
         if parts - 1 <= step < steps - _AFTER:
@@ -92,7 +92,9 @@ class _Look:
     @classmethod
     def at(cls, scene: GaussianScene, cameras: Sequence[Camera], how: Conventions) -> _Look:
         """Views that should show ``scene``."""
-        return cls(cameras, how, [render(scene, c, conventions=how) for c in cameras])
+        gaussians = activate(scene)
+        targets = [rasterize(gaussians, c, conventions=how).image for c in cameras]
+        return cls(cameras, how, targets)
 
     @property
     def size(self) -> int:
@@ -107,7 +109,8 @@ class _Look:
             picture = rasterize(gaussians, camera, conventions=self.how)
             found = picture.presence(picture.image - target).astype(np.float64)
             found[:, 2:] *= picture.projection.splats[:, 6:9] > 0  # not clamped
-            total[picture.drawn] += found[picture.drawn]
+            drawn = picture.drawn
+            total[drawn] += found[drawn]
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         return total[:, 0] / self.size, total[:, 2:] / weight

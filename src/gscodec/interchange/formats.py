@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from gscodec.colours import SH_CONSTANT
 from gscodec.sceneio.foreign import Kind, kind_of, names_in_header
 
 _INF = math.inf
-_BYTE_COLOR = 0.5 / 0.28209479177387814  # of f_dc, where a colour is a byte from 0 to 1
+_BYTE_COLOR = 0.5 / SH_CONSTANT  # of f_dc, where a colour is a byte from 0 to 1
 
 
 @dataclass(frozen=True)

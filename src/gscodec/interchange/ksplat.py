@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gscodec.colours import SH_CONSTANT
 from gscodec.errors import SceneError
 from gscodec.interchange.forge import without_infinities
 from gscodec.scene import GaussianScene, sh_rest_count
@@ -25,7 +26,6 @@ from gscodec.scene import GaussianScene, sh_rest_count
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_C0 = 0.28209479177387814
 _HEADER, _SECTION = 4096, 1024
 _SH_BOUND = 1.5  # of level 2, where the header says nothing
 _STEPS = 32767  # from the centre of a bucket to its side, where the section says nothing
@@ -86,7 +86,7 @@ def encode_ksplat(scene: GaussianScene) -> bytes:
     rows = np.zeros(count, _row(0, degree))
     rows["mean"], rows["quat"] = scene.means, scene.quats
     rows["scale"] = np.exp(scene.log_scales)
-    rows["color"][:, :3] = _bytes(scene.sh_dc.astype(np.float64) * _C0 + 0.5)
+    rows["color"][:, :3] = _bytes(scene.sh_dc.astype(np.float64) * SH_CONSTANT + 0.5)
     rows["color"][:, 3] = _bytes(1 / (1 + np.exp(-scene.opacity_logits.astype(np.float64))))
     rows["sh"] = scene.sh_rest.reshape(count, -1)[:, np.argsort(_order(degree))]
     header = struct.pack("<BB2x4I", 0, 1, 1, 1, count, count)
@@ -181,7 +181,7 @@ def _arrays(
         "opacity_logits": without_infinities(logits),
         "log_scales": np.log(np.maximum(rows["scale"].astype(np.float32), _LEAST_SCALE)),
         "quats": rows["quat"],
-        "sh_dc": (rows["color"][:, :3] / 255 - 0.5) / _C0,
+        "sh_dc": (rows["color"][:, :3] / 255 - 0.5) / SH_CONSTANT,
         "sh_rest": rest,
     }
     return {field: array.astype(np.float32) for field, array in arrays.items()}

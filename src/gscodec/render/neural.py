@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.colours import SH_CONSTANT
 from gscodec.errors import UsageError
 from gscodec.render.kernels import TILE
 from gscodec.render.perceptron import evaluate
@@ -33,7 +34,6 @@ _LOW_PASS = 0.3  # pixels squared, as renderers add to projected covariances
 _LEAST_SPREAD = 0.1  # floor under the discriminant of a covariance, as in the first 3DGS code
 _SIDE = 1.3  # half-widths of the picture; beyond, anchors are projected as if they were there
 _NOT_ZERO = 1e-12
-_C0 = np.float32(0.28209479177387814)  # constant of the SH basis
 _MOST_OPAQUE = 1 - 1e-6
 
 
@@ -183,7 +183,7 @@ def stand_in(scene: AnchorScene) -> GaussianScene:
         opacity_logits=np.log(opacities / (1 - opacities)),
         log_scales=np.log(np.maximum(scales, np.finfo(np.float32).tiny)),
         quats=quats,
-        sh_dc=(colors - np.float32(0.5)) / _C0,
+        sh_dc=(colors - np.float32(0.5)) / np.float32(SH_CONSTANT),
         sh_rest=np.zeros((len(means), 0, 3), np.float32),
     )
 

@@ -17,6 +17,8 @@ from gscodec.render import kernels
 from gscodec.render.parts import in_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
@@ -199,35 +201,23 @@ class Picture:
 
     def moments(self, by_image: Array, by_alpha: Array | None = None) -> Array:
         """Gradients by the projected Gaussians (N, MOMENTS), see `kernels`; arguments as `backward`."""
-        own = self.projection
         if by_alpha is None:
             by_alpha = np.zeros_like(self.transmittance)
-        by_pair = np.empty((len(own.lists), kernels.MOMENTS), np.float32)
-        in_parts(
-            kernels.blend_backward,
-            len(own.starts) - 1,
-            kernels.TILES_AT_ONCE,
-            own.splats,
-            own.starts,
-            own.lists,
-            own.conventions.max_alpha,
-            self.image,
-            self.transmittance,
-            np.require(by_image, np.float32, ["C", "W"]),
-            np.require(by_alpha, np.float32, ["C", "W"]),
-            by_pair,
-        )
-        return own.gathered(by_pair)
+        return self._gathered(kernels.blend_backward, kernels.MOMENTS, by_image, by_alpha)
 
     def presence(self, error: Array) -> Array:
         """What each Gaussian is to this picture, (N, PRESENCE), see `kernels`: one pass for all.
 
         ``error`` (H, W, 3) is by how much the picture is wrong.
         """
+        return self._gathered(kernels.blend_without, kernels.PRESENCE, error)
+
+    def _gathered(self, kernel: Callable[..., None], columns: int, *pictures: Array) -> Array:
+        """What ``kernel`` tells of pairs, of each Gaussian (N, columns); given some ``pictures``."""
         own = self.projection
-        by_pair = np.empty((len(own.lists), kernels.PRESENCE), np.float32)
+        by_pair = np.empty((len(own.lists), columns), np.float32)
         in_parts(
-            kernels.blend_without,
+            kernel,
             len(own.starts) - 1,
             kernels.TILES_AT_ONCE,
             own.splats,
@@ -236,7 +226,7 @@ class Picture:
             own.conventions.max_alpha,
             self.image,
             self.transmittance,
-            np.require(error, np.float32, ["C", "W"]),
+            *(np.require(picture, np.float32, ["C", "W"]) for picture in pictures),
             by_pair,
         )
         return own.gathered(by_pair)
