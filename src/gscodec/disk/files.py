@@ -7,6 +7,7 @@ whatever happens in between; see `atomic`.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gscodec.disk.atomic import write_file
-from gscodec.disk.signals import in_place
+from gscodec.disk.signals import in_place, wait_for
 from gscodec.errors import (
     FormatError,
     GscodecError,
@@ -70,7 +71,7 @@ def read_coded(path: str) -> bytes:
 def _read(
     file: BinaryIO, name: str, may_be: Callable[[bytes], bool] | None, most: int | None
 ) -> bytes:
-    head = file.read(HEAD_BYTES)
+    head = _exactly(file, HEAD_BYTES)
     if len(head) < HEAD_BYTES or (may_be is not None and not may_be(head)):
         return head
     most = memory_bytes() // 2 if most is None else most
@@ -80,7 +81,7 @@ def _read(
         parts = [file.read()] if found <= most else []
     else:
         parts, found = [head], len(head)
-        while part := file.read(min(_AT_ONCE, most + 1 - found)):
+        while part := _exactly(file, min(_AT_ONCE, most + 1 - found)):
             parts.append(part)
             found += len(part)
     if found > most:
@@ -88,6 +89,30 @@ def _read(
             f"{name}: found more than {most:,} bytes, expected what fits in memory"
         )
     return b"".join(parts)
+
+
+def _exactly(file: BinaryIO, count: int) -> bytes:
+    """The next ``count`` bytes, fewer at the end; signals are heard while a pipe is silent."""
+    pipe = _pipe(file)
+    if pipe is None or not isinstance(file, io.BufferedReader):
+        return file.read(count)
+    parts = []
+    while count:
+        wait_for(pipe)
+        part = file.read1(count)
+        if not part:
+            break
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _pipe(file: BinaryIO) -> int | None:
+    """The descriptor of what others write while it is read; None of a regular file."""
+    with suppress(OSError):  # no file at all
+        number = file.fileno()
+        return None if stat.S_ISREG(os.fstat(number).st_mode) else number
+    return None
 
 
 def _size(file: BinaryIO) -> int:

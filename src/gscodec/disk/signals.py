@@ -6,8 +6,9 @@ that is interrupted can say which outputs are complete. Loads nothing: it comes 
 
 from __future__ import annotations
 
+import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # as in `typing`, which takes long to load
 if TYPE_CHECKING:
@@ -63,6 +64,31 @@ def in_place(name: str) -> Iterator[None]:
         _state.depth -= 1
         if _state.waiting and not _state.depth:
             _raise(_state.waiting)
+
+
+def wait_for(readable: int) -> None:
+    """Waits until descriptor ``readable`` has bytes or has ended, or a signal comes.
+
+    A read alone misses a signal that comes just before it, or that the system hands to another
+    thread, and then blocks on; what Python's handler writes into a pipe cannot be missed.
+    """
+    import select
+    import sys
+
+    if sys.platform == "win32":  # selects sockets only
+        return
+    ours, theirs = os.pipe()
+    try:
+        os.set_blocking(theirs, False)
+        with suppress(ValueError):  # not the main thread: signals are not for it
+            before = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+            try:
+                select.select([readable, ours], [], [])
+            finally:
+                signal.set_wakeup_fd(before)
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def advise(text: str) -> None:
