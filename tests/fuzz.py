@@ -1,12 +1,13 @@
 """Seeded fuzzer of the decoder: any bytes give a clean error or a scene that was encoded.
 
-    python tests/fuzz.py --count 20000 --seed 0 [FILE.gsz ...]
+    python tests/fuzz.py --count 20000 --seed 0 [--method METHOD | FILE.gsz ...]
 
 Mutation ``i`` of a run depends on seed + i only: ``--seed NUMBER --count 1`` repeats one. Even
 ones change bytes and chunks (`fuzzing`), odd ones symbols and fields (`grammar`). Without files
-it takes small scenes of every kind in every method. Exit code 1 if any mutation breaks the
-promise, takes longer than 10 s, brings the process above 1 GB, or makes the decoder run a
-program, open a file for writing or go to the network.
+it takes small scenes of every kind in every method, or in one method and its small vectors too,
+which have all parts that a file can have. Exit code 1 if any mutation breaks the promise, takes
+longer than 10 s, brings the process above 1 GB, or makes the decoder run a program, open a file
+for writing or go to the network.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 import fuzzing
 import grammar
 import scenes
 from anchors import make_anchor_scene, small_views
 from gscodec import codec
-from quick import LEARNED
+from quick import LEARNED, few_latents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gscodec.anchors import Scene
 
 MAX_SECONDS = 10.0
@@ -40,12 +44,20 @@ _FORBIDDEN = {
     *("compile", "exec", "ctypes.dlopen", "pickle.find_class", "os.system", "os.exec"),
     *("os.fork", "os.posix_spawn", "subprocess.Popen", "os.remove", "os.rename", "os.mkdir"),
 }
+_SMALL = 28_000  # bytes of a vector
 VECTORS = Path(__file__).resolve().parent / "vectors"
 
 
 def default_samples() -> list[fuzzing.Sample]:
     """Small files of every kind in every method."""
     return exact_samples() + [fuzzing.Sample.of(data) for data in learned_samples()]
+
+
+def samples_of(method: str) -> list[fuzzing.Sample]:
+    """Small files of every kind in a learned ``method``, and its small vectors."""
+    paths = sorted((VECTORS / method).glob("*.gsz"))
+    small = [path.read_bytes() for path in paths if path.stat().st_size < _SMALL]
+    return [fuzzing.Sample.of(data) for data in learned_samples([method]) + small]
 
 
 def exact_samples() -> list[fuzzing.Sample]:
@@ -65,15 +77,15 @@ def exact_samples() -> list[fuzzing.Sample]:
     return [fuzzing.Sample.of(data) for data in files]
 
 
-def vectors() -> list[Path]:
+def vectors(chosen: Sequence[str] = LEARNED) -> list[Path]:
     """The smallest of each learned method."""
-    return [VECTORS / method / "anchors_one.gsz" for method in LEARNED]
+    return [VECTORS / method / "anchors_one.gsz" for method in chosen]
 
 
-def learned_samples() -> list[bytes]:
+def learned_samples(chosen: Sequence[str] = LEARNED) -> list[bytes]:
     """Small files of learned methods; the smallest vectors where torch is missing."""
     if find_spec("torch") is None:
-        return [path.read_bytes() for path in vectors()]
+        return [path.read_bytes() for path in vectors(chosen)]
     gaussians = [scenes.make_scene(60, degree) for degree in range(4)]
     some = scenes.make_scene(60, 1)
     gaussians += [some.take(np.arange(60) // 20), some.take(np.arange(2))]
@@ -85,9 +97,11 @@ def learned_samples() -> list[bytes]:
     quick["block_size"] = 24  # two or three blocks
     views: dict[str, Any] = {"views": small_views()}
     files = []
-    for method in LEARNED:
-        files += [codec.encode(s, method, **quick) for s in gaussians]
-        files += [codec.encode(s, method, **quick, **views) for s in anchors]
+    with pytest.MonkeyPatch.context() as patch:
+        few_latents(patch)
+        for method in chosen:
+            files += [codec.encode(s, method, **quick) for s in gaussians]
+            files += [codec.encode(s, method, **quick, **views) for s in anchors]
     return files
 
 
@@ -157,10 +171,14 @@ def main() -> int:
     """Parses the arguments and runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, help="valid .gsz files to start from")
+    parser.add_argument("--method", choices=LEARNED, help="files of one learned method only")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    samples = [fuzzing.Sample.of(path.read_bytes()) for path in arguments.files]
+    if arguments.method:
+        samples = samples_of(arguments.method)
+    else:
+        samples = [fuzzing.Sample.of(path.read_bytes()) for path in arguments.files]
     violations = run(samples or default_samples(), arguments.seed, arguments.count)
     for line in violations[:_MAX_LISTED]:
         print(line, file=sys.stderr)

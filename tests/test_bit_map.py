@@ -68,11 +68,14 @@ def require_sums(found: BitMap, data: bytes) -> None:
     sizes, size = coded_sizes(data), unpack(data).header.block_size
     assert {a for a, _ in sizes} == {*found.bits, *found.shared}
     assert not set(found.bits) & set(found.shared)
+    assert sum(found.sums().values()) == pytest.approx(
+        found.total().sum() + sum(found.shared.values())
+    )
     for (attribute, block), wanted in sizes.items():
         if attribute in found.shared:
             assert found.shared[attribute] == wanted
         else:
-            shared = {Attribute.POSITION, Attribute.EXTRA, Attribute.OUTLIER}
+            shared = {Attribute.POSITION, Attribute.EXTRA, Attribute.OUTLIER, Attribute.LATENT}
             whole = attribute in shared and not any(a == attribute and b for a, b in sizes)
             rows = slice(None) if whole else slice(block * size, (block + 1) * size)
             total = found.bits[attribute][rows].sum(dtype=np.float64)

@@ -12,7 +12,10 @@ import pytest
 import gscodec
 from anchors import small_views
 from gscodec import codec
+from gscodec.container import unpack
 from gscodec.errors import UsageError
+from gscodec.payload import Attribute
+from gscodec.report.bit_page import bit_map_html
 from quick import few_latents, set_defaults
 from scenes import make_scene
 
@@ -70,3 +73,20 @@ def test_other_methods_have_none(cli: Cli) -> None:
     assert "latents: method raw has none; expected a file of method ralhe" in result.err
     assert not Path("x.png").exists()
     assert cli("inspect", "raw.gsz", "--latents", "x.gif").code == 2
+
+
+def test_bit_maps_have_latents_by_level(made: bytes) -> None:
+    """What the primitives of a cell take of its latents is the same for all of them."""
+    found, levels = codec.bit_map(made), codec.latents(made)
+    assert list(found.levels) == [level.depth for level in levels]
+    size = sum(8 * len(s.data) for s in unpack(made).streams if s.attribute is Attribute.LATENT)
+    assert found.bits[Attribute.LATENT].sum(dtype=float) == pytest.approx(size, abs=64)
+    names = [f"latent_{level.depth}" for level in levels]
+    assert Attribute.LATENT not in found.shared
+    assert [n for n in found.sums() if n.startswith("latent")] == names
+    for level in levels:
+        bits = found.levels[level.depth]
+        assert (bits > 0).all()
+        assert len(np.unique(bits)) <= len(level.cells)
+    page = bit_map_html(found, "a.gsz").decode()
+    assert all(f"latent {level.depth}" in page for level in levels)

@@ -10,7 +10,7 @@ face with it; what it gives is copied to the primitives of the node.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -26,6 +26,7 @@ from gscodec.coding import (
     decode_residuals,
     encode_naturals,
     encode_residuals,
+    residual_bits,
 )
 from gscodec.errors import FormatError
 from gscodec.intnet.context import OUTPUT_BITS
@@ -74,10 +75,12 @@ class Seen:
     Attributes:
         nodes: Where.
         inputs: (n, channels) int8 of their latents.
+        bits: (n,) float32 that each node takes; nothing where nobody counts them.
     """
 
     nodes: Nodes
     inputs: NDArray[np.int8]
+    bits: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def around(self) -> NDArray[np.int8]:
         """Means over the six nodes that share a face: (n, channels)."""
@@ -188,8 +191,10 @@ def encode_values(
     return encoder.finish()
 
 
-def decode_values(data: bytes, latents: Latents, levels: Sequence[Nodes]) -> list[Seen]:
-    """Inverse of `encode_values`, as networks see them.
+def decode_values(
+    data: bytes, latents: Latents, levels: Sequence[Nodes], *, counts: bool = False
+) -> list[Seen]:
+    """Inverse of `encode_values`, as networks see them; with bits if it ``counts`` them.
 
     Raises:
         FormatError: The stream is damaged.
@@ -197,11 +202,15 @@ def decode_values(data: bytes, latents: Latents, levels: Sequence[Nodes]) -> lis
     decoder, found = Decoder(data), list[Seen]()
     for number, nodes in enumerate(levels):
         inputs = np.zeros((len(nodes), latents.channels), np.int8)
+        bits = np.zeros(len(nodes) * counts, np.float32)
         for rows, context in turns_of(nodes, inputs, found[-1] if found else None):
             centre, table = latents.law(number, context)
             residuals = decode_residuals(decoder, table.ravel(), Family.LAPLACE)
             inputs[rows] = inputs_of(centre + residuals.reshape(centre.shape))
-        found.append(Seen(nodes, inputs))
+            if counts:
+                each = residual_bits(residuals, table.ravel(), Family.LAPLACE)
+                bits[rows] = each.reshape(centre.shape).sum(axis=1)
+        found.append(Seen(nodes, inputs, bits))
     decoder.finish()
     return found
 

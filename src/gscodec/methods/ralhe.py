@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from gscodec.bitmap import Level
 from gscodec.coding import Decoder, Encoder
 from gscodec.geometry.nodes import Nodes
@@ -24,18 +26,21 @@ from gscodec.intnet.latents import (
     latents_of,
 )
 from gscodec.learned.around import Around, AroundKnown, around_of, decode_around
+from gscodec.learned.decoding import bit_map_of
 from gscodec.learned.method import LearnedMethod
 from gscodec.payload import Attribute, Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from gscodec.bitmap import BitMap
     from gscodec.fit.options import Options as LearnedOptions
     from gscodec.fit.subject import Work
     from gscodec.fit.targets import Targets
+    from gscodec.intnet.latents import Seen
+    from gscodec.learned.decoding import Opened
     from gscodec.learned.model import Streams
     from gscodec.learned.networks import Known
     from gscodec.method import Progress
@@ -125,20 +130,47 @@ def fit(
     return _model(around, latents, data).placed(place)
 
 
+def spent(payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
+    """Tells which bits each primitive takes; those of latents are shared in their cells."""
+    opened = METHOD.opened(payload, progress)
+    found, levels = bit_map_of(opened, progress, threads), _latents(opened, counts=True)
+    if not levels:
+        return found
+    by_depth = {
+        own.depth: _shared(own, level.bits, opened.place, len(found)) for own, level in levels
+    }
+    bits = {Attribute.LATENT: sum(by_depth.values(), np.zeros(len(found), np.float32))}
+    shared = dict(found.shared)
+    del shared[Attribute.LATENT]
+    return replace(found, bits={**bits, **found.bits}, shared=shared, levels=by_depth)
+
+
+def _shared(
+    nodes: Nodes, bits: NDArray[np.float32], place: Place, count: int
+) -> NDArray[np.float32]:
+    """What each of ``count`` primitives takes of ``bits`` (n,); those after ``place`` nothing."""
+    at = nodes.of_codes(place.codes, place.bits)
+    each = bits / np.bincount(at)
+    return np.pad(each[at], (0, count - len(at))).astype(np.float32)
+
+
 def latents(payload: Payload, progress: Progress) -> list[Level]:
     """Of all levels, the coarsest first."""
-    opened = METHOD.opened(payload, progress)
+    return [
+        Level(nodes.depth, nodes.cells(slice(None)), latents_of(level.inputs))
+        for nodes, level in _latents(METHOD.opened(payload, progress))
+    ]
+
+
+def _latents(opened: Opened, *, counts: bool = False) -> list[tuple[Nodes, Seen]]:
     model = cast("Model", opened.model)
     nodes = [Nodes.of(opened.place, depth) for depth in model.latents.depths]
-    levels = decode_values(model.data, model.latents, nodes)
-    return [
-        Level(own.depth, own.cells(slice(None)), latents_of(level.inputs))
-        for own, level in zip(nodes, levels, strict=True)
-    ]
+    levels = decode_values(model.data, model.latents, nodes, counts=counts)
+    return list(zip(nodes, levels, strict=True))
 
 
 METHOD = LearnedMethod(
     Method.RALHE, "ralhe", (Attribute.NETWORKS, Attribute.LATENT), read, fit, Model.placed
 )
 Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
-encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent
+encode, decode = METHOD.encode, METHOD.decode

@@ -15,7 +15,7 @@ import numpy as np
 from gscodec._version import __version__
 from gscodec.report.bit_voxels import headline, voxels
 from gscodec.report.page import html_page, key, safe, table
-from gscodec.report.rd_style import PARTS, RAMP, UNKNOWN_PART
+from gscodec.report.rd_style import RAMP, part_colour
 from gscodec.report.text import label
 
 if TYPE_CHECKING:
@@ -98,13 +98,11 @@ def _base64(values: NDArray[np.generic]) -> str:
 
 def _parts(found: BitMap) -> str:
     """Bits of every attribute, those of the whole scene too."""
-    sums = {a: float(bits.sum(dtype=np.float64)) for a, bits in found.bits.items()}
-    parts = sorted({**found.shared, **sums}.items())
-    whole, count = max(sum(bits for _, bits in parts), 1), max(len(found), 1)
+    sums = found.sums()
+    whole, count = max(sum(sums.values()), 1), max(len(found), 1)
     rows = []
-    for attribute, bits in parts:
-        part = attribute.name.lower()
-        colour = PARTS.get(part, UNKNOWN_PART)
+    for part, bits in sums.items():
+        colour = part_colour(part)
         bar = (
             f'<div class="bar"><span style="width: {100 * bits / whole:.3f}%; '
             f'background: {colour}"></span></div>'

@@ -10,7 +10,7 @@ import numpy as np
 from gscodec.report.balls import draw_balls
 from gscodec.report.bit_voxels import headline, value_range, voxels
 from gscodec.report.plot_style import STYLE, log_ticks, short_name
-from gscodec.report.rd_style import COLOURS, PARTS, RAMP, UNKNOWN_PART
+from gscodec.report.rd_style import COLOURS, RAMP, part_colour
 from gscodec.report.text import label
 
 if TYPE_CHECKING:
@@ -106,12 +106,10 @@ def seen(cells: NDArray[np.int64], upright: NDArray[np.float64]) -> NDArray[np.f
 
 def _draw_parts(axes: Any, found: BitMap, noun: str) -> None:
     """A strip: what each attribute takes, the parts that belong to no primitive first."""
-    sums = {a: bits.sum(dtype=float) for a, bits in found.bits.items()}
-    whole = sum(sums.values()) + sum(found.shared.values())
-    start = 0.0
-    for attribute, bits in sorted({**found.shared, **sums}.items()):
-        part, width = attribute.name.lower(), bits / max(len(found), 1)
-        colour = PARTS.get(part, UNKNOWN_PART)
+    sums = found.sums()
+    whole, start = sum(sums.values()), 0.0
+    for part, bits in sums.items():
+        width, colour = bits / max(len(found), 1), part_colour(part)
         text = f"{label(part)}  {width:.2f}  {bits / max(whole, 1):.0%}"
         axes.barh(0, width, left=start, color=colour, label=text, height=0.8)
         start += width

@@ -41,7 +41,7 @@ class Voxels:
         edge: Of a cell, scene units.
         cells: (V, 3) int64, indices along x, y, z.
         counts: (V,) int64, primitives in the cell.
-        bits: By name of the attribute (V,) float64, of all primitives in the cell.
+        bits: By name, see `BitMap.parts`, (V,) float64, of all primitives in the cell.
         outside: Primitives in no cell: outliers.
         outside_bits: What they take.
         up: Which way is up in the scene, where somebody says so.
@@ -106,10 +106,8 @@ def voxels(found: BitMap, up: tuple[float, float, float] | None = None) -> Voxel
     cells = np.minimum((points[inside] - low) // edge, CELLS - 1).astype(np.int64)
     unique, index, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     bits: dict[str, NDArray[np.float64]] = {
-        attribute.name.lower(): np.bincount(index.ravel(), each[inside], len(unique)).astype(
-            np.float64
-        )
-        for attribute, each in found.bits.items()
+        name: np.bincount(index.ravel(), each[inside], len(unique)).astype(np.float64)
+        for name, each in found.parts().items()
     }
     return Voxels(
         noun=_NOUNS[found.kind],
@@ -125,7 +123,7 @@ def voxels(found: BitMap, up: tuple[float, float, float] | None = None) -> Voxel
 
 def headline(found: BitMap) -> str:
     """For example ``69,593 Gaussians, 44.0 bits each``; networks and grid are part of it."""
-    bits = float(found.total().sum()) + sum(found.shared.values())
+    bits = sum(found.sums().values())
     noun = _NOUNS[found.kind] + ("" if len(found) == 1 else "s")
     return f"{len(found):,} {noun}, {bits / max(len(found), 1):.1f} bits each"
 

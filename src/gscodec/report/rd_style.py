@@ -64,6 +64,17 @@ RAMP = (
     "#fde725",
 )
 
+# By depth: neighbouring levels differ.
+_LATENTS = (PARTS["latent"], "#8f6b89", "#d0b4cb")
+
+
+def part_colour(part: str) -> str:
+    """Of a part of a file, or of one level of its latents: ``latent_7``."""
+    name, _, depth = part.partition("_")
+    if name == "latent" and depth:
+        return _LATENTS[int(depth) % len(_LATENTS)]
+    return PARTS.get(part, UNKNOWN_PART)
+
 
 def series_colour(number: int) -> str:
     """Name of the CSS variable of the curve with this number."""
