@@ -28,15 +28,16 @@ body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1.25rem; color: var(--i
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2.5rem 0 0.5rem; }
 p { margin: 0.4rem 0; }
-.muted, caption, footer { color: var(--muted); }
+.muted, figcaption, footer { color: var(--muted); }
 .facts { display: flex; flex-wrap: wrap; gap: 0.75rem 2.5rem; margin: 1.5rem 0; }
 .facts dt { color: var(--muted); font-size: 0.85rem; }
 .facts dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-svg { display: block; width: 100%; min-width: 34rem; height: auto; }
+svg { display: block; width: 100%; height: auto; }
 svg text { font-family: system-ui, sans-serif !important; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: 0.4rem; }
+figure { margin: 0 0 1rem; }
+figcaption { padding-bottom: 0.4rem; }
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; text-align: right; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 1px solid var(--muted); }
 td { border-bottom: 1px solid var(--grid); }
@@ -51,6 +52,10 @@ th:first-child, td:first-child, .bars td, .bars th { text-align: left; }
 .bar > span:last-child { border-radius: 0 3px 3px 0; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin-bottom: 0.6rem; }
 footer { margin-top: 3rem; font-size: 0.85rem; }
+@media (max-width: 36rem) {
+  svg text { font-size: 14px !important; }
+  .narrow th, .narrow td { padding-right: 0.9rem; }
+}
 $style</style>
 </head>
 <body>
@@ -116,10 +121,10 @@ def table(
     """A table of class ``kind``; cells are HTML already."""
     head = "".join(f"<th>{cell}</th>" for cell in headings)
     body = "\n".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
-    title = f"<caption>{caption}</caption>" if caption else ""
+    title = f"<figcaption>{caption}</figcaption>" if caption else ""
     return (
-        f'<div class="scroll"><table class="{kind}">{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+        f'<figure>{title}<div class="scroll"><table class="{kind}">'
+        f"<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div></figure>"
     )
 
 
