@@ -63,16 +63,22 @@ def test_no_cuda(cli: Cli) -> None:
 
 
 def test_torch_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """Installed, but not whole."""
+    """Installed, but not whole: told by what needs it, not even loaded by what does not."""
     (tmp_path / "torch.py").write_text(
         "raise OSError('libtorch.so: cannot open shared object')"
     )
+    (tmp_path / "scene.ply").write_bytes(gscodec.write_ply(make_scene(20)))
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom gscodec.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *ENCODE], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert result.returncode == 2
-    assert b"torch cannot be loaded (libtorch.so: cannot open shared object); " in result.stderr
+
+    def encode(method: str) -> subprocess.CompletedProcess[bytes]:
+        args = ("encode", "scene.ply", "-q", "--overwrite", "--method", method)
+        command = [sys.executable, "-c", code, *args]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+
+    found = encode("hac")
+    assert found.returncode == 2
+    assert b"torch cannot be loaded (libtorch.so: cannot open shared object); " in found.stderr
+    assert encode("hemgs").returncode == 0
 
 
 def test_raw_needs_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gscodec.anchors import AnchorScene
+from gscodec.errors import UsageError
 
 if TYPE_CHECKING:
     from gscodec.fit.options import Options
@@ -17,9 +18,14 @@ def subject_of(aside: Aside, options: Options) -> Subject:
 
     Raises:
         CannotCodeError: The integers cannot hold some value.
+        UsageError: Anchors are measured through torch, which cannot work here.
     """
     if isinstance(aside.coded, AnchorScene):
         from gscodec.fit.anchor_subject import AnchorSubject
+        from gscodec.fit.devices import problem_of
+
+        if problem := problem_of(options.device):
+            raise UsageError(f"anchors: {problem}")
 
         return AnchorSubject(aside, options)
     from gscodec.fit.gaussian_subject import GaussianSubject

@@ -56,6 +56,7 @@ class Learner:
         fit: Work, targets, options, share of the iterations and progress to a model.
         placed: A model that was read, with what the positions of the whole scene tell.
         instant: Whether it has effort instant, which needs no library that decoding does not.
+        torch: Whether its training is torch's.
         prepare: Work, targets, options and progress to work in the columns that are coded.
         restore: Model, place and the coded units of a block to those of the scene; inverse.
     """
@@ -67,6 +68,7 @@ class Learner:
     fit: Fit
     placed: Callable[[Any, Place], Model] = nothing_more
     instant: bool = False
+    torch: bool = False
     prepare: Prepare = as_they_are
     restore: Restore = as_coded
     optional: tuple[Attribute, ...] = ()

@@ -36,6 +36,9 @@ def require(method: Learner, options: Options) -> None:
     missing = [library for library in _LIBRARIES if find_spec(library) is None]
     if missing:
         raise UsageError(f"method {name}: {', '.join(missing)} not installed; {_WAY_OUT}")
+    # To load torch takes seconds, so who can do without it does not even look whether it works.
+    if not (method.torch or options.effort == "high" or options.device == "cuda"):
+        return
     from gscodec.fit.devices import problem_of
 
     problem = problem_of(options.device)

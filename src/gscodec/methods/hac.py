@@ -108,6 +108,8 @@ def fit(
     return Model(learned.grid, box, Networks(units, learned.models))
 
 
-METHOD = LearnedMethod(Method.HAC, "hac", (Attribute.NETWORKS, Attribute.GRID), read, fit)
+METHOD = LearnedMethod(
+    Method.HAC, "hac", (Attribute.NETWORKS, Attribute.GRID), read, fit, torch=True
+)
 Options, Given, require = METHOD.Options, METHOD.Given, METHOD.require
 encode, decode, spent = METHOD.encode, METHOD.decode, METHOD.spent
