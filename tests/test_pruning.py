@@ -22,6 +22,8 @@ from gscodec.render.conventions import conventions_of
 from gscodec.render.scene import picture_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gscodec.scene import GaussianScene
 
 N, HIDDEN = 300, 60
@@ -77,7 +79,18 @@ def squared_error(a: GaussianScene, b: GaussianScene) -> float:
 def test_what_hardly_shows_goes_and_the_rest_makes_up(scene: GaussianScene) -> None:
     """Colours move so that less than half of the error is left."""
     how = conventions_of(scene)
-    left, kept = pruned(scene, CAMERAS, how, np.full(N, 1e-7), lambda _: None)
+    shown: list[tuple[Camera, NDArray[np.float32]]] = []
+    left, kept = pruned(
+        scene,
+        CAMERAS,
+        how,
+        np.full(N, 1e-7),
+        lambda _: None,
+        lambda camera, picture: shown.append((camera, picture)),
+    )
+    assert len(shown) == len(CAMERAS)
+    for view, seen in shown:
+        np.testing.assert_array_equal(seen, render(scene, view))
     gone = np.setdiff1d(np.arange(N), kept)
     assert len(left) == len(kept) < N
     assert (gone < HIDDEN).sum() > 0.8 * HIDDEN

@@ -122,8 +122,9 @@ class GaussianSubject(Subject):
         if prune and self._prunes(run):
             worth = fit.worth(gaussians, price, descends=run.descends)
             report = partial(run.progress, "prune")
-            cameras, how = run.views.pruning, run.views.how
-            gaussians, kept = pruned(gaussians, cameras, how, worth, report)
+            views, same = run.views, scene is run.views.scene
+            shown = views.remember if same else lambda *_: None
+            gaussians, kept = pruned(gaussians, views.pruning, views.how, worth, report, shown)
             index = index[kept]
         found, extent = self.measured(run, gaussians), fit.extent_of(gaussians.means)
         bits = run.options.position_bits

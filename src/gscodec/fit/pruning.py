@@ -9,7 +9,7 @@ reconstruction, which needs no step size), with momentum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
-_ROUNDS = 8
+_ROUNDS = 10
 _AFTER = 4  # in which colours alone move
 _AT_ONCE = 0.15  # of the Gaussians that are left
 _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
-_VIEWS = 12  # that are looked through in a round, at least
+_VIEWS = 6  # that are looked through in a round, at least
+_PARTS = 6  # of the views, at most: costs that are many rounds old tell too little
 
 
 def pruned(
@@ -43,6 +44,7 @@ def pruned(
     how: Conventions,
     worth: NDArray[np.float64],
     progress: Callable[[float], None],
+    shown: Callable[[Camera, NDArray[np.float32]], None] = lambda *_: None,
 ) -> tuple[GaussianScene, NDArray[np.int64]]:
     """What is left of ``scene``, with other colours, and the rows that these are.
 
@@ -53,9 +55,10 @@ def pruned(
         worth: (N,) squared error of a picture, mean over pixels and channels, from which on a
             Gaussian is kept.
         progress: Hears how far this is.
+        shown: Gets the picture of ``scene`` through each camera, not clipped.
     """
-    parts = max(1, len(cameras) // _VIEWS)
-    looks = [_Look.at(scene, cameras[part::parts], how) for part in range(parts)]
+    parts = min(max(1, len(cameras) // _VIEWS), _PARTS)
+    looks = [_Look(cameras[part::parts], how, shown) for part in range(parts)]
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     costs = np.zeros((len(scene), parts))
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
@@ -83,34 +86,30 @@ def _dearest(excess: NDArray[np.float64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Look:
-    """Some of the views, and what they should show."""
+    """Some of the views, and what they should show: what they show at the first look."""
 
     cameras: Sequence[Camera]
     how: Conventions
-    targets: list[NDArray[np.float32]]
-
-    @classmethod
-    def at(cls, scene: GaussianScene, cameras: Sequence[Camera], how: Conventions) -> _Look:
-        """Views that should show ``scene``."""
-        gaussians = activate(scene)
-        targets = [rasterize(gaussians, c, conventions=how).image for c in cameras]
-        return cls(cameras, how, targets)
+    shown: Callable[[Camera, NDArray[np.float32]], None]
+    targets: list[NDArray[np.float32]] = field(default_factory=list)
 
     @property
     def size(self) -> int:
         """Of all pictures."""
-        return sum(target.size for target in self.targets)
+        return sum(3 * camera.width * camera.height for camera in self.cameras)
 
     def presence(self, scene: GaussianScene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Squared error (N,) without each Gaussian, and how wrong colours (N, 3) are."""
         gaussians = activate(scene)
         total = np.zeros((len(scene), PRESENCE))
-        for camera, target in zip(self.cameras, self.targets, strict=True):
+        for number, camera in enumerate(self.cameras):
             picture = rasterize(gaussians, camera, conventions=self.how)
-            found = picture.presence(picture.image - target).astype(np.float64)
+            if number == len(self.targets):
+                self.targets.append(picture.image)
+                self.shown(camera, picture.image)
+            found = picture.presence(picture.image - self.targets[number])
             found[:, 2:] *= picture.projection.splats[:, 6:9] > 0  # not clamped
-            drawn = picture.drawn
-            total[drawn] += found[drawn]
+            total += found
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         return total[:, 0] / self.size, total[:, 2:] / weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from gscodec.fit.recent import Recent, key_of
 from gscodec.notes import Note
 from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
-from gscodec.render.scene import activate, render, seen_by
+from gscodec.render.scene import activate, seen_by
 from gscodec.render.splat import rasterize
 from gscodec.render.virtual import VirtualViews, virtual_cameras
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera, TargetViews
-    from gscodec.render.splat import Conventions
+    from gscodec.render.splat import Conventions, Picture
     from gscodec.scene import GaussianScene
 
 _MEASURING = 24  # views that sensitivity is measured in
@@ -90,8 +90,9 @@ class EncoderViews:
         """What each camera should show, (H, W, 3), 0 to 1."""
         if self.photographs is not None:
             return self.photographs
-        pictures = (self._on_screen(self.scene, camera) for camera in self.cameras)
-        return tuple(picture.astype(np.float16) for picture in pictures)
+        drawn = _drawing(self.scene, self.how)
+        pictures = (drawn(camera).image for camera in self.cameras)
+        return tuple(on_screen(picture).astype(np.float16) for picture in pictures)
 
     def told(self, scene: GaussianScene | AnchorScene) -> tuple[Note, ...]:
         """How like its source ``scene`` is where it was to be, and where nothing aimed at it."""
@@ -118,24 +119,39 @@ class EncoderViews:
         progress: Callable[[float], None] = lambda _: None,
     ) -> list[float]:
         """PSNR of ``scene`` against the renders of the source, dB; ``progress`` gets the share."""
-        found = []
+        found, source, drawn = [], _drawing(self.scene, self.how), _drawing(scene, self.how)
         for number, camera in enumerate(self.judges):
             if number not in self._seen:
-                self._seen[number] = self._on_screen(self.scene, camera)
-            found.append(psnr(self._seen[number], self._on_screen(scene, camera)))
+                self.remember(camera, source(camera).image)
+            found.append(psnr(self._seen[number], on_screen(drawn(camera).image)))
             progress((number + 1) / len(self.judges))
         return found
+
+    def remember(self, camera: Camera, picture: NDArray[np.float32]) -> None:
+        """This ``picture`` (H, W, 3), not clipped, is what ``camera`` sees of the source."""
+        for number, judge in enumerate(self.judges):
+            if judge is camera:
+                self._seen[number] = on_screen(picture)
 
     @cached_property
     def _seen(self) -> dict[int, NDArray[np.float32]]:
         """What is seen of the source, by number of the view, as far as that was asked for."""
         return {}
 
-    def _on_screen(
-        self, scene: GaussianScene | AnchorScene, camera: Camera
-    ) -> NDArray[np.float32]:
-        """The picture (H, W, 3), clipped as a screen does."""
-        return np.clip(render(scene, camera, conventions=self.how), 0, 1)
+
+def on_screen(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``picture`` clipped as a screen does."""
+    return np.clip(picture, 0, 1)
+
+
+def _drawing(
+    scene: GaussianScene | AnchorScene, how: Conventions
+) -> Callable[[Camera], Picture]:
+    """``scene`` as a camera sees it."""
+    if isinstance(scene, AnchorScene):
+        return lambda camera: rasterize(seen_by(scene, camera, how), camera, conventions=how)
+    same = cache(partial(activate, scene))
+    return lambda camera: rasterize(same(), camera, conventions=how)
 
 
 def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
@@ -248,10 +264,5 @@ def _showing(
     scene: GaussianScene | AnchorScene, cameras: Sequence[Camera], how: Conventions
 ) -> list[bool]:
     """Whether each of ``cameras`` sees anything of ``scene``."""
-    same = None if isinstance(scene, AnchorScene) else activate(scene)
-    found = []
-    for camera in cameras:
-        small = smaller(camera, _GLANCE)
-        gaussians = same or seen_by(scene, small, how)
-        found.append(rasterize(gaussians, small, conventions=how).shows)
-    return found
+    drawn = _drawing(scene, how)
+    return [drawn(smaller(camera, _GLANCE)).shows for camera in cameras]
