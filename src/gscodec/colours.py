@@ -19,12 +19,21 @@ def to_rgb(yuv: NDArray[np.float64]) -> NDArray[np.float32]:
 
     In this order of operations, each a single rounding: it is what a file decodes to.
     """
-    y, u, v = yuv[..., 0], yuv[..., 1], yuv[..., 2]
     rgb: NDArray[np.float32] = np.empty(yuv.shape, dtype=np.float32)
+    put_rgb(yuv[..., 0], yuv[..., 1], yuv[..., 2], rgb)
+    return rgb
+
+
+def put_rgb(
+    y: NDArray[np.float64],
+    u: NDArray[np.float64],
+    v: NDArray[np.float64],
+    rgb: NDArray[np.float32],
+) -> None:
+    """`to_rgb` of planes (...), into ``rgb`` (..., 3)."""
     rgb[..., 0] = (y + u) - v
     rgb[..., 1] = y + 2 * v
     rgb[..., 2] = (y - u) - v
-    return rgb
 
 
 def to_yuv(rgb: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ in quanta of its own; a `Law` says how each of them is coded.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from gscodec.coding import Family
     from gscodec.payload import Attribute
+
+    Quanta: TypeAlias = NDArray[np.signedinteger]  # int32 or int64
+
+# Centres below this have 32 bits. Residuals that do (`coding.NARROW_RESIDUAL`) are below 2**15,
+# steps below 2**14: so values are below 2**30, and twice a value has 32 bits, too.
+NARROW_CENTRE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,14 @@ class Law(NamedTuple):
     """How the values of a unit are coded: each is centre + k * step, k by its table.
 
     Attributes:
-        centre: (rows, columns) int64 quanta.
+        centre: (rows, columns) quanta; int32 if all of the unit are below `NARROW_CENTRE` before
+            neighbours move them, and below twice as much then, else int64.
         step: (rows, columns) int16 quanta.
         table: (rows, columns) uint8, of ``family``.
         family: Of tables; None for those of decisions.
     """
 
-    centre: NDArray[np.int64]
+    centre: Quanta
     step: NDArray[np.int16]
     table: NDArray[np.uint8]
     family: Family | None

@@ -10,22 +10,23 @@ Rule to remember: nothing here may depend on a float that is not an exact intege
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gscodec.coding import coders
 from gscodec.errors import FormatError
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
 FREQUENCY_BITS = 24
 _TOTAL = 1 << FREQUENCY_BITS
 _WORD_BYTES = 4
-_AT_ONCE = 1 << 20  # symbols put in order together: bounds what sorting takes
+_AT_ONCE = 1 << 15  # symbols put in order together: few enough for a cache
 
 
 class Model:
@@ -89,6 +90,22 @@ def cost_in_bits(symbols: NDArray[np.integer], model: Model) -> float:
     return float(counts @ (FREQUENCY_BITS - np.log2(model.frequencies)))
 
 
+class Part(NamedTuple):
+    """Some of the symbols that are coded together, by rising table.
+
+    Attributes:
+        rows: Which ones of all.
+        order: (m,) where among these each is.
+        counts: How many there are of each table.
+        symbols: (m,) int32.
+    """
+
+    rows: slice
+    order: NDArray[np.intp]
+    counts: NDArray[np.intp]
+    symbols: NDArray[np.int32]
+
+
 class Encoder:
     """Collects symbols and gives bytes. The decoder must ask for the same runs in order."""
 
@@ -145,20 +162,27 @@ class Decoder:
         self, tables: NDArray[np.integer], models: Sequence[Model]
     ) -> NDArray[np.int32]:
         """Inverse of `Encoder.encode_grouped`: (M,) int32 for ``tables`` (M,)."""
-        starts = range(0, len(tables), _AT_ONCE)
-        parts = [tables[start : start + _AT_ONCE] for start in starts]
-        counts = np.array([np.bincount(part, minlength=len(models)) for part in parts])
-        runs: list[list[NDArray[np.int32]]] = [[] for _ in parts]
-        for table in np.flatnonzero(counts.sum(axis=0)).tolist():
-            sizes = counts[:, table]
-            run = self.decode(int(sizes.sum()), models[table])
-            for own, end, size in zip(runs, np.cumsum(sizes), sizes, strict=True):
-                own.append(run[end - size : end])
         symbols = np.empty(len(tables), dtype=np.int32)
-        for start, part, own in zip(starts, parts, runs, strict=True):
-            order = np.argsort(part, kind="stable")
-            symbols[start : start + _AT_ONCE][order] = np.concatenate(own)
+        for part in self.decode_parts(tables, models):
+            symbols[part.rows][part.order] = part.symbols
         return symbols
+
+    def decode_parts(
+        self, tables: NDArray[np.integer], models: Sequence[Model]
+    ) -> Iterator[Part]:
+        """What `decode_grouped` puts in order, some symbols at a time."""
+        if not len(tables):
+            return
+        slices = list(in_slices(len(tables), _AT_ONCE))
+        counts = np.array([np.bincount(tables[rows], minlength=len(models)) for rows in slices])
+        ends = np.cumsum(counts, axis=0)
+        present = np.flatnonzero(ends[-1]).tolist()
+        runs = [self.decode(int(ends[-1, table]), models[table]) for table in present]
+        starts, stops = (each[:, present].tolist() for each in (ends - counts, ends))
+        for rows, count, start, stop in zip(slices, counts, starts, stops, strict=True):
+            order = np.argsort(tables[rows], kind="stable")
+            own = [run[a:b] for run, a, b in zip(runs, start, stop, strict=True)]
+            yield Part(rows, order, count, np.concatenate(own))
 
     def finish(self) -> None:
         """Checks that nothing but the coder's own padding is left."""

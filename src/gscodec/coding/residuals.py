@@ -33,6 +33,7 @@ LEVELS_PER_OCTAVE = 8
 UNIT_LEVEL = 36  # the level whose standard deviation is one symbol
 TABLES_SHA256 = "a840170e9766d6a46a079c7125f47c399df4a3017be11b7df514ee5594f58e70"
 _TOTAL = 1 << FREQUENCY_BITS
+NARROW_RESIDUAL = 1 << 15  # below this residuals have 32 bits
 
 
 @unique
@@ -116,7 +117,6 @@ def bit_costs(family: Family) -> NDArray[np.float32]:
 
 _SUPPORTS = np.array(SUPPORT, dtype=np.int64)
 _NARROW = _SUPPORTS.astype(np.int32)
-_AT_ONCE = 1 << 14  # values whose supports are looked up together
 
 
 def encode_residuals(
@@ -133,22 +133,28 @@ def encode_residuals(
 
 def decode_residuals(
     decoder: Decoder, levels: NDArray[np.integer], family: Family
-) -> NDArray[np.int64]:
-    """Inverse of `encode_residuals`: (M,) int64."""
-    symbols = decoder.decode_grouped(levels, _models(family))
-    values = np.empty(len(levels), np.int64)
-    escapes = []
-    for start in range(0, len(levels), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        support = _NARROW.take(levels[part])
-        residual = symbols[part] - support
-        values[part] = residual
-        escapes.append(start + np.flatnonzero(residual > support))
-    outside = np.concatenate([np.zeros(0, np.intp), *escapes])
+) -> NDArray[np.signedinteger]:
+    """Inverse of `encode_residuals`: (M,), `narrowed`."""
+    values = np.empty(len(levels), np.int32)
+    escapes = [np.zeros(0, np.intp)]
+    for part in decoder.decode_parts(levels, _models(family)):
+        support = np.repeat(_NARROW, part.counts)
+        residuals = part.symbols - support
+        values[part.rows][part.order] = residuals
+        escapes.append(part.rows.start + np.sort(part.order[residuals > support]))
+    outside = np.concatenate(escapes)
     natural = decode_naturals(decoder, len(outside))
     magnitude = (natural >> 1) + _SUPPORTS[levels[outside]] + 1
-    values[outside] = np.where(natural & 1, -magnitude, magnitude)
-    return values
+    escaped = narrowed(np.where(natural & 1, -magnitude, magnitude))
+    found = values.astype(escaped.dtype, copy=False)
+    found[outside] = escaped
+    return found
+
+
+def narrowed(residuals: NDArray[np.int64]) -> NDArray[np.signedinteger]:
+    """``residuals``, int32 if all of them are below `NARROW_RESIDUAL`, else int64."""
+    far = np.abs(residuals).max(initial=0) >= NARROW_RESIDUAL
+    return residuals if far else residuals.astype(np.int32)
 
 
 def residual_bits(
@@ -180,4 +186,5 @@ def decode_fitted(decoder: Decoder, count: int) -> NDArray[np.int64]:
     level = int(decode_naturals(decoder, 1)[0])
     if level >= LEVELS:
         raise FormatError(f"scale level: found {level}, expected 0 to {LEVELS - 1}")
-    return decode_residuals(decoder, np.full(count, level, dtype=np.uint8), Family.LAPLACE)
+    levels = np.full(count, level, dtype=np.uint8)
+    return decode_residuals(decoder, levels, Family.LAPLACE).astype(np.int64)

@@ -146,5 +146,8 @@ def from_twist_swing(
     x, y = a + b * t, b - a * t
     norm = np.sqrt((1 + t * t) * ((1 + a * a) + b * b))
     w, x, y, z = 1 / norm, x / norm, y / norm, t / norm
-    quats = [w, np.where(disc, x, z), np.where(disc, y, x), np.where(disc, z, y)]
-    return np.stack(quats, axis=1).astype(np.float32)
+    quats = np.empty((len(values), 4), np.float32)
+    parts = w, np.where(disc, x, z), np.where(disc, y, x), np.where(disc, z, y)
+    for number, part in enumerate(parts):
+        quats[:, number] = part
+    return quats

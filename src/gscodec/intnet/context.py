@@ -15,6 +15,7 @@ spread / step. Steps stay inside (0, 2 Q0) as in HAC, eq. 5, Q0 being the unit's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,12 +40,12 @@ from gscodec.intnet.network import (
     encode_network,
 )
 from gscodec.slices import in_slices
-from gscodec.units import Law
+from gscodec.units import NARROW_CENTRE, Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gscodec.units import Unit
+    from gscodec.units import Quanta, Unit
 
 Q0_INDEX = 80  # the step index of Q0 in every unit: 2**13 quanta
 STEP_COUNT = Q0_INDEX + LEVELS_PER_OCTAVE  # steps stay below 2 * Q0
@@ -57,6 +58,7 @@ STEPS = np.array(
 )
 OUTPUT_BITS = 5  # activations are in units of 2**-5
 _LOGIT_BITS = LOGIT_UNIT.bit_length() - 1
+_MAX_LEAD = 24  # log2 of the unit of narrow centres: neighbours move them by less than 2**27
 FINE_SHIFT = 3  # the second, finer feature of a column: eight times the first
 
 
@@ -83,12 +85,23 @@ class UnitModel:
     def law(self, unit: Unit, context: NDArray[np.int8]) -> Law:
         """How ``unit`` is coded, given what is known, (M, inputs)."""
         shape = (unit.columns, len(context))
-        centre = np.empty(shape, np.int64)
+        centre = np.empty(shape, np.int32 if self.narrow else np.int64)
         step, table = np.empty(shape, np.int16), np.empty(shape, np.uint8)
         for rows in in_slices(len(context)):
             found = self._predict(unit, context[rows])
             centre[:, rows], step[:, rows], table[:, rows] = found
         return Law(centre.T, step.T, table.T, self.family)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether centres are 32 bits wide, see `units.Law`."""
+        most = self.network.farthest << max(0, self.log2_unit - self._one)
+        return self.log2_unit <= _MAX_LEAD and most + abs(self.mean) < NARROW_CENTRE
+
+    @property
+    def _one(self) -> int:
+        """Bits of the fraction of the network's outputs."""
+        return self.network.shift + OUTPUT_BITS
 
     def floats(self, quanta: NDArray[np.signedinteger]) -> NDArray[np.float64]:
         """``quanta`` in the unit of the values: exact, they are below 2**53."""
@@ -98,44 +111,49 @@ class UnitModel:
 
     def _predict(
         self, unit: Unit, context: NDArray[np.int8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int32]]:
+    ) -> tuple[Quanta, NDArray[np.int16], NDArray[np.int32]]:
         """Centres, steps and tables, (columns, rows) each."""
-        out = self.network(context).T
-        one = self.network.shift + OUTPUT_BITS  # bits of an output's fraction
-        index = (out[: unit.steps] >> (one - 3)) + np.int32(self.step_bias)
-        index = index[list(unit.step_of)]
-        index += np.array(unit.step_offset, np.int32)[:, None]
-        np.minimum(np.maximum(index, 0, out=index), STEP_COUNT - 1, out=index)
-        centre = out[unit.steps : unit.steps + unit.columns].astype(np.int64)
-        _shift(centre, self.log2_unit - one)
+        out, one = self.network(context).T, self._one
+        kinds, kind_of = _kinds_of_steps(unit)
+        index = out[[step for step, _ in kinds]] >> (one - 3)
+        index += np.array([[self.step_bias + offset] for _, offset in kinds], np.int32)
+        step = STEPS.take(np.clip(index, 0, STEP_COUNT - 1, out=index))
+        centre: Quanta = out[unit.steps : unit.steps + unit.columns]
+        centre = shifted(
+            centre if self.narrow else centre.astype(np.int64), self.log2_unit - one
+        )
         centre += self.mean
         # Tables are eighths of an octave apart: spread in units, step in quanta of 2**3 and up.
         table = out[unit.steps + unit.columns :] >> (one - 3)
-        table += LEVELS_PER_OCTAVE * (self.log2_unit - SMALLEST_STEP_LOG2) + UNIT_LEVEL
-        table -= index
-        np.minimum(np.maximum(table, 0, out=table), LEVELS - 1, out=table)
-        return centre, STEPS.take(index), table
+        index -= LEVELS_PER_OCTAVE * (self.log2_unit - SMALLEST_STEP_LOG2) + UNIT_LEVEL
+        table -= index[kind_of]
+        return centre, step[kind_of], np.clip(table, 0, LEVELS - 1, out=table)
 
-    def features(self, unit: Unit, values: NDArray[np.int64]) -> NDArray[np.int8]:
+    def features(self, unit: Unit, values: Quanta) -> NDArray[np.int8]:
         """What later units see of ``values`` (M, columns): (M, features), -127 .. 127."""
         seen = np.empty((unit.features, len(values)), np.int8)
         for rows in in_slices(len(values)):
             offset = values[rows].T - self.mean
             for first in range(0, unit.features, unit.columns):
-                finer = FINE_SHIFT if first else 0
-                own = _shift(offset.copy(), OUTPUT_BITS + finer - self.log2_unit)
-                np.minimum(np.maximum(own, -INPUT_MAX, out=own), INPUT_MAX, out=own)
-                seen[first : first + unit.columns, rows] = own
+                bits = OUTPUT_BITS + (FINE_SHIFT if first else 0) - self.log2_unit
+                own = shifted(offset.astype(np.int64) if bits > 0 else offset, bits)
+                seen[first : first + unit.columns, rows] = np.clip(
+                    own, -INPUT_MAX, INPUT_MAX, out=own
+                )
         return seen.T
 
 
-def _shift(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Multiplies ``values`` by 2**bits in place, rounding down."""
-    if bits < 0:
-        values >>= -bits
-    else:
-        values <<= bits
-    return values
+@cache
+def _kinds_of_steps(unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
+    """Step outputs with what is added to each, and which of them each column uses."""
+    own = list(zip(unit.step_of, unit.step_offset, strict=True))
+    kinds = list(dict.fromkeys(own))
+    return kinds, [kinds.index(kind) for kind in own]
+
+
+def shifted(values: Quanta, bits: int) -> Quanta:
+    """``values`` times 2**bits, rounded down, of the same type."""
+    return values >> -bits if bits < 0 else values << bits
 
 
 @dataclass(frozen=True)

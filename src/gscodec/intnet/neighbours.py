@@ -23,7 +23,7 @@ from gscodec.intnet.network import INPUT_MAX
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,10 +44,11 @@ FIRST = POSITION_FEATURES + DISTANCES  # columns known before the first unit
 GAIN_BITS = 6  # of a mean's part in a centre, in 2**-6
 MAX_GAIN = 127  # magnitude
 _OCTAVE_BITS = 5  # distances in 2**-5 octaves
-_FAR = 2.0**50  # beyond any squared distance
-_COMPARED = 2.0**48  # what it counts when places are compared: with their numbers still exact
-_OUTSIDE = 2.0**27  # a coordinate so far from any cell that it is beyond `_FAR`
 _TOGETHER = 4  # columns of neighbours' values that are fetched at once
+# A coordinate so far from any cell that squared distances are at least `_FAR`, beyond those of
+# cells, and exact together with numbers of places.
+_OUTSIDE, _FAR = 2.0**24, 2.0**47
+_TOLD = 2.0**50  # what such a squared distance is where networks see it
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,21 @@ class Neighbours:
     nearest: NDArray[np.int64]
 
     @cached_property
-    def repeated(self) -> NDArray[np.int16]:
-        """(NEAREST, rows * _TOGETHER) the weight of each row so many times."""
-        return np.repeat(self.weights, _TOGETHER, axis=1)
+    def any(self) -> bool:
+        """Whether any row has a neighbour."""
+        return bool(self.weights.any())
+
+    @cached_property
+    def parts(self) -> list[tuple[slice, NDArray[np.int64], NDArray[np.int16]]]:
+        """Some rows, index (NEAREST, n), the weight of each row four times (NEAREST, 4 n)."""
+        return [
+            (
+                rows,
+                np.ascontiguousarray(self.index[:, rows]),
+                np.repeat(self.weights[:, rows], _TOGETHER, axis=1),
+            )
+            for rows in in_slices(self.index.shape[1])
+        ]
 
 
 def neighbours_of(cells: NDArray[np.int64]) -> list[Neighbours]:
@@ -86,15 +99,15 @@ def _of_turn(
     away = nearest + apart * np.arange(CANDIDATES // 2)
     offsets, around = np.concatenate([-away, away]), _padded(cells, int(away[-1]))
     for part in in_slices(len(rows)):
-        keys = np.minimum(_squared(around, rows[part], offsets), _COMPARED)
+        keys = _squared(around, rows[part], offsets)
         keys *= CANDIDATES
         keys += np.arange(CANDIDATES)[:, None]
-        chosen = _smallest(keys).astype(np.int64)
+        chosen = np.array(_smallest(keys)).astype(np.int64)
         squared = (chosen >> 4).astype(np.float64)
-        inside = squared < _COMPARED
+        inside = squared < _FAR
         inverse = np.floor(2.0**40 / _half_cells(squared)) * inside
         total = np.maximum(inverse.sum(axis=0), 1)
-        weights[:, part] = np.ldexp(inverse, WEIGHT_BITS) / total
+        weights[:, part] = inverse * 2.0**WEIGHT_BITS / total
         index[:, part] = (np.array(rows[part]) + offsets.take(chosen & 15)) * inside
         found[part] = octaves(_half_cells(squared[0])) * inside[0]
     return Neighbours(index, weights, found)
@@ -102,7 +115,8 @@ def _of_turn(
 
 def _padded(cells: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
     """(3, rows + 2 reach) ``cells`` with places before and behind that are outside."""
-    around = np.full((3, len(cells) + 2 * reach), _OUTSIDE)
+    around = np.zeros((3, len(cells) + 2 * reach))
+    around[0] = _OUTSIDE
     around[:, reach : reach + len(cells)] = cells.T
     return around
 
@@ -112,7 +126,7 @@ def _squared(
 ) -> NDArray[np.float64]:
     """Squared distances in cells to the places at ``offsets``: (offsets, rows).
 
-    Exact, all numbers are integers below 2**53; `_FAR` where a place is outside.
+    Exact, all numbers are integers below 2**49; at least `_FAR` where a place is outside.
 
     Args:
         around: `_padded` by the largest of ``offsets``.
@@ -128,7 +142,7 @@ def _squared(
         )
         away = there - here
         np.einsum("ar,ar->r", away, away, out=out)
-    return np.minimum(squared, _FAR, out=squared)
+    return squared
 
 
 # Batcher's odd-even merge sort of eight, and the end of his bitonic one.
@@ -139,26 +153,29 @@ _SORTED = (
 _MERGED = tuple((a, a + n) for n in (4, 2, 1) for a in range(8) if not a & n)
 
 
-def _smallest(keys: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The half of each column of ``keys`` (16, rows) that is smaller, rising: (8, rows).
+def _smallest(keys: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """The half of each column of ``keys`` (16, rows) that is smaller, rising: 8 rows.
 
     All columns at once; ``keys`` are changed.
     """
-    low, high = keys[:NEAREST], keys[NEAREST:]
-    _exchange(low, _SORTED)
-    _exchange(high, _SORTED)
+    low, high = _exchanged(keys[:NEAREST], _SORTED), _exchanged(keys[NEAREST:], _SORTED)
     # Of two sorted halves, head to tail, the smaller of each two: rising, then falling.
-    smallest = np.minimum(low, high[::-1])
-    _exchange(smallest, _MERGED)
-    return smallest
+    for one, other in zip(low, reversed(high), strict=True):
+        np.minimum(one, other, out=one)
+    return _exchanged(low, _MERGED)
 
 
-def _exchange(keys: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> None:
-    """Puts each two rows of ``keys`` in order, one after the other."""
+def _exchanged(
+    keys: Iterable[NDArray[np.float64]], pairs: Sequence[tuple[int, int]]
+) -> list[NDArray[np.float64]]:
+    """Rows of ``keys``, which are changed, after each two of them were put in order."""
+    rows = list(keys)
+    spare = np.empty_like(rows[0])
     for low, high in pairs:
-        less = np.minimum(keys[low], keys[high])
-        np.maximum(keys[low], keys[high], out=keys[high])
-        keys[low] = less
+        np.minimum(rows[low], rows[high], out=spare)
+        np.maximum(rows[low], rows[high], out=rows[high])
+        rows[low], spare = spare, rows[low]
+    return rows
 
 
 def _half_cells(squared: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,7 +186,7 @@ def _half_cells(squared: NDArray[np.float64]) -> NDArray[np.float64]:
 def octaves(naturals: NDArray[np.integer] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Log2 of ``naturals`` in 2**-5, linear between powers of two; at least 1, below 2**53."""
     mantissa, exponent = np.frexp(naturals)
-    part: NDArray[np.int64] = np.floor(np.ldexp(mantissa, _OCTAVE_BITS + 1)).astype(np.int64)
+    part: NDArray[np.int64] = np.floor(mantissa * 2.0 ** (_OCTAVE_BITS + 1)).astype(np.int64)
     part += (exponent.astype(np.int64) - 2) << _OCTAVE_BITS
     return part
 
@@ -197,8 +214,10 @@ def distances(
     rows, seen = range(len(cells)), np.empty((DISTANCES, len(cells)), np.int64)
     for part in in_slices(len(cells)):
         squared = _squared(padded, rows[part], offsets)
-        nearest = _smallest(squared)
-        seen[:-1, part] = octaves(_half_cells(nearest[list(_RANKS)]))
+        smallest = _smallest(squared)
+        nearest = np.array([smallest[rank] for rank in _RANKS])
+        nearest[nearest >= _FAR] = _TOLD
+        seen[:-1, part] = octaves(_half_cells(nearest))
     for turn, found in zip(TURNS, around, strict=True):
         seen[-1, turn] = found.nearest
     return np.clip(seen - usual, -INPUT_MAX, INPUT_MAX).astype(np.int8).T
@@ -221,20 +240,27 @@ def seen_of(
         (rows, `columns_of`), and the weighted means in 2**-8: (rows, columns).
     """
     rows, columns = around.index.shape[1], unit.columns
+    if not around.any:
+        return np.zeros((columns_of(unit), rows), np.int8).T, np.zeros(
+            (columns, rows), np.int16
+        ).T
     seen = np.empty((columns_of(unit), rows), np.int8)
     means = np.empty((columns, rows), np.int16)
     off = np.empty((columns, rows), np.uint16)
-    for first in range(0, columns, _TOGETHER):
-        own = slice(first, min(first + _TOGETHER, columns))
-        words = _words(features[own])
-        for part in in_slices(rows):
-            means[own, part], off[own, part] = _weighed(words, around, part, own)
+    groups = [
+        slice(first, min(first + _TOGETHER, columns)) for first in range(0, columns, _TOGETHER)
+    ]
+    words = [_words(features[own]) for own in groups]
+    for part, index, weights in around.parts:
+        for own, word in zip(groups, words, strict=True):
+            means[own, part], off[own, part] = _weighed(word, index, weights, own)
     seen[:columns] = means >> WEIGHT_BITS
     if unit.fine:
         fine = means >> (WEIGHT_BITS - _FINE_BITS)
-        seen[columns : 2 * columns] = np.clip(fine, -INPUT_MAX, INPUT_MAX)
+        seen[columns : 2 * columns] = np.clip(fine, -INPUT_MAX, INPUT_MAX, out=fine)
     if columns <= _SEPARATE:
-        seen[-columns:] = np.minimum(off >> WEIGHT_BITS, INPUT_MAX)
+        off >>= WEIGHT_BITS
+        seen[-columns:] = np.clip(off, 0, INPUT_MAX, out=off)
     else:
         # Their sum over the next power of two.
         shift = WEIGHT_BITS + (columns - 1).bit_length()
@@ -250,14 +276,16 @@ def _words(features: NDArray[np.int8]) -> NDArray[np.uint64]:
 
 
 def _weighed(
-    words: NDArray[np.uint64], around: Neighbours, part: slice, own: slice
+    words: NDArray[np.uint64],
+    index: NDArray[np.int64],
+    weights: NDArray[np.int16],
+    own: slice,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
     """Weighted means in 2**-8, and deviations, of some rows: (columns, rows) each."""
-    found = words.take(around.index[:, part]).view(np.int16)
-    weights = around.repeated[:, _TOGETHER * part.start : _TOGETHER * part.stop]
+    found = words.take(index, mode="clip").view(np.int16)  # none is out of bounds
     mean = np.einsum("kr,kr->r", found, weights)
     found -= mean >> WEIGHT_BITS
-    away = np.abs(found).view(np.uint16)
+    away = np.abs(found, out=found).view(np.uint16)
     off = np.einsum("kr,kr->r", away, weights.view(np.uint16))
     shape, columns = (-1, _TOGETHER), slice(own.stop - own.start)
     return mean.reshape(shape)[:, columns].T, off.reshape(shape)[:, columns].T

@@ -12,7 +12,7 @@ matrix product gives the same result in any order, blocking, thread count or ins
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,8 @@ MAX_HIDDEN = 4  # hidden layers
 MAX_SHIFT = 15
 # Rows evaluated at once. With more of them OpenBLAS takes up to three times as long for a product,
 # with fewer calls cost more than products.
-ROWS = 1024
+ROWS = 2048
+_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,28 @@ class Network:
     shift: int
 
     def __post_init__(self) -> None:
-        bound = INPUT_MAX
-        for number, layer in enumerate(self.layers):
-            sums = bound * np.abs(layer.weights.astype(np.float64)).sum(axis=0)
-            largest = float((sums + np.abs(layer.bias.astype(np.float64))).max())
+        for number, largest in enumerate(self._largest):
             if not largest < EXACT:
                 raise FormatError(
                     f"network layer {number}: sums reach {largest:.0f}, "
                     f"expected below {EXACT} so that float32 is exact"
                 )
-            bound = ACTIVATION_MAX
+
+    @cached_property
+    def _largest(self) -> list[float]:
+        """No sum of a layer is of larger magnitude."""
+        bounds = [INPUT_MAX] + [ACTIVATION_MAX] * (len(self.layers) - 1)
+        sums = [
+            bound * np.abs(layer.weights.astype(np.float64)).sum(axis=0)
+            + np.abs(layer.bias.astype(np.float64))
+            for bound, layer in zip(bounds, self.layers, strict=True)
+        ]
+        return [float(each.max()) for each in sums]
+
+    @property
+    def farthest(self) -> int:
+        """No output is of larger magnitude."""
+        return int(self._largest[-1])
 
     @property
     def inputs(self) -> int:
@@ -105,17 +118,25 @@ class Network:
         Each column of the result is contiguous, and it is fastest if those of ``features`` are.
         """
         out = np.empty((self.outputs, len(features)), dtype=np.int32)
-        *hidden, last = self._by_column
         for rows in in_slices(len(features), ROWS):
-            x = _with_ones(self.inputs, rows.stop - rows.start)
-            x[:-1] = features[rows].T
-            for weights in hidden:
-                before, x = x, _with_ones(len(weights), x.shape[1])
-                own = np.matmul(weights, before, out=x[:-1])
-                np.minimum(np.maximum(own, 0, out=own), ACTIVATION_MAX, out=own)
-                np.floor(own, out=own)
-            out[:, rows] = last @ x
+            self._evaluate(features[rows].T, out[:, rows])
         return out.T
+
+    def _evaluate(
+        self, features: NDArray[np.int8 | np.float32], out: NDArray[np.int32]
+    ) -> None:
+        """``features`` (inputs, m) to ``out`` (outputs, m)."""
+        *hidden, last = self._by_column
+        count = out.shape[1]
+        x = _room(self.inputs, -(-count // _TOGETHER))
+        _copy_parts(features, x[:, :-1])
+        for weights in hidden:
+            before, x = x, _room(len(weights), len(x))
+            own = np.matmul(weights, before, out=x[:, :-1])
+            lowest, most = _bounds(own.shape)
+            np.minimum(np.maximum(own, lowest, out=own), most, out=own)
+            np.floor(own, out=own)
+        _join_parts(last @ x, out)
 
     @cached_property
     def _by_column(self) -> list[NDArray[np.float32]]:
@@ -130,11 +151,40 @@ class Network:
         ]
 
 
-def _with_ones(rows: int, columns: int) -> NDArray[np.float32]:
-    """Room for ``rows``, and below them one of ones, which biases are multiplied with."""
-    x = np.empty((rows + 1, columns), np.float32)
-    x[-1] = 1
+@lru_cache(maxsize=8)
+def _bounds(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Smallest and largest activations: numpy compares with an array faster than with a number."""
+    lowest = np.zeros(shape, np.float32)
+    return lowest, lowest + np.float32(ACTIVATION_MAX)
+
+
+def _room(width: int, parts: int) -> NDArray[np.float32]:
+    """For ``width`` inputs of a layer, and below them ones, which biases are multiplied with."""
+    x = np.empty((parts, width + 1, _TOGETHER), np.float32)
+    x[:, -1] = 1
     return x
+
+
+def _copy_parts(columns: NDArray[np.int8 | np.float32], parts: NDArray[np.float32]) -> None:
+    """``columns`` (width, m), as ``parts`` (parts, width, `_TOGETHER`); zeros fill the last."""
+    width, count = columns.shape
+    whole = count // _TOGETHER
+    start = whole * _TOGETHER
+    parts[:whole] = columns[:, :start].reshape(width, whole, _TOGETHER).transpose(1, 0, 2)
+    if start < count:
+        parts[whole] = 0
+        parts[whole, :, : count - start] = columns[:, start:]
+
+
+def _join_parts(parts: NDArray[np.float32], columns: NDArray[np.int32]) -> None:
+    """Inverse of `_copy_parts`."""
+    width, count = columns.shape
+    whole = count // _TOGETHER
+    start = whole * _TOGETHER
+    split = columns[:, :start].reshape(width, whole, _TOGETHER)
+    split[...] = parts[:whole].transpose(1, 0, 2)
+    if start < count:
+        columns[:, start:] = parts[whole, :, : count - start]
 
 
 def encode_network(encoder: Encoder, network: Network) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.colours import to_rgb
+from gscodec.colours import put_rgb, to_rgb
 from gscodec.errors import FormatError
 from gscodec.geometry import morton
 from gscodec.geometry.rotation import from_twist_swing, is_disc, rotated
@@ -67,12 +67,18 @@ def _band(degree: int) -> tuple[Unit, Unit]:
 def sh_rest_of(columns: Sequence[NDArray[np.float64]], sh_degree: int) -> NDArray[np.float32]:
     """(rows, K, 3) R, G, B coefficients of the units' ``columns``."""
     rest = np.empty((len(columns[0]), sh_rest_count(sh_degree), 3), dtype=np.float32)
+    _put_sh_rest(columns, sh_degree, rest)
+    return rest
+
+
+def _put_sh_rest(
+    columns: Sequence[NDArray[np.float64]], sh_degree: int, rest: NDArray[np.float32]
+) -> None:
+    """`sh_rest_of` into ``rest``."""
     for degree in range(1, sh_degree + 1):
         luma, chroma = columns[SH_REST - 2 + 2 * degree : SH_REST + 2 * degree]
         n = luma.shape[1]
-        yuv = np.stack([luma, chroma[:, :n], chroma[:, n:]], axis=2)
-        rest[:, sh_band(degree)] = to_rgb(yuv)
-    return rest
+        put_rgb(luma, chroma[:, :n], chroma[:, n:], rest[:, sh_band(degree)])
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class Gaussians(Kind):
             disc = is_disc(units[SCALE].quanta[rows])
             own["quats"][rows] = from_twist_swing(real[ROTATION], disc)
             own["sh_dc"][rows] = to_rgb(real[SH_DC])
-            own["sh_rest"][rows] = sh_rest_of(real, self.sh_degree)
+            _put_sh_rest(real, self.sh_degree, own["sh_rest"][rows])
             if self.displaced:
                 own[_DISPLACEMENTS][rows] = real[-1]
 

@@ -29,6 +29,7 @@ from gscodec.intnet.context import (
     decode_model,
     encode_constants,
     encode_model,
+    shifted,
 )
 from gscodec.intnet.neighbours import (
     FIRST,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from gscodec.fit.hemgs import Learned
     from gscodec.intnet.context import AnyModel
     from gscodec.intnet.prior import Prior, Shared
-    from gscodec.units import Law, Place, Unit
+    from gscodec.units import Law, Place, Quanta, Unit
 
 _MAX_USUAL = 1 << 11  # of `octaves`: no distance of a lattice has more
 # From gain times mean of neighbours to a unit of a network.
@@ -230,9 +231,8 @@ class AroundKnown(Known):
         self._put(self._used, seen)
         law = self._law_after(self._used + seen.shape[1])
         if isinstance(model, UnitModel):
-            lead = means.T * self._model.gains[self.number][:, None]
-            lead <<= model.log2_unit
-            lead >>= _LEAD_BITS
+            gains = self._model.gains[self.number].astype(law.centre.dtype)
+            lead = shifted(means.T * gains[:, None], model.log2_unit - _LEAD_BITS)
             np.add(law.centre.T, lead, out=law.centre.T)
         return law
 
@@ -241,12 +241,12 @@ class AroundKnown(Known):
         """Columns of the neighbours of the unit at hand that later ones see."""
         return columns_of(self.unit) if self._model.kept[self.number] else 0
 
-    def _decoded(self, values: NDArray[np.int64]) -> None:
+    def _decoded(self, values: Quanta) -> None:
         own = self.model.features(self.unit, values)
         self._features[:, self._places()[self._turn]] = own[:, : self.unit.columns].T
         self._put(self._used + self._kept, own)
 
-    def _finish(self, values: NDArray[np.int64]) -> None:
+    def _finish(self, values: Quanta) -> None:
         self._used += self._kept
         super()._finish(values)
         if self.number < len(self._model.kept):

@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder, Encoder
-    from gscodec.units import Law
+    from gscodec.units import Law, Quanta
 
     Present = NDArray[np.bool_] | None
 
 
-def encode_unit(
-    encoder: Encoder, law: Law, residuals: NDArray[np.int64], present: Present
-) -> None:
+def encode_unit(encoder: Encoder, law: Law, residuals: Quanta, present: Present) -> None:
     """Codes ``residuals`` (rows, columns)."""
     values, tables = _coded(residuals, present), _coded(law.table, present)
     if law.family is None:
@@ -38,23 +36,21 @@ def encode_unit(
         encode_residuals(encoder, values, tables, law.family)
 
 
-def decode_unit(decoder: Decoder, law: Law, present: Present) -> NDArray[np.int64]:
+def decode_unit(decoder: Decoder, law: Law, present: Present) -> Quanta:
     """Inverse of `encode_unit`; zeros where nothing is ``present``."""
     tables = _coded(law.table, present)
     if law.family is None:
-        values = decode_decisions(decoder, tables).astype(np.int64)
+        values: Quanta = decode_decisions(decoder, tables)
     else:
         values = decode_residuals(decoder, tables, law.family)
     if present is None:
         return values.reshape(law.table.shape)
-    residuals = np.zeros(law.table.shape, dtype=np.int64)
+    residuals = np.zeros(law.table.shape, dtype=values.dtype)
     residuals[present] = values
     return residuals
 
 
-def bits_of_unit(
-    law: Law, residuals: NDArray[np.int64], present: Present
-) -> NDArray[np.float32]:
+def bits_of_unit(law: Law, residuals: Quanta, present: Present) -> NDArray[np.float32]:
     """What `encode_unit` spends on each row: (rows,) float32."""
     values, tables = _coded(residuals, present), _coded(law.table, present)
     if law.family is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gscodec.coding import Decoder, Encoder
     from gscodec.intnet.context import AnyModel
-    from gscodec.units import Law, Unit
+    from gscodec.units import Law, Quanta, Unit
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Known:
         for rows, place in zip(self.turns, self._places(), strict=True):
             self._columns[: self._used, place] = first[rows].T
         self._law: Law | None = None
-        self._values = np.zeros((0, 0), np.int64)
+        self._values: Quanta = np.zeros((0, 0), np.int64)
         self._decisions: dict[int, NDArray[np.bool_]] = {}
         self._turn = 0
         self.number = 0
@@ -171,13 +171,14 @@ class Known:
         decisions = self._decisions[self.unit.present_by][self.rows]
         return np.repeat(decisions, self.unit.columns // decisions.shape[1], axis=1)
 
-    def add(self, residuals: NDArray[np.int64]) -> NDArray[np.int64]:
+    def add(self, residuals: Quanta) -> Quanta:
         """The turn is decoded: gives the values of the unit, quanta; zero where there are none.
 
         Rows of later turns are zero, too.
         """
         law, present = self.law(), self.present()
-        values, step = law.centre.T, law.step.T
+        centre, step = law.centre.T, law.step.T
+        values: Quanta = centre.astype(np.result_type(centre, residuals), copy=False)
         for part in in_slices(values.shape[1]):
             values[:, part] += residuals[part].T * step[:, part]
         if present is not None:
@@ -187,7 +188,11 @@ class Known:
             self._values = values
         else:
             if not self._turn:
-                self._values = np.zeros((self.unit.columns, self._columns.shape[1]), np.int64)
+                self._values = np.zeros(
+                    (self.unit.columns, self._columns.shape[1]), values.dtype
+                )
+            wide = np.result_type(values, self._values)
+            self._values = self._values.astype(wide, copy=False)
             self._values[:, self.rows] = values
         found = self._values.T
         self._law, self._turn = None, self._turn + 1
@@ -195,7 +200,7 @@ class Known:
             self._finish(found)
         return found
 
-    def _decoded(self, values: NDArray[np.int64]) -> None:
+    def _decoded(self, values: Quanta) -> None:
         """Puts what later units see of ``values``, the turn at hand, behind what is known."""
         self._put(self._used, self.model.features(self.unit, values))
 
@@ -204,7 +209,7 @@ class Known:
         place = self._places()[self._turn]
         self._columns[start : start + features.shape[1], place] = features.T
 
-    def _finish(self, values: NDArray[np.int64]) -> None:
+    def _finish(self, values: Quanta) -> None:
         """All turns of the unit at hand are decoded."""
         self._used += self.unit.features
         if self.unit.decides:
