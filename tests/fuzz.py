@@ -86,22 +86,21 @@ def learned_samples(chosen: Sequence[str] = LEARNED) -> list[bytes]:
     """Small files of learned methods; the smallest vectors where torch is missing."""
     if find_spec("torch") is None:
         return [path.read_bytes() for path in vectors(chosen)]
-    gaussians = [scenes.make_scene(60, degree) for degree in range(4)]
     some = scenes.make_scene(60, 1)
-    gaussians += [some.take(np.arange(60) // 20), some.take(np.arange(2))]
-    anchors = [
+    small: list[Scene] = [
+        *(scenes.make_scene(60, degree) for degree in range(4)),
+        some.take(np.arange(60) // 20),
+        some.take(np.arange(2)),
         make_anchor_scene(30, masked=True, bank=True, appearance=2),
         make_anchor_scene(20, 12, 2, distance=True),
     ]
     quick: dict[str, Any] = {"training": 10, "raw_below": 0}
-    quick["block_size"] = 24  # two or three blocks
-    views: dict[str, Any] = {"views": small_views()}
+    quick |= {"block_size": 24, "views": small_views()}  # two or three blocks
     files = []
     with pytest.MonkeyPatch.context() as patch:
         few_latents(patch)
         for method in chosen:
-            files += [codec.encode(s, method, **quick) for s in gaussians]
-            files += [codec.encode(s, method, **quick, **views) for s in anchors]
+            files += [codec.encode(s, method, **quick) for s in small]
     return files
 
 

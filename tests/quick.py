@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, make_dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gscodec import methods
@@ -20,8 +21,12 @@ def set_defaults(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
     """Other defaults of ``Options``, for as long as ``monkeypatch`` lasts.
 
     Of all methods that have these settings. Rows are compared with those of the scene, so
-    nothing is left out unless it is asked for.
+    nothing is left out unless it is asked for. Virtual views have few pixels.
     """
+    if find_spec("numba"):
+        from gscodec.fit import views
+
+        monkeypatch.setattr(views, "_SIZES", {"fast": (96, 72), "high": (192, 144)})
     for module in map(methods.by_name, methods.names()):
         known = module.Options.__dataclass_fields__
         if values.keys() <= known.keys():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gscodec
+from anchors import small_views
 from gscodec.container import pack, unpack
 from gscodec.errors import FormatError, VerifyError
 from gscodec.methods import hac
@@ -68,7 +69,8 @@ def test_block_size_does_not_change_a_decoded_value(monkeypatch: pytest.MonkeyPa
     scene = make_scene(500, 2)
     digests, blocks = set(), []
     for size in (65_536, 128, 33):
-        coded = hac.encode(scene, hac.Options(block_size=size), silent)
+        given = hac.Given(views=small_views())
+        coded = hac.encode(scene, hac.Options(block_size=size), silent, given)
         digests.add(coded.reconstruction.digest())
         blocks.append(1 + max(s.block for s in coded.payload.streams))
     assert len(digests) == 1
@@ -86,11 +88,14 @@ def test_a_tiny_scene_is_never_larger_than_raw(
     assert sizes["hac"] <= sizes["raw"] + 64  # of settings in the meta chunk
 
 
-def test_what_the_lattice_cannot_hold_falls_back_to_raw() -> None:
+def test_what_the_lattice_cannot_hold_falls_back_to_raw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pytest.importorskip("torch")
-    scene = make_scene(6000, 0)
+    set_defaults(monkeypatch)  # small views
+    scene = make_scene(600, 0)
     means = scene.means * np.float32(1e-6)
-    means[:600, 0] = np.linspace(0, 1e6, 600)
+    means[:60, 0] = np.linspace(0, 1e6, 60)
     encoded = gscodec.encode_with_report(replace(scene, means=means), "hac")
     assert gaussians(gscodec.decode(encoded.data)).means.tobytes() == means.tobytes()
     assert "method raw instead of hac: positions need" in encoded.notes[0]

@@ -31,6 +31,7 @@ class EncodeOptions(TypedDict, total=False):
     target_bytes: int | None
     target_psnr: float | None
     position_bits: int | None
+    merge_voxels: bool
     keep_all: bool
     seed: int
     device: Literal["auto", "cpu", "cuda"]

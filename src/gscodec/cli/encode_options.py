@@ -90,6 +90,14 @@ PositionBits: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+MergeVoxels: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--merge-voxels",
+        help="Make one Gaussian of those that share a cell of the position lattice.",
+        rich_help_panel=_QUALITY,
+    ),
+]
 KeepAll: TypeAlias = Annotated[
     bool,
     typer.Option(

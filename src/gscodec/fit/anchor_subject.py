@@ -58,6 +58,8 @@ class AnchorSubject(Subject):
         super().__init__()
         if options.effort == "instant":
             raise UsageError("effort instant: for Gaussians only; anchors take effort fast")
+        if options.merge_voxels:
+            raise UsageError("merge voxels: for Gaussians only; all anchors are kept")
         self.scene = scene = cast("AnchorScene", aside.coded)
         for name, array in scene.attributes().items():
             if float(np.abs(array).max()) > _LARGEST:

@@ -63,9 +63,18 @@ class GaussianSubject(Subject):
         if float(max(scene.means.max(), -scene.means.min())) > MAX_COORDINATE:
             raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
+        self._shown = self.scene
+        if aside.shown is not scene:
+            shown = cast("GaussianScene", aside.shown)
+            self._shown, _ = without_infinity(shown, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
         displaced = asked.position_bits is None and len(scene) >= _FEWEST_DISPLACED
         self.kind = Gaussians(scene.sh_degree, scene.has_normals, displaced)
         self._extent = fit.extent_of(self.scene.means)
+
+    @property
+    def shown(self) -> GaussianScene:
+        """What is coded, before any of it was merged."""
+        return self._shown
 
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
@@ -120,11 +129,7 @@ class GaussianSubject(Subject):
         """On a lattice as fine as ``lam`` asks for."""
         gaussians, price = cast("GaussianScene", scene), self.price(lam)
         if prune and self._prunes(run):
-            worth = fit.worth(gaussians, price, descends=run.descends)
-            report = partial(run.progress, "prune")
-            views, same = run.views, scene is run.views.scene
-            shown = views.remember if same else lambda *_: None
-            gaussians, kept = pruned(gaussians, views.pruning, views.how, worth, report, shown)
+            gaussians, kept = self._pruned(run, gaussians, price)
             index = index[kept]
         found, extent = self.measured(run, gaussians), fit.extent_of(gaussians.means)
         bits = run.options.position_bits
@@ -138,6 +143,17 @@ class GaussianSubject(Subject):
         displaced = lattice if self.kind.displaced else None
         source = Ordered(ordered, found.weighs(order), displaced)
         return Work(ordered, index[order], source, lattice, codes[order])
+
+    def _pruned(
+        self, run: Asked, scene: GaussianScene, price: float
+    ) -> tuple[GaussianScene, NDArray[np.int64]]:
+        """See `pruning.pruned`; where Gaussians were merged, colours make up for that too."""
+        worth = fit.worth(scene, price, descends=run.descends)
+        report = partial(run.progress, "prune")
+        views, same = run.views, scene is run.views.scene
+        shown = views.remember if same else lambda *_: None
+        target = self.shown if scene is self.scene and not same else None
+        return pruned(scene, views.pruning, views.how, worth, report, shown, target)
 
     def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""

@@ -22,6 +22,7 @@ from gscodec.fit.sensitivity import (
     combine,
     log2_ideal,
 )
+from gscodec.geometry import MAX_BITS
 from gscodec.geometry.rotation import (
     along_axes,
     from_twist_swing,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
+    from gscodec.fit.options import Options
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
     from gscodec.geometry import Lattice
@@ -371,6 +373,18 @@ def position_bits(weight: float, extent: float, price: float) -> int:
     wanted = math.sqrt(price / (weight * BIT_PRICE))
     bits = math.log2(max(extent, 1e-300) / wanted) if extent else 1
     return max(1, round(bits))
+
+
+def voxel_bits(scene: GaussianScene, asked: Options) -> int:
+    """Depth of the octree whose voxels hold Gaussians that are as good as in one place.
+
+    As deep as positions are kept, about: told before anything is looked at.
+    """
+    if asked.position_bits is not None:
+        return asked.position_bits
+    weight = float(GaussianSource.of(scene.without_rest()).weights.position.mean())
+    bits = position_bits(weight, extent_of(scene.means), price(asked.lam, len(scene)))
+    return min(bits, MAX_BITS)
 
 
 def extent_of(means: NDArray[np.float32]) -> float:

@@ -49,6 +49,8 @@ class Options:
         target_bytes: Size to reach within 3 %, by changing ``lam``.
         target_psnr: Mean PSNR over the views to reach within 0.1 dB, by changing ``lam``.
         position_bits: Depth of the octree, 1 to 21; None chooses it from data and ``lam``.
+        merge_voxels: Whether Gaussians in one voxel become one: a cell of the octree, or as fine
+            as its positions would be without displacements.
         keep_all: Whether to code also Gaussians that show less than their bits are worth.
         seed: Of the training. Same input, seed, machine and version give the same file.
         device: Where to train: "auto", "cpu" or "cuda".
@@ -66,6 +68,7 @@ class Options:
     target_bytes: int | None = None
     target_psnr: float | None = None
     position_bits: int | None = None
+    merge_voxels: bool = False
     keep_all: bool = False
     seed: int = 0
     device: str = "auto"

@@ -45,6 +45,7 @@ def pruned(
     worth: NDArray[np.float64],
     progress: Callable[[float], None],
     shown: Callable[[Camera, NDArray[np.float32]], None] = lambda *_: None,
+    target: GaussianScene | None = None,
 ) -> tuple[GaussianScene, NDArray[np.int64]]:
     """What is left of ``scene``, with other colours, and the rows that these are.
 
@@ -56,9 +57,13 @@ def pruned(
             Gaussian is kept.
         progress: Hears how far this is.
         shown: Gets the picture of ``scene`` through each camera, not clipped.
+        target: What is to be shown, if that is not ``scene`` as it is.
     """
     parts = min(max(1, len(cameras) // _VIEWS), _PARTS)
     looks = [_Look(cameras[part::parts], how, shown) for part in range(parts)]
+    if target is not None:
+        for look in looks:
+            look.aim_at(target)
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     costs = np.zeros((len(scene), parts))
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
@@ -86,12 +91,18 @@ def _dearest(excess: NDArray[np.float64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Look:
-    """Some of the views, and what they should show: what they show at the first look."""
+    """Some of the views, and what they should show: if nothing else, what they do at first."""
 
     cameras: Sequence[Camera]
     how: Conventions
     shown: Callable[[Camera, NDArray[np.float32]], None]
     targets: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def aim_at(self, scene: GaussianScene) -> None:
+        """At pictures of another ``scene``."""
+        gaussians = activate(scene)
+        pictures = (rasterize(gaussians, c, conventions=self.how) for c in self.cameras)
+        self.targets.extend(picture.image for picture in pictures)
 
     @property
     def size(self) -> int:

@@ -191,6 +191,11 @@ class Subject(ABC):
     def __init__(self) -> None:
         self._original: Any = None
 
+    @property
+    def shown(self) -> Scene:
+        """What pictures of the result are compared with."""
+        return self.scene
+
     @abstractmethod
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""

@@ -1,5 +1,7 @@
 """Which primitives are set aside: left out of lattice, networks and measurement, kept exactly.
 
+Of the others, which stand for those that share their voxel, if these are to be merged.
+
 One Gaussian a thousand kilometres away, or as large as that, would rule the lattice, the means
 that steps follow from, and the pictures that are measured. Rules look at each primitive alone,
 against sizes of the scene that a few outliers do not change, and stay far from what training
@@ -22,6 +24,7 @@ import numpy as np
 
 from gscodec.anchors import AnchorScene
 from gscodec.errors import CannotCodeError
+from gscodec.kinds.merging import merged
 from gscodec.notes import Note
 from gscodec.room import MEMORY
 from gscodec.slices import in_slices
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
     Rules = dict[str, NDArray[np.bool_]]
+    Depth = Callable[[GaussianScene], int]
 
 FAR = "far away"
 _ONE_IN = 16
@@ -77,12 +81,15 @@ class Aside:
         noun: What its primitives are called.
         reasons: By row of the scene, why it is set aside.
         room: Where scenes are.
+        depth: Of an octree whose voxels are to hold one Gaussian each, told by what is not set
+            aside; None if all are coded.
     """
 
     whole: Scene
     noun: str
     reasons: dict[int, str] = field(default_factory=dict)
     room: Room = MEMORY
+    depth: Depth | None = None
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -90,20 +97,38 @@ class Aside:
         return np.array(sorted(self.reasons), dtype=np.int64)
 
     @cached_property
-    def kept(self) -> NDArray[np.int64]:
-        """(N - M,) rows of the scene that are coded, rising."""
-        kept = np.ones(len(self.whole), dtype=np.bool_)
-        kept[self.rows] = False
-        return np.flatnonzero(kept)
+    def _others(self) -> NDArray[np.int64]:
+        """(N - M,) rows of the scene that are not, rising."""
+        others = np.ones(len(self.whole), dtype=np.bool_)
+        others[self.rows] = False
+        return np.flatnonzero(others)
 
     @cached_property
-    def coded(self) -> Scene:
-        """What is coded, in the order of the scene."""
+    def shown(self) -> Scene:
+        """The scene without what is set aside."""
         if not len(self.rows):
             return self.whole
         if isinstance(self.whole, AnchorScene):
-            return self.whole.take(self.kept)
-        return self.whole.take(self.kept, self.room)
+            return self.whole.take(self._others)
+        return self.whole.take(self._others, self.room)
+
+    @cached_property
+    def _merged(self) -> Merged | None:
+        """What is coded where Gaussians are merged."""
+        if self.depth is None or isinstance(self.shown, AnchorScene):
+            return None
+        depth = self.depth(self.shown)
+        return Merged(depth, *merged(self.shown, depth, self.room))
+
+    @property
+    def coded(self) -> Scene:
+        """What is coded, in the order of the scene."""
+        return self.shown if self._merged is None else self._merged.scene
+
+    @cached_property
+    def kept(self) -> NDArray[np.int64]:
+        """Rows of the scene that are coded, or stand for what is, rising."""
+        return self._others if self._merged is None else self._others[self._merged.rows]
 
     @cached_property
     def outliers(self) -> Scene:
@@ -125,7 +150,18 @@ class Aside:
         return f"{count} of {len(self.whole)} {self.noun} {reason}, too many to keep apart"
 
     def notes(self) -> tuple[str, ...]:
-        """One line, or none."""
+        """A line on what is set aside, and one on what is merged."""
+        return (*self._exact_note(), *self._merged_note())
+
+    def _merged_note(self) -> tuple[str, ...]:
+        if self._merged is None:
+            return ()
+        depth, of = self._merged.depth, len(self.shown)
+        gone = of - len(self._merged.rows)
+        told = f"merged {gone} of {of} {self.noun} with others in their voxel of an octree of depth {depth}"
+        return (Note(told, "merged", changed=gone > 0, merged=gone, of=of, depth=depth),)
+
+    def _exact_note(self) -> tuple[str, ...]:
         if not self.reasons:
             return ()
         kept = f"kept {len(self.rows)} of {len(self.whole)} {self.noun} exactly"
@@ -145,17 +181,28 @@ class Aside:
         return dict(sorted(Counter(self.reasons.values()).items()))
 
 
+class Merged(NamedTuple):
+    """One Gaussian in each voxel: the depth of their octree, scene and rows, see `merging`."""
+
+    depth: int
+    scene: GaussianScene
+    rows: NDArray[np.int64]
+
+
 def without_outliers(scene: Scene) -> Scene:
     """``scene`` without the few that rules set aside: in pictures, they may hide all others."""
     return _by_rules(scene)[0].coded if len(scene) else scene
 
 
-def _by_rules(whole: Scene, room: Room = MEMORY) -> tuple[Aside, list[str]]:
+def _by_rules(
+    whole: Scene, room: Room = MEMORY, depth: Depth | None = None
+) -> tuple[Aside, list[str]]:
     """What rules set aside, and of what there is too much for that."""
     if isinstance(whole, AnchorScene):
         aside, rules = Aside(whole, "anchors"), anchor_rules(whole)
     else:
-        aside, rules = Aside(whole, "Gaussians", room=room), gaussian_rules(whole, room)
+        aside = Aside(whole, "Gaussians", room=room, depth=depth)
+        rules = gaussian_rules(whole, room)
     crowds: list[str] = []
     for reason, found in rules.items():
         more = aside.more(np.flatnonzero(found), reason)
@@ -166,7 +213,11 @@ def _by_rules(whole: Scene, room: Room = MEMORY) -> tuple[Aside, list[str]]:
 
 
 def apart(
-    whole: Scene, encode: Callable[[Aside], Coded], known: dict[int, str], room: Room = MEMORY
+    whole: Scene,
+    encode: Callable[[Aside], Coded],
+    known: dict[int, str],
+    room: Room = MEMORY,
+    depth: Depth | None = None,
 ) -> Coded:
     """What ``encode`` makes of `Aside.coded`, with as much set aside as it needs.
 
@@ -175,11 +226,12 @@ def apart(
         encode: Codes what is not set aside.
         known: By row, why it had to be set aside before.
         room: Where scenes are.
+        depth: See `Aside`.
 
     Raises:
         CannotCodeError: Too many primitives are unlike the others.
     """
-    aside, crowds = _by_rules(whole, room)
+    aside, crowds = _by_rules(whole, room, depth)
     for row, reason in known.items():
         if 0 <= row < len(whole):
             aside = aside.more(np.array([row]), reason) or aside

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gscodec.errors import CannotCodeError
+from gscodec.fit.gaussians import voxel_bits
 from gscodec.kinds.aside import apart
 from gscodec.kinds.finite import check_finite
 from gscodec.learned.assembly import assembled
@@ -62,7 +63,8 @@ def encode(
         return _at_target(run)
 
     known = {} if given.resume is None else set_aside(given.resume)
-    return apart(scene, code, known, given.room)
+    depth = partial(voxel_bits, asked=options) if options.merge_voxels else None
+    return apart(scene, code, known, given.room, depth)
 
 
 def _at(run: Run, lam: float) -> Coded:
