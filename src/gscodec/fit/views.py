@@ -47,6 +47,7 @@ _FEW_TRIED = 8  # virtual views, to tell cameras that look elsewhere from scenes
 _ESTIMATED = "looked at nothing: what values show was estimated"
 _NOT_LOOKED = "effort instant looks at nothing; give it views"
 _GLANCE = 256  # pixels along an edge, to see whether there is anything at all
+_SURELY_FILLED = 0.05  # of a coarse picture: a fine one is not empty either
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,9 @@ def _virtual(
     scene: GaussianScene | AnchorScene, how: Conventions, count: int, width: int, height: int
 ) -> VirtualViews:
     found = virtual_cameras(scene, count, width, height)
-    seen = _showing(scene, found.cameras, how)
+    sure = np.array(found.filled) > _SURELY_FILLED
+    seen = sure.copy()
+    seen[~sure] = _showing(scene, tuple(compress(found.cameras, ~sure)), how)
     return replace(found, cameras=tuple(compress(found.cameras, seen)))
 
 

@@ -159,9 +159,9 @@ def _add_gradients(
         picture.moments(padded[..., k * _GROUP :][..., :_GROUP], by_alpha if k == 0 else None)
         for k, picture in enumerate(pictures)
     ]
-    by_channel = np.concatenate([m[:, 6:] for m in moments], axis=1)
+    by_channel = np.concatenate([m[:, 6:9] for m in moments], axis=1)
     total = sum(moments[1:], start=moments[0])
-    total[:, 6:] = by_channel[:, :_GROUP] if views.with_color else 0
+    total[:, 6:9] = by_channel[:, :_GROUP] if views.with_color else 0
     projection.backward(total, into)
     by_means, *_, by_colors = into
     if views.with_color and views.sh_degree is None:

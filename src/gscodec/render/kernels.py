@@ -18,7 +18,8 @@ cancel, however long and thin the ellipse is. Gradients are sums over p and q fo
 Conventions are those of gsplat 1.5.3: pixel centres at one half, +eps2d on the projected
 covariance, alpha below 1/255 skipped, blending stops before transmittance falls to 1e-4.
 
-All of it is one module because numba's cache looks for changes in the module of a kernel only.
+All of it is one module because the cache looks for changes in this module and in that of a kernel
+only.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 TILE = 16
 # Columns of a projected Gaussian: centre x, y; pp, pq, qq; opacity; red, green, blue; reach in y.
 COLUMNS = 10
-# Columns of its gradient: sums of d loss / d exponent times 1, p, q, pp, pq, qq; then colour.
-MOMENTS = 9
+# Columns of its gradient: sums of d loss / d exponent times 1, p, q, pp, pq, qq; then colour; and
+# of its blending weights.
+MOMENTS = 10
 # Columns of what it is to a picture of some error, sums over pixels: how much the squared error
 # grows without it; its weights times those of all Gaussians of the pixel; its weights times the
 # error, red, green, blue.
@@ -410,7 +412,7 @@ def fill_lists(
 
 
 @inlined
-def _falloff(exponent: Any) -> Any:
+def falloff(exponent: Any) -> Any:
     """exp(-exponent) for 0 <= exponent <= 5.6, relative error below 1e-6: a power of eight."""
     u = exponent * _F(-0.125)
     e = _F(1.0 / 5040) * u + _F(1.0 / 720)
@@ -500,7 +502,7 @@ def blend(
                 for x in range(TILE):
                     at = row + _U(x)
                     p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    alpha = min(opacity * _falloff(min(p * p + qsquared, _F(5.6))), limit)
+                    alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
                     alpha = alpha if alpha >= _SKIP else _F(0)
                     t = buffer[_U(_T) + at]
                     live = buffer[_U(_LIVE) + at]
@@ -564,7 +566,7 @@ def blend_backward(
             pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            s = sp = sq = spp = spq = sqq = by_red = by_green = by_blue = _F(0)
+            s = sp = sq = spp = spq = sqq = by_red = by_green = by_blue = total = _F(0)
             first, beyond = _rows_in_tile(my, reach)
             for y in range(first, beyond):
                 dy = _F(y) - my
@@ -575,7 +577,7 @@ def blend_backward(
                 for x in range(TILE):
                     at = row + _U(x)
                     p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    free = opacity * _falloff(min(p * p + qsquared, _F(5.6)))
+                    free = opacity * falloff(min(p * p + qsquared, _F(5.6)))
                     alpha = min(free, limit)
                     alpha = alpha if alpha >= _SKIP else _F(0)
                     t = buffer[_U(_T) + at]
@@ -594,6 +596,7 @@ def blend_backward(
                     by_red += weight * g0
                     by_green += weight * g1
                     by_blue += weight * g2
+                    total += weight
                     # The gradient is zero where alpha is capped.
                     ds = live * alpha * (behind / rest - t * own)
                     ds = ds if free <= limit else _F(0)
@@ -610,6 +613,7 @@ def blend_backward(
             out[pair, 0], out[pair, 1], out[pair, 2] = s, sp, sq
             out[pair, 3], out[pair, 4], out[pair, 5] = spp, spq, sqq
             out[pair, 6], out[pair, 7], out[pair, 8] = by_red, by_green, by_blue
+            out[pair, 9] = total
             if (k & 7) == 7 and not _alive(buffer):
                 for rest_of_list in range(k + 1, starts[tile + 1]):
                     out[lists[rest_of_list, 1]] = _F(0)
@@ -669,7 +673,7 @@ def blend_without(
                 for x in range(TILE):
                     at = row + _U(x)
                     p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    alpha = min(opacity * _falloff(min(p * p + qsquared, _F(5.6))), limit)
+                    alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
                     alpha = alpha if alpha >= _SKIP else _F(0)
                     t = buffer[_U(_T) + at]
                     rest = _F(1) - alpha
@@ -746,8 +750,10 @@ def project_backward(
 ) -> None:
     """Adds the gradients of the drawn Gaussians, from their ``moments`` (N, MOMENTS).
 
-    By SH coefficients too; by colours (``degree`` < 0) moments are gradients already.
+    By SH coefficients too, unless ``by_colors`` has none; by colours (``degree`` < 0) moments
+    are gradients already.
     """
+    wanted = by_colors.shape[1] > 0
     centre = np.empty(3, np.float32)
     for k in range(3):
         centre[k] = -(view[k] * view[3] + view[4 + k] * view[7] + view[8 + k] * view[11])
@@ -862,7 +868,8 @@ def project_backward(
                 if splats[i, 6 + channel] > 0:
                     g = moments[i, 6 + channel]
                     for k in range((degree + 1) * (degree + 1)):
-                        by_colors[i, k, channel] += basis[k] * g
+                        if wanted:
+                            by_colors[i, k, channel] += basis[k] * g
                         weights[k] += colors[i, k, channel] * g
             if degree > 0:
                 _basis_slope(degree, dx, dy, dz, weights, slope)

@@ -157,7 +157,8 @@ class Projection:
     def backward(self, moments: Array, into: Arrays) -> None:
         """Adds to ``into``, as `Gaussians.arrays`, what ``moments`` of pictures amount to.
 
-        Gradients by colours are added for SH coefficients only; else moments hold them.
+        Gradients by colours are added for SH coefficients only; else moments hold them. An
+        array of no coefficients gets none.
         """
         in_parts(
             kernels.project_backward,
@@ -250,14 +251,12 @@ class Picture:
         moments = self.moments(by_image, by_alpha)
         self.projection.backward(moments, (means, quats, scales, opacities, colors))
         if gaussians.sh_degree is None:
-            colors[:, 0, :3] += moments[:, 6 : 6 + min(colors.shape[2], 3)]
+            colors[:, 0, :3] += moments[:, 6:9][:, : colors.shape[2]]
         return out
 
     def weights(self) -> Array:
         """Blending weights of each Gaussian summed over the pixels, (N,)."""
-        ones = np.zeros_like(self.image)
-        ones[..., 0] = 1
-        return self.moments(ones)[:, 6]
+        return self.moments(np.zeros_like(self.image))[:, 9]
 
 
 def rasterize(
@@ -306,7 +305,7 @@ def project(
     return Projection(gaussians, conventions, size, depths, splats, view, lens, *lists)
 
 
-def _near_to_far(depths: Array, seen: NDArray[np.int64]) -> NDArray[np.int64]:
+def near_to_far(depths: Array, seen: NDArray[np.int64]) -> NDArray[np.int64]:
     """``seen`` by depth, ties by index: sorted as one integer, positive floats order like it."""
     keys = depths[seen].view(np.uint32).astype(np.uint64) << np.uint64(32)
     keys |= seen.astype(np.uint64)
@@ -322,7 +321,7 @@ def _lists(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """`Projection.first_pair`, ``starts`` and ``lists``."""
     across, down = (-(-edge // kernels.TILE) for edge in size)
-    order = _near_to_far(depths, np.flatnonzero(rows[:, 1] > rows[:, 0]))
+    order = near_to_far(depths, np.flatnonzero(rows[:, 1] > rows[:, 0]))
     rows = rows[order]
     first = _running_sum(rows[:, 1] - rows[:, 0])
     _check_memory(int(first[-1]), size)

@@ -57,6 +57,7 @@ class VirtualViews:
         note: What was found, one line.
         seen: Share of all opacity that is on Gaussians that some camera sees.
         up: (3,) float64 unit vector, which way is up in the scene.
+        filled: Of each camera, share of its picture that is not empty, coarsely.
     """
 
     cameras: tuple[Camera, ...]
@@ -64,6 +65,7 @@ class VirtualViews:
     note: str
     seen: float
     up: NDArray[np.float64]
+    filled: tuple[float, ...] = ()
 
 
 _NOTHING = VirtualViews((), "object", "nothing that can be seen", 0.0, np.array(USUAL_UP))
@@ -105,6 +107,7 @@ def virtual_cameras(
         note=_note(place),
         seen=float(importance[exposure > 1e-3 * exposure.mean()].sum()),
         up=place.up,
+        filled=tuple(views.filled[chosen].tolist()),
     )
 
 
