@@ -122,8 +122,17 @@ def test_coherence_tells_agreeing_errors_from_random_ones() -> None:
     mixed.sh[:, 0] = 1.0
     values = []
     for scene in (flat, mixed):
-        pixels = measure(scene, [camera()], INRIA, probes=4, seed=0, progress=lambda _: None)
-        values.append(coherence(scene, [camera()], INRIA, pixels))
+        seen: list[NDArray[np.float32]] = []
+        pixels = measure(
+            scene,
+            [camera()],
+            INRIA,
+            probes=4,
+            seed=0,
+            progress=lambda _: None,
+            shown=seen.append,
+        )
+        values.append(coherence(scene, [camera()], INRIA, seen, pixels))
     assert values[0] > 5 * values[1]
 
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 _PRICE = 2e-2
 _AT_ONCE = 1 << 18  # codes
 _COHERENCE_VIEWS = 8
+_PROBES = 1  # a view: networks learn what is common to many Gaussians, noise aside
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 # Bits that leaving a Gaussian out is worth, about a twentieth of those it takes: the errors of many
 # that go add up to several times their sum.
@@ -170,8 +171,16 @@ class GaussianSource:
             is_disc(self.columns[1]),
             sh,
         )
-        pixels = measure(canonical, cameras, how, probes=2, seed=seed, progress=progress)
-        return Seen(pixels, coherence(canonical, cameras[:_COHERENCE_VIEWS], how, pixels))
+        first: list[NDArray[np.float32]] = []
+
+        def shown(picture: NDArray[np.float32]) -> None:
+            if len(first) < _COHERENCE_VIEWS:
+                first.append(picture)
+
+        pixels = measure(
+            canonical, cameras, how, probes=_PROBES, seed=seed, progress=progress, shown=shown
+        )
+        return Seen(pixels, coherence(canonical, cameras, how, first, pixels))
 
     def weighed(self, seen: Seen, together: float) -> GaussianSource:
         """With the weights that follow from what was ``seen``.

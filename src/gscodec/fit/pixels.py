@@ -98,8 +98,12 @@ def measure(
     probes: int,
     seed: int,
     progress: Callable[[float], None],
+    shown: Callable[[NDArray[np.float32]], None] = lambda _: None,
 ) -> PixelSensitivity:
-    """Sensitivity over ``cameras``, drawn by ``conventions``, each with ``probes`` pictures of random signs."""
+    """Sensitivity over ``cameras``, each with ``probes`` pictures of random signs.
+
+    ``shown`` gets what each of them sees, drawn by ``conventions``.
+    """
     rng = np.random.default_rng(seed)
     gaussians = scene.activate()
     opacity_slope = (gaussians.opacities * (1 - gaussians.opacities))[:, None]
@@ -107,23 +111,25 @@ def measure(
     n = len(scene.means)
     position, scale, rotation = np.zeros((n, 3)), np.zeros((n, 3)), np.zeros((n, 3))
     opacity, colour, weight = np.zeros((n, 1)), np.zeros(n), np.zeros(n)
-    means, quats, scales, opacities, colors = (np.empty_like(a) for a in gaussians.arrays())
+    means, quats, scales, opacities = map(np.empty_like, gaussians.arrays()[:4])
+    colors = np.empty((n, 0, 3), np.float32)  # moments tell more of them
     gradients = (means, quats, scales, opacities, colors)
     pixels, channels = 0, 0
     for number, camera in enumerate(cameras):
         picture = rasterize(gaussians, camera, conventions=conventions)
-        weight += picture.weights()
+        shown(picture.image)
         pixels += picture.transmittance.size
-        for _ in range(probes):
+        for probe in range(probes):
             for array in gradients:
                 array.fill(0)
             moments = picture.moments(_signs(rng, picture.image.shape))
+            weight += 0 if probe else moments[:, 9]
             picture.projection.backward(moments, gradients)
             position += along_axes(gaussians.quats, means) ** 2
             opacity += (opacities[:, None] * opacity_slope) ** 2
             scale += (scales * gaussians.scales) ** 2
             rotation += to_tangents(quats) ** 2
-            colour += (moments[:, 6:] ** 2).mean(axis=1)
+            colour += (moments[:, 6:9] ** 2).mean(axis=1)
             channels += picture.image.size
         progress((number + 1) / len(cameras))
     over = 1 / max(channels, 1)
@@ -148,12 +154,14 @@ def coherence(
     scene: Canonical,
     cameras: Sequence[Camera],
     conventions: Conventions,
+    pictures: Sequence[NDArray[np.float32]],
     pixels: PixelSensitivity,
 ) -> float:
     """Part of the errors of higher SH coefficients that agree between Gaussians, weighted.
 
     Coarse steps pull these coefficients towards what is expected of them. Pulling all of them
-    a little shows how much more a picture changes than independent errors would change it.
+    a little shows how much more ``pictures``, which ``cameras`` see, change than independent
+    errors would change them.
     """
     if scene.sh.shape[1] == 1:
         return _LEAST_COHERENCE
@@ -162,12 +170,10 @@ def coherence(
         rest = scene.sh[rows, 1:].astype(np.float64)
         pulled[rows, 1:] = rest * (1 - _PULL)
         square[rows] = ((_PULL * rest) ** 2).sum(axis=(1, 2))
-    before, after = scene.activate(), replace(scene, sh=pulled).activate()
-    changes = []
-    for camera in cameras:
-        a = rasterize(before, camera, conventions=conventions).image
-        b = rasterize(after, camera, conventions=conventions).image
-        changes.append(float(((a - b) ** 2).mean()))
+    after, changes = replace(scene, sh=pulled).activate(), []
+    for camera, before in zip(cameras, pictures, strict=False):
+        found = rasterize(after, camera, conventions=conventions).image
+        changes.append(float(((found - before) ** 2).mean()))
     # No product of a BLAS: how it adds up depends on its number of threads.
     apart = float((square * pixels.colour).sum())
     together = float((square * pixels.weight).sum())

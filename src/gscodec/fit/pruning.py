@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from gscodec.render.splat import Conventions
     from gscodec.scene import GaussianScene
 
-_ROUNDS = 10
+_ROUNDS = 14
 _AFTER = 4  # in which colours alone move
-_AT_ONCE = 0.15  # of the Gaussians that are left
+_AT_ONCE = 0.08  # of the Gaussians that are left
 _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
