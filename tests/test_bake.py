@@ -10,6 +10,7 @@ import pytest
 
 from anchors import make_anchor_scene
 from gscodec.anchors import AnchorScene, Perceptron, RenderingNetworks
+from gscodec.bake import views
 from gscodec.bake.average import average, watch
 from gscodec.bake.baking import bake
 from gscodec.bake.views import _AROUND, views_of
@@ -192,7 +193,9 @@ def test_baking_tells_what_it_did() -> None:
     assert baked.note == "fitted to renders of 8 given cameras"
 
 
-def test_baking_finds_cameras_and_repeats_itself() -> None:
+def test_baking_finds_cameras_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "_SIZE", (120, 90))
+    monkeypatch.setattr(views, "_EDGE", 100)
     scene = make_anchor_scene(60)
     first, second = (bake(scene, (), iterations=2, progress=nothing) for _ in range(2))
     assert first.note.endswith(" virtual cameras")

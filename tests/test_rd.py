@@ -496,6 +496,7 @@ def test_missing_library_is_named(
     assert ended.err == ("gscodec: error: rd needs matplotlib; pip install 'gscodec[report]'\n")
 
 
+@pytest.mark.usefixtures("quick_fit")
 def test_a_checkpoint_has_a_curve(cli: Cli, tmp_path: Path) -> None:
     """Its anchors are counted; SPZ holds none, which a note says."""
     write_folder(
