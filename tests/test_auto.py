@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pytest
 
 import gscodec
@@ -12,26 +16,47 @@ from gscodec.payload import Method
 from quick import set_defaults
 from scenes import make_scene
 
+if TYPE_CHECKING:
+    from gscodec.scene import GaussianScene
+
 
 def _options(**fields: object) -> object:
     return methods.by_name(methods.AUTO).Options(**fields)
 
 
+def _alike(count: int, degree: int, noise: float) -> GaussianScene:
+    """Higher coefficients of which each is nearly the same multiple of one number."""
+    scene = make_scene(count, degree)
+    rng = np.random.default_rng(1)
+    one, shape = rng.normal(size=(count, 1, 1)), rng.normal(size=scene.sh_rest.shape[1:])
+    apart = noise * rng.normal(size=scene.sh_rest.shape)
+    return replace(scene, sh_rest=(0.3 * (one * shape + apart)).astype(np.float32))
+
+
 @pytest.mark.parametrize(
-    ("count", "degree", "effort", "wanted"),
+    ("count", "degree", "noise", "effort", "wanted"),
     [
-        (6000, 3, "fast", "predict-gs"),
-        (6000, 1, "fast", "predict-gs"),
-        (6000, 0, "fast", "hemgs"),
-        (5999, 3, "fast", "hemgs"),
-        (6000, 3, "instant", "hemgs"),
+        (3000, 3, 0.05, "fast", "predict-gs"),
+        (3000, 1, 0.05, "fast", "predict-gs"),
+        (3000, 0, 0.05, "fast", "hemgs"),
+        (3000, 3, 20, "fast", "hemgs"),  # as if independent
+        (30, 3, 0.05, "fast", "hemgs"),
+        (3000, 3, 0.05, "instant", "hemgs"),
+        (20_000, 1, 0.05, "fast", "predict-gs"),  # told by some of them
     ],
 )
-def test_gaussians(count: int, degree: int, effort: str, wanted: str) -> None:
-    """A basis is for higher coefficients, where there are enough of them."""
-    scene = make_scene(count, degree)
+def test_gaussians(count: int, degree: int, noise: float, effort: str, wanted: str) -> None:
+    """A basis is for higher coefficients that go together, where there are enough of them."""
+    scene = _alike(count, degree, noise)
     assert methods.chosen(methods.AUTO, scene, _options(effort=effort)) == wanted
     assert methods.chosen("hac", scene, _options(effort=effort)) == "hac"
+
+
+def test_values_that_are_not_finite_choose_nothing() -> None:
+    """Who codes refuses them."""
+    scene = _alike(3000, 1, 0.05)
+    scene.sh_rest[7] = np.nan
+    assert methods.chosen(methods.AUTO, scene, _options()) == "hemgs"
 
 
 def test_files_say_what_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,17 @@ def test_no_cameras_measure_nothing(scene: Canonical) -> None:
     assert (weights.position > 0).all()
 
 
+def test_what_nobody_sees_agrees_with_nothing(scene: Canonical) -> None:
+    """However many share a pixel with it, its floor is the same."""
+    nothing = measure(scene, [], INRIA, probes=2, seed=0, progress=lambda _: None)
+    hidden = replace(nothing, colour=nothing.colour + 1e-30, weight=nothing.weight + 1e-27)
+    values = (scene.means, scene.opacity_logits, scene.log_scales, scene.disc)
+    prior, _ = closed_form(*values, antialiased=False)
+    alone, among = (combine(prior, pixels, 0.5, 1.0) for pixels in (nothing, hidden))
+    for name in ("opacity", "scale", "rotation", "position", "dc"):
+        np.testing.assert_allclose(getattr(among, name), getattr(alone, name), rtol=1e-6)
+
+
 def test_coherence_tells_agreeing_errors_from_random_ones() -> None:
     """The same higher coefficients everywhere agree; random signs do not."""
     rng = np.random.default_rng(3)

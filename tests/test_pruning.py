@@ -17,6 +17,7 @@ pytest.importorskip("torch")
 pytest.importorskip("numba")
 
 from gscodec.fit.pruning import pruned
+from gscodec.fit.views import choose_views
 from gscodec.render import render
 from gscodec.render.conventions import conventions_of
 from gscodec.render.scene import picture_of
@@ -120,6 +121,15 @@ def test_more_views_are_looked_through_in_turns(
     _, kept = pruned(both, views, conventions_of(scene), np.full(2 * N, 1e-7), lambda _: None)
     for half in (kept[kept < N], kept[kept >= N]):
         assert N // 2 < len(half) < N
+
+
+def test_who_prunes_looks_through_more_virtual_views(scene: GaussianScene) -> None:
+    """Besides those that sensitivity and quality are measured in, which stay the same."""
+    few, more = (choose_views(scene, None, "fast", prunes=prunes) for prunes in (False, True))
+    assert len(more.pruning) == 3 * len(few.pruning)
+    for name in ("measuring", "judges"):
+        for a, b in zip(getattr(few, name), getattr(more, name), strict=True):
+            np.testing.assert_array_equal(a.world_to_camera, b.world_to_camera)
 
 
 def test_efforts_prune_unless_all_is_to_be_kept(

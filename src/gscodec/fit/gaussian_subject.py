@@ -51,6 +51,7 @@ class GaussianSubject(Subject):
 
     scene: GaussianScene
     noun = "Gaussians"
+    prunes = True
     # Values that overlap in a picture overshoot together, so larger steps undo more than they
     # mend.
     manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
@@ -148,7 +149,8 @@ class GaussianSubject(Subject):
         self, run: Asked, scene: GaussianScene, price: float
     ) -> tuple[GaussianScene, NDArray[np.int64]]:
         """See `pruning.pruned`; where Gaussians were merged, colours make up for that too."""
-        worth = fit.worth(scene, price, descends=run.descends)
+        count = len(run.views.pruning)
+        worth = fit.worth(scene, price, count, descends=run.descends)
         report = partial(run.progress, "prune")
         views, same = run.views, scene is run.views.scene
         shown = views.remember if same else lambda *_: None

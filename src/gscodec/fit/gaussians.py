@@ -64,11 +64,12 @@ _AT_ONCE = 1 << 18  # codes
 _COHERENCE_VIEWS = 8
 _PROBES = 1  # a view: networks learn what is common to many Gaussians, noise aside
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
-# Bits that leaving a Gaussian out is worth, about a twentieth of those it takes: the errors of many
+# Bits that leaving a Gaussian out is worth, fewer than it takes: the errors of many
 # that go add up to several times their sum.
-_BITS_SAVED = 3.0
+_BITS_SAVED = 2.0
 _MENDED = 3.0  # a descent makes up for more than colours do
-_UNSEEN = 2e-4
+# As if so much of a view more had shown all that a Gaussian could show.
+_UNSEEN = 5e-3
 _SEEN: Recent[Seen] = Recent()
 
 
@@ -335,14 +336,16 @@ def to_scene(
     )
 
 
-def worth(scene: GaussianScene, price: float, *, descends: bool) -> NDArray[np.float64]:
-    """(N,) what a Gaussian must show to be kept, as `pruning.pruned` takes it.
+def worth(
+    scene: GaussianScene, price: float, views: int, *, descends: bool
+) -> NDArray[np.float64]:
+    """(N,) what a Gaussian must show in ``views`` to be kept, as `pruning.pruned` takes it.
 
     Views that nobody has looked through may show more of it: what it could show at most counts.
     """
     could = GaussianSource.of(scene.without_rest()).weights.dc
     bits = _BITS_SAVED * (_MENDED if descends else 1)
-    result: NDArray[np.float64] = bits * price - _UNSEEN * could
+    result: NDArray[np.float64] = bits * price - _UNSEEN / views * could
     return result
 
 

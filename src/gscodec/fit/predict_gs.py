@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gscodec.coding import LEVELS_PER_OCTAVE
+from gscodec.fit.gaussians import GaussianSource, price
 from gscodec.fit.mixing import Mixing
 from gscodec.fit.pool import learned_pool
 from gscodec.intnet.basis import MAX_EXPONENT, Basis
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
     from gscodec.fit.targets import Target
+    from gscodec.scene import GaussianScene
 
 _FLOOR = 0.02  # of the agreement of errors: so much of it is taken as chance
 _TAIL = 0.1  # percent of the values at each end that count as the last one before
@@ -36,6 +38,9 @@ _ENTRY_BITS, _EXPONENT_BITS = 6.0, 5.0  # of a basis in a file, about
 # Bits that a basis saves over those that normal laws of such variances would: pictures of the
 # same size gain more, see docs/predict-gs.md, "Where a basis pays".
 _SAVED = 4.0
+# The same where what shows is told without pictures: more of it than there is, see the same page.
+_SAVED_BY_CLOSED_FORM = 1.0
+_TRIED = 8192  # Gaussians that tell whether a basis pays
 _WORST_CONDITION = 1e6
 _FARTHEST = 2.0**17  # of a coordinate, in typical steps: integers do not reach farther
 _CLASSES = 64  # of sensitivity, where bits are estimated
@@ -107,22 +112,64 @@ def mixed_work(
     return replace(work, source=source, mixing=mixing)
 
 
+def likely_to_pay(scene: GaussianScene, lam: float) -> bool:
+    """Whether a basis will save more than it takes: told by some Gaussians, nothing is drawn."""
+    some = scene.rows(slice(None, None, 1 + len(scene) // _TRIED))
+    with np.errstate(all="ignore"):  # values that are not finite are refused elsewhere
+        source = GaussianSource.of(some)
+        targets = source.targets(price(lam, len(scene)), lam)
+        units = mixed([target.unit for target in targets])
+        if not units:
+            return False
+        own = targets[units.start : units.stop]
+        steps = Steps.of(own)
+        values = np.concatenate([target.values for target in own], axis=1)
+        if not np.isfinite(values).all() or not np.isfinite(steps.own).all():
+            return False
+        with one_blas_thread():
+            turn = _Turn.of(values, steps, source.agreement(units))
+    return _SAVED_BY_CLOSED_FORM * turn.saved * len(scene) / len(some) > turn.cost
+
+
+class _Turn(NamedTuple):
+    """Axes in which neither values nor their errors go together.
+
+    Attributes:
+        axes: (F, F), columns of scaled values; the largest is the last.
+        saved: Bits that all Gaussians take less in them, if all laws were normal.
+        cost: Bits that a basis takes.
+    """
+
+    axes: NDArray[np.float64]
+    saved: float
+    cost: float
+
+    @classmethod
+    def of(
+        cls, values: NDArray[np.float64], steps: Steps, agreement: NDArray[np.float64]
+    ) -> _Turn:
+        """For ``values`` (N, F) whose errors show by ``agreement`` (F, F)."""
+        scaled = values * np.exp2(-steps.typical)
+        low, high = np.percentile(scaled, [_TAIL, 100 - _TAIL], axis=0)
+        scaled = np.clip(scaled, low, high)
+        scaled -= scaled.mean(axis=0)
+        spread = scaled.T @ scaled / len(scaled)
+        count = len(spread)
+        root = np.linalg.cholesky((1 - _FLOOR) * agreement + _FLOOR * np.eye(count))
+        variances, turn = np.linalg.eigh(root.T @ spread @ root)
+        saved = steps.bits(np.diag(spread)) - steps.bits(np.maximum(variances, 0))
+        cost = count * (count * _ENTRY_BITS + _EXPONENT_BITS)
+        return cls(np.linalg.solve(root.T, turn), saved, cost)
+
+
 def learned_basis(
     values: NDArray[np.float64], steps: Steps, agreement: NDArray[np.float64]
 ) -> Basis | None:
     """Of ``values`` (N, F) whose errors show by ``agreement`` (F, F); None if it does not pay."""
-    scaled = values * np.exp2(-steps.typical)
-    low, high = np.percentile(scaled, [_TAIL, 100 - _TAIL], axis=0)
-    scaled = np.clip(scaled, low, high)
-    scaled -= scaled.mean(axis=0)
-    spread = scaled.T @ scaled / len(scaled)
-    count = len(spread)
-    root = np.linalg.cholesky((1 - _FLOOR) * agreement + _FLOOR * np.eye(count))
-    variances, turn = np.linalg.eigh(root.T @ spread @ root)
-    before, after = steps.bits(np.diag(spread)), steps.bits(np.maximum(variances, 0))
-    if _SAVED * (before - after) < count * (count * _ENTRY_BITS + _EXPONENT_BITS):
+    turn = _Turn.of(values, steps, agreement)
+    if _SAVED * turn.saved < turn.cost:
         return None
-    real = np.linalg.solve(root.T, turn)[:, ::-1]
+    real = turn.axes[:, ::-1].copy()
     real *= np.exp2(steps.typical - steps.level)[:, None] * np.exp2(-steps.offsets)
     basis = Basis.near(real)
     held = np.abs(basis.exponents).max() <= MAX_EXPONENT

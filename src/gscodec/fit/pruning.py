@@ -35,7 +35,7 @@ _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
 _VIEWS = 6  # that are looked through in a round, at least
-_PARTS = 6  # of the views, at most: costs that are many rounds old tell too little
+_PARTS = 12  # of the views, at most: costs that are many rounds old tell too little
 
 
 def pruned(

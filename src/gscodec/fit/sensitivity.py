@@ -181,16 +181,17 @@ def combine(
     """
     overlap = 1 + together * (overlaps(pixels) - 1)
     shape = 1 + COHERENCE_SHAPE * (overlap - 1)
-    share = SHAPE_PRIOR * pixels.colour / prior.dc + PRIOR
+    edge = SHAPE_PRIOR * pixels.colour / prior.dc * shape
+    share = edge + PRIOR  # what nobody saw does not agree with anything
     rotation = np.stack([pixels.rotation[:, 0], pixels.rotation[:, 1:].mean(axis=1)], axis=1)
     floor = PRIOR * prior.dc
     return Sensitivity(
         dc=pixels.colour * (1 + COHERENCE_DC * (overlap - 1)) + floor,
         rest=pixels.colour * (1 + coherence_rest * (overlap - 1)) + floor,
-        opacity=(pixels.opacity + share * prior.opacity) * shape,
-        scale=(pixels.scale + share[:, None] * prior.scale) * shape[:, None],
-        rotation=(rotation + share[:, None] * prior.rotation) * shape[:, None],
-        position=(pixels.position + share[:, None] * prior.position) * shape[:, None],
+        opacity=pixels.opacity * shape + share * prior.opacity,
+        scale=pixels.scale * shape[:, None] + share[:, None] * prior.scale,
+        rotation=rotation * shape[:, None] + share[:, None] * prior.rotation,
+        position=pixels.position * shape[:, None] + share[:, None] * prior.position,
     )
 
 

@@ -180,11 +180,13 @@ class Subject(ABC):
         noun: What its primitives are called.
         notes: What was changed to get here, one line each.
         manner: See `Manner`.
+        prunes: Whether primitives are left out by what pictures are without them.
     """
 
     scene: Scene
     kind: Kind
     noun: str
+    prunes: bool = False
     notes: tuple[str, ...] = ()
     manner: Manner
 

@@ -64,6 +64,7 @@ class EncoderViews:
         notes: One line for each thing that was left out.
         unseen: Why there is nothing to measure quality in, where there is no judge.
         held_out: Whether nothing aims at what the judges see.
+        others: Further virtual cameras, in which what is hardly seen is looked for.
     """
 
     scene: GaussianScene | AnchorScene
@@ -75,6 +76,7 @@ class EncoderViews:
     notes: tuple[str, ...] = ()
     unseen: str = "no view shows anything of the source"
     held_out: bool = False
+    others: tuple[Camera, ...] = ()
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
@@ -83,8 +85,8 @@ class EncoderViews:
 
     @property
     def pruning(self) -> tuple[Camera, ...]:
-        """More of them, in which what is hardly seen is looked for."""
-        return _few(self.cameras, _PRUNING)
+        """More of them: what none of a few shows may be seen by the next."""
+        return _few((*self.cameras, *self.others), _PRUNING)
 
     @cached_property
     def targets(self) -> tuple[NDArray[np.float16], ...]:
@@ -185,11 +187,15 @@ def resized(camera: Camera, factor: float) -> Camera:
 
 
 def choose_views(
-    scene: GaussianScene | AnchorScene, given: TargetViews | None, effort: str
+    scene: GaussianScene | AnchorScene,
+    given: TargetViews | None,
+    effort: str,
+    *,
+    prunes: bool = False,
 ) -> EncoderViews:
     """The views that were given in the coordinates of the source, or virtual ones.
 
-    Those that see nothing are left out.
+    Those that see nothing are left out. An encoder that ``prunes`` gets others besides.
 
     Raises:
         SceneError: None of the given ones sees anything, though there is something.
@@ -200,11 +206,12 @@ def choose_views(
     if effort == "instant":
         return EncoderViews(scene, how, (), None, _ESTIMATED, (), unseen=_NOT_LOOKED)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
-    settings = (count, *_SIZES[effort])
+    settings = (max(count, _PRUNING) if prunes else count, *_SIZES[effort])
     key = key_of(scene, settings, how)
     found = _FOUND[effort].get(key, lambda: _virtual(scene, how, *settings))
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"
-    cameras, judges = found.cameras, _few(found.cameras, _JUDGES)
+    cameras, others = found.cameras[:count], found.cameras[count:]
+    judges = _few(cameras, _JUDGES)
     if effort == "high":
         far = (resized(camera, 0.5) for camera in cameras)
         cameras = tuple(
@@ -212,7 +219,7 @@ def choose_views(
             for n, (small, large) in enumerate(zip(far, cameras, strict=True))
         )
         judges = choose_views(scene, None, "fast").judges
-    return EncoderViews(scene, how, cameras, None, note, judges)
+    return EncoderViews(scene, how, cameras, None, note, judges, others=others)
 
 
 def _virtual(

@@ -55,7 +55,8 @@ class Run(Asked):
 
         subject = subject_of(aside, options)
         progress("views", 0.0)
-        views = choose_views(subject.shown, given.views, options.effort)
+        prunes = subject.prunes and not options.keep_all
+        views = choose_views(subject.shown, given.views, options.effort, prunes=prunes)
         return cls(aside, options, given, progress, views, method, subject)
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:

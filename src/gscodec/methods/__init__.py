@@ -10,6 +10,7 @@ from gscodec.payload import Method
 
 if TYPE_CHECKING:
     from gscodec.anchors import Scene
+    from gscodec.fit.options import Options
     from gscodec.method import MethodModule
 
 
@@ -45,7 +46,6 @@ REGISTRY = {
 AUTO = DEFAULT = "auto"
 _ABOUT_AUTO = "the smallest for the scene, of hemgs and predict-gs"
 _PLAIN, _MIXING = "hemgs", "predict-gs"
-_FEWEST_MIXED = 6000  # Gaussians, from which on a basis saves more than it takes
 
 
 def names() -> tuple[str, ...]:
@@ -62,18 +62,21 @@ def choices() -> dict[str, str]:
 def chosen(name: str, scene: Scene, options: object) -> str:
     """What `AUTO` stands for, for ``scene`` and ``options``; other names are their own.
 
-    By docs/predict-gs.md: a basis pays where there are many features or higher SH coefficients;
-    effort instant has none.
+    A basis pays where there are many features, or where enough higher SH coefficients go together
+    (docs/predict-gs.md); effort instant has none.
     """
     if name != AUTO:
         return name
     from gscodec.anchors import AnchorScene
 
-    if getattr(options, "effort", None) == "instant":
+    learned = cast("Options", options)
+    if learned.effort == "instant" or not len(scene):
         return _PLAIN
     if isinstance(scene, AnchorScene):
         return _MIXING
-    return _MIXING if scene.sh_degree and len(scene) >= _FEWEST_MIXED else _PLAIN
+    from gscodec.fit.predict_gs import likely_to_pay
+
+    return _MIXING if likely_to_pay(scene, learned.lam) else _PLAIN
 
 
 def name_of(method: Method) -> str:
