@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     Trains = Callable[[Runs, Sequence[Run], Sequence[Target], int, int], "Training"]
 
 _SHARDS = 2  # as in `fit.grid`
-ROWS = 512  # of a shard
 _NORMAL_BITS = 2.05  # of a normal law whose deviation is one step
 # Bits of a primitive, and of all, up to which the usual number of steps is enough; more bits are
 # worth more steps, up to `_LONGEST` times as many.
@@ -72,15 +71,17 @@ class Course(NamedTuple):
         rate: The highest.
         looks: Times that the table is made anew.
         most: Runs to learn from.
+        rows: Of a shard, in a step.
     """
 
     share: float
     rate: float
     looks: int
     most: int
+    rows: int
 
 
-_INSTANT, _USUAL = Course(0.1, 2e-2, 2, 8), Course(1.0, 1e-2, 6, 32)
+_INSTANT, _USUAL = Course(0.1, 2e-2, 2, 8, 512), Course(1.0, 1e-2, 6, 32, 256)
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,9 @@ class Training:
                 self._start(pool)
             elif step in looks:
                 self._look(pool, at_first=False)
-            self._take(np.mean(list(pool.map(self._gradients, rngs)), axis=0))
+            count = len(self._table.known)
+            rows = [rng.integers(0, count, course.rows) for rng in rngs]
+            self._take(np.mean(list(pool.map(self._gradients, rows)), axis=0))
             if step % 16 == 0:
                 progress(step / steps)
 
@@ -223,9 +226,8 @@ class Training:
         """A step along what `_gradients` gives."""
         self._optimiser.step(gradients)
 
-    def _gradients(self, rng: np.random.Generator) -> Floats:
-        """Of some rows."""
-        rows = rng.integers(0, len(self._table.known), ROWS)
+    def _gradients(self, rows: NDArray[np.int64]) -> Floats:
+        """Of some ``rows``."""
         return self._model.gradients(rows, *self._table.seen(rows))[0]
 
     def integers(self) -> Learned:

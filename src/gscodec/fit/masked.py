@@ -100,6 +100,7 @@ class Masked:
         arrays = self._started(rng)
         self.parameters = np.concatenate([array.ravel() for array in arrays])
         self.rounded = self.parameters.copy()
+        self._own = self._split(self.rounded)
         self._origin, self._prices = np.zeros((2, len(self.parameters)), np.float32)
         self._units = np.full_like(self.parameters, 1 << WEIGHT_SHIFT)
         own = self._split(self._units)
@@ -288,7 +289,7 @@ class Masked:
         Returns:
             By the parameters, in their order, and by the inputs ``learned``: (inputs, B).
         """
-        own, found = self._split(self.rounded), np.empty_like(self.parameters)
+        own, found = self._own, np.empty_like(self.parameters)
         to = self._split(found)
         units, hidden, count = len(self._seen), self._hidden, len(rows)
         each = np.empty((units, hidden, count), np.float32)
@@ -376,7 +377,7 @@ class Masked:
 
     def gains(self, number: int) -> Floats:
         """Of a unit, (columns,)."""
-        return self._split(self.rounded).gains[self.at[number]]
+        return self._own.gains[self.at[number]]
 
 
 def _random(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -60,6 +60,7 @@ _FEATURES = 4  # that primitives see
 _HIDDEN, _HIDDEN_SYNTHESIS = 6, 8
 _FIRST_STEP = 0.6  # of latents at first, in deviations of the values
 _FASTER = 10.0  # latents move so many times faster than weights
+_ROWS = 512  # of a shard, in a step
 _TRUST = 50  # steps for which the context of latents is kept
 _FARTHEST = 4.0  # deviations: values beyond do not pull at first
 _AN_INPUT = (1 << LATENT_BITS) / UNIT  # that a latent of one is
@@ -407,7 +408,7 @@ class _Training(hemgs.Training):
     ) -> None:
         """As `hemgs.Training`, latents beside."""
         self._beside = Adam(self._pyramid.parameters, course.rate, steps)
-        super().train(steps, course, pool, progress)
+        super().train(steps, course._replace(rows=_ROWS), pool, progress)
 
     def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
         self._table.known[:, self._made] = self._pyramid.made(self._rows)
@@ -419,8 +420,7 @@ class _Training(hemgs.Training):
         self._beside.step(gradients[own:])
         self._pyramid.round()
 
-    def _gradients(self, rng: np.random.Generator) -> Floats:
-        rows = rng.integers(0, len(self._table.known), hemgs.ROWS)
+    def _gradients(self, rows: NDArray[np.int64]) -> Floats:
         seen, means = self._table.seen(rows)
         sight = self._pyramid.seen(self._rows[rows])
         seen[:, self._made] = sight.made

@@ -431,8 +431,8 @@ def falloff(exponent: Any) -> Any:
 _PLANE = TILE * TILE
 _T, _LIVE, _RED, _GREEN, _BLUE = 0, _PLANE, 2 * _PLANE, 3 * _PLANE, 4 * _PLANE
 _BEHIND = 5 * _PLANE
-_LANES = 6 * _PLANE
-_SCRATCH = 6 * _PLANE + TILE
+_X, _Y = 6 * _PLANE, 7 * _PLANE  # of the pixels of a tile
+_SCRATCH = 8 * _PLANE
 
 
 @inlined
@@ -445,8 +445,7 @@ def _open_tile(
             inside = left + x < width and top + y < height
             buffer[_T + y * TILE + x] = _F(1)
             buffer[_LIVE + y * TILE + x] = _F(1) if inside else _F(0)
-    for x in range(TILE):
-        buffer[_LANES + x] = _F(x)
+            buffer[_X + y * TILE + x], buffer[_Y + y * TILE + x] = _F(x), _F(y)
 
 
 @inlined
@@ -459,8 +458,13 @@ def _alive(buffer: NDArray[np.float32]) -> Any:
 
 @inlined
 def _rows_in_tile(my: Any, reach: Any) -> Any:
-    """First row and end of the pixels of a tile that a Gaussian reaches, its centre at ``my``."""
-    return int(max(my - reach + _F(1), _F(0))), int(min(my + reach + _F(1), _F(TILE)))
+    """First pixel and end of the rows of a tile that a Gaussian reaches, its centre at ``my``.
+
+    Over whole rows there is one loop, not one in another: sums are added up once at its end.
+    """
+    first = max(my - reach + _F(1), _F(0))
+    beyond = max(min(my + reach + _F(1), _F(TILE)), first)
+    return _U(int(first) * TILE), _U(int(beyond) * TILE)
 
 
 @_kernel
@@ -494,25 +498,22 @@ def blend(
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
             first, beyond = _rows_in_tile(my, reach)
-            for y in range(first, beyond):
-                dy = _F(y) - my
-                sheared, q = pq * dy, qq * dy
+            for at in range(first, beyond):
+                dy = buffer[_U(_Y) + at] - my
+                q = qq * dy
+                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
                 qsquared = q * q
-                row = _U(y * TILE)
-                for x in range(TILE):
-                    at = row + _U(x)
-                    p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
-                    alpha = alpha if alpha >= _SKIP else _F(0)
-                    t = buffer[_U(_T) + at]
-                    live = buffer[_U(_LIVE) + at]
-                    live = live if t * (_F(1) - alpha) > _STOP else _F(0)
-                    weight = alpha * t * live
-                    buffer[_U(_LIVE) + at] = live
-                    buffer[_U(_T) + at] = t - weight
-                    buffer[_U(_RED) + at] += weight * red
-                    buffer[_U(_GREEN) + at] += weight * green
-                    buffer[_U(_BLUE) + at] += weight * blue
+                alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
+                alpha = alpha if alpha >= _SKIP else _F(0)
+                t = buffer[_U(_T) + at]
+                live = buffer[_U(_LIVE) + at]
+                live = live if t * (_F(1) - alpha) > _STOP else _F(0)
+                weight = alpha * t * live
+                buffer[_U(_LIVE) + at] = live
+                buffer[_U(_T) + at] = t - weight
+                buffer[_U(_RED) + at] += weight * red
+                buffer[_U(_GREEN) + at] += weight * green
+                buffer[_U(_BLUE) + at] += weight * blue
             if (k & 7) == 7 and not _alive(buffer):
                 break
         for y in range(min(TILE, height - top)):
@@ -568,47 +569,40 @@ def blend_backward(
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
             s = sp = sq = spp = spq = sqq = by_red = by_green = by_blue = total = _F(0)
             first, beyond = _rows_in_tile(my, reach)
-            for y in range(first, beyond):
-                dy = _F(y) - my
-                sheared, q = pq * dy, qq * dy
+            for at in range(first, beyond):
+                dy = buffer[_U(_Y) + at] - my
+                q = qq * dy
+                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
                 qsquared = q * q
-                row = _U(y * TILE)
-                r = rp = rpp = _F(0)
-                for x in range(TILE):
-                    at = row + _U(x)
-                    p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    free = opacity * falloff(min(p * p + qsquared, _F(5.6)))
-                    alpha = min(free, limit)
-                    alpha = alpha if alpha >= _SKIP else _F(0)
-                    t = buffer[_U(_T) + at]
-                    rest = _F(1) - alpha
-                    live = buffer[_U(_LIVE) + at]
-                    live = live if t * rest > _STOP else _F(0)
-                    weight = alpha * t * live
-                    buffer[_U(_LIVE) + at] = live
-                    buffer[_U(_T) + at] = t - weight
-                    g0 = buffer[_U(_RED) + at]
-                    g1 = buffer[_U(_GREEN) + at]
-                    g2 = buffer[_U(_BLUE) + at]
-                    own = g0 * red + g1 * green + g2 * blue
-                    behind = buffer[_U(_BEHIND) + at] - weight * own
-                    buffer[_U(_BEHIND) + at] = behind
-                    by_red += weight * g0
-                    by_green += weight * g1
-                    by_blue += weight * g2
-                    total += weight
-                    # The gradient is zero where alpha is capped.
-                    ds = live * alpha * (behind / rest - t * own)
-                    ds = ds if free <= limit else _F(0)
-                    r += ds
-                    rp += ds * p
-                    rpp += ds * p * p
-                s += r
-                sp += rp
-                sq += r * q
-                spp += rpp
-                spq += rp * q
-                sqq += r * qsquared
+                free = opacity * falloff(min(p * p + qsquared, _F(5.6)))
+                alpha = min(free, limit)
+                alpha = alpha if alpha >= _SKIP else _F(0)
+                t = buffer[_U(_T) + at]
+                rest = _F(1) - alpha
+                live = buffer[_U(_LIVE) + at]
+                live = live if t * rest > _STOP else _F(0)
+                weight = alpha * t * live
+                buffer[_U(_LIVE) + at] = live
+                buffer[_U(_T) + at] = t - weight
+                g0 = buffer[_U(_RED) + at]
+                g1 = buffer[_U(_GREEN) + at]
+                g2 = buffer[_U(_BLUE) + at]
+                own = g0 * red + g1 * green + g2 * blue
+                behind = buffer[_U(_BEHIND) + at] - weight * own
+                buffer[_U(_BEHIND) + at] = behind
+                by_red += weight * g0
+                by_green += weight * g1
+                by_blue += weight * g2
+                total += weight
+                # The gradient is zero where alpha is capped.
+                ds = live * alpha * (behind / rest - t * own)
+                ds = ds if free <= limit else _F(0)
+                s += ds
+                sp += ds * p
+                sq += ds * q
+                spp += ds * p * p
+                spq += ds * p * q
+                sqq += ds * qsquared
             pair = lists[k, 1]
             out[pair, 0], out[pair, 1], out[pair, 2] = s, sp, sq
             out[pair, 3], out[pair, 4], out[pair, 5] = spp, spq, sqq
@@ -665,41 +659,38 @@ def blend_without(
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
             change = shared = by_red = by_green = by_blue = _F(0)
             first, beyond = _rows_in_tile(my, reach)
-            for y in range(first, beyond):
-                dy = _F(y) - my
-                sheared, q = pq * dy, qq * dy
+            for at in range(first, beyond):
+                dy = buffer[_U(_Y) + at] - my
+                q = qq * dy
+                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
                 qsquared = q * q
-                row = _U(y * TILE)
-                for x in range(TILE):
-                    at = row + _U(x)
-                    p = pp * (buffer[_U(_LANES) + _U(x)] - mx) + sheared
-                    alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
-                    alpha = alpha if alpha >= _SKIP else _F(0)
-                    t = buffer[_U(_T) + at]
-                    rest = _F(1) - alpha
-                    live = buffer[_U(_LIVE) + at]
-                    live = live if t * rest > _STOP else _F(0)
-                    weight = alpha * t * live
-                    buffer[_U(_LIVE) + at] = live
-                    buffer[_U(_T) + at] = t - weight
-                    r = buffer[_U(_RED) + at] - weight * red
-                    g = buffer[_U(_GREEN) + at] - weight * green
-                    b = buffer[_U(_BLUE) + at] - weight * blue
-                    buffer[_U(_RED) + at] = r
-                    buffer[_U(_GREEN) + at] = g
-                    buffer[_U(_BLUE) + at] = b
-                    odds = live * alpha / rest
-                    r = odds * r - weight * red
-                    g = odds * g - weight * green
-                    b = odds * b - weight * blue
-                    e0 = buffer[_U(_SCRATCH) + at]
-                    e1 = buffer[_U(_SCRATCH + _PLANE) + at]
-                    e2 = buffer[_U(_SCRATCH + 2 * _PLANE) + at]
-                    change += r * r + g * g + b * b
-                    shared += weight * buffer[_U(_BEHIND) + at]
-                    by_red += weight * e0
-                    by_green += weight * e1
-                    by_blue += weight * e2
+                alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
+                alpha = alpha if alpha >= _SKIP else _F(0)
+                t = buffer[_U(_T) + at]
+                rest = _F(1) - alpha
+                live = buffer[_U(_LIVE) + at]
+                live = live if t * rest > _STOP else _F(0)
+                weight = alpha * t * live
+                buffer[_U(_LIVE) + at] = live
+                buffer[_U(_T) + at] = t - weight
+                r = buffer[_U(_RED) + at] - weight * red
+                g = buffer[_U(_GREEN) + at] - weight * green
+                b = buffer[_U(_BLUE) + at] - weight * blue
+                buffer[_U(_RED) + at] = r
+                buffer[_U(_GREEN) + at] = g
+                buffer[_U(_BLUE) + at] = b
+                odds = live * alpha / rest
+                r = odds * r - weight * red
+                g = odds * g - weight * green
+                b = odds * b - weight * blue
+                e0 = buffer[_U(_SCRATCH) + at]
+                e1 = buffer[_U(_SCRATCH + _PLANE) + at]
+                e2 = buffer[_U(_SCRATCH + 2 * _PLANE) + at]
+                change += r * r + g * g + b * b
+                shared += weight * buffer[_U(_BEHIND) + at]
+                by_red += weight * e0
+                by_green += weight * e1
+                by_blue += weight * e2
             pair = lists[k, 1]
             out[pair, 0], out[pair, 1] = change, shared
             out[pair, 2], out[pair, 3], out[pair, 4] = by_red, by_green, by_blue
