@@ -28,6 +28,7 @@ from gscodec.intnet.prediction import Prediction
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
 from gscodec.learned import assembly
+from gscodec.learned.encoding import coded_positions
 from gscodec.learned.networks import Networks
 from gscodec.methods import hac, hemgs, predict_gs, ralhe
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
@@ -102,7 +103,7 @@ def wide_anchors(
     return Payload(
         header,
         (
-            *assembly.streams(model, codes, BITS, ()),
+            *assembly.streams(model, coded_positions(codes, BITS), ()),
             *(Stream(attribute, 0, e.finish()) for attribute, e in streams.items()),
             Stream(Attribute.RENDERING, 0, empty.encode()),
             Stream(Attribute.CHECKPOINT, 0, blueprint.encode()),

@@ -19,6 +19,7 @@ from gscodec.coding import (
     one_shares,
 )
 from gscodec.errors import FormatError
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,16 +96,15 @@ def _fit(
     """Logistic regression drawn towards ``prior`` by Newton's method, steps halved as needed."""
     pull = _PULL / scale
     weights = prior
-    features = features.astype(np.float64)
-    best, p = _loss(features, bits, weights)
+    wide = features.astype(np.float64)
+    best, p = _loss(wide, bits, weights)
     for _ in range(_ITERATIONS):
-        slope = features.T @ _exact(bits - p) - pull * (weights - prior)
-        spread = _exact(p * (1 - p))
-        curve = features.T @ (features * spread[:, None]) + pull * np.eye(len(weights))
-        step = np.linalg.solve(curve, slope)
+        slope, curve = _derivatives(wide, bits, p)
+        slope -= pull * (weights - prior)
+        step = np.linalg.solve(curve + pull * np.eye(len(weights)), slope)
         for share in _SHARES:
             tried = weights + share * step
-            loss, p = _loss(features, bits, tried)
+            loss, p = _loss(wide, bits, tried)
             loss += pull / 2 * float(np.square(tried - prior).sum())
             if loss < best:
                 break
@@ -114,18 +114,33 @@ def _fit(
     return weights
 
 
+def _derivatives(
+    features: NDArray[np.float64], bits: NDArray[np.float64], p: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Slope (F,) and curvature (F, F) of what bits save: sums over some rows at a time."""
+    slope, curve = np.zeros(features.shape[1]), np.zeros([features.shape[1]] * 2)
+    for rows in in_slices(len(bits)):
+        own, share = features[rows], p[rows]
+        slope += own.T @ _exact(bits[rows] - share)
+        curve += own.T @ (own * _exact(share * (1 - share))[:, None])
+    return slope, curve
+
+
 def _exact(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rounded so that sums of products with features, which are integers, are exact in any order."""
     return np.ldexp(np.rint(np.ldexp(values, 24)), -24)
 
 
 def _loss(
-    features: NDArray[np.float32], bits: NDArray[np.float64], weights: NDArray[np.float64]
+    features: NDArray[np.float64], bits: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
     """Code length in nats, and the probability of a one for each decision."""
     logits = features @ _exact(weights)
-    loss = float((np.logaddexp(0, logits) - bits * logits).sum())
-    return loss, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    low = np.exp(-np.abs(logits))
+    loss = np.log1p(low)
+    loss += np.maximum(logits, 0)
+    loss -= bits * logits
+    return float(loss.sum()), 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
 
 
 def _zigzag(values: NDArray[np.int64]) -> NDArray[np.int64]:

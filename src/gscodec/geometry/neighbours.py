@@ -9,7 +9,7 @@ the other; so neighbours are listed, never searched. Most nodes of a scene have 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
 
 AROUND = 27
 SELF = 13
@@ -84,6 +86,11 @@ _SUMMED_AT_ONCE = 1 << 18
 _PACKED_BITS = 26  # two sums below 2**24 in one double
 
 
+def at(values: NDArray[T], index: NDArray[np.integer]) -> NDArray[T]:
+    """``values`` (n,) at ``index``: all of it is inside, so numpy need not look at each."""
+    return values.take(index, mode="clip")
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Nodes of a level that are neighbours, each two of them once.
@@ -123,7 +130,7 @@ class Pairs:
 
     def about(self, chosen: NDArray[np.bool_]) -> Pairs:
         """Those in which at least one node is among ``chosen`` (M,)."""
-        return self[np.flatnonzero(chosen.take(self.one) | chosen.take(self.two))]
+        return self[np.flatnonzero(at(chosen, self.one) | at(chosen, self.two))]
 
     def seen_from(self, place: NDArray[np.int32]) -> Pairs:
         """From each of some nodes, which have a ``place`` in ``one``; see `places_of`."""
@@ -133,9 +140,9 @@ class Pairs:
             (self.one, self.two, self.offset),
             (self.two, self.one, back),
         ):
-            places = place.take(one)
+            places = at(place, one)
             rows = np.flatnonzero(places >= 0)
-            parts.append(Pairs(places.take(rows), two.take(rows), offset.take(rows)))
+            parts.append(Pairs(at(places, rows), at(two, rows), at(offset, rows)))
         return Pairs.joined(parts)
 
 
@@ -177,7 +184,7 @@ def sums(
         seen = pairs[rows].seen_from(place)
         keys = keys_of(seen)
         for total, column in zip(totals, packed, strict=True):
-            np.add(total, np.bincount(seen.one, column.take(keys), count), out=total)
+            np.add(total, np.bincount(seen.one, at(column, keys), count), out=total)
     for number, total in enumerate(totals):
         high = np.rint(np.ldexp(total, -_PACKED_BITS))
         out[2 * number] = total - np.ldexp(high, _PACKED_BITS)
@@ -209,22 +216,22 @@ def child_pairs(pairs: Pairs, occupancy: NDArray[np.uint8], first: NDArray[np.in
 def _children(pairs: Pairs, occupancy: NDArray[np.uint8], first: NDArray[np.int32]) -> Pairs:
     """Of the children of both nodes those that face each other; of one node, each two once."""
     there = pairs.offset.astype(np.intp)
-    one = there * 256 + occupancy.take(pairs.one)
-    two = (AROUND - 1 - there) * 256 + occupancy.take(pairs.two)
-    across = _HOW_MANY.take(two)
-    count = _HOW_MANY.take(one) * across
+    one = there * 256 + at(occupancy, pairs.one)
+    two = (AROUND - 1 - there) * 256 + at(occupancy, pairs.two)
+    across = at(_HOW_MANY, two)
+    count = at(_HOW_MANY, one) * across
     kept = np.flatnonzero(count)
-    count = count.take(kept)
+    count = at(count, kept)
     start = np.cumsum(count, dtype=np.intp) - count
     rows = np.repeat(kept, count)
     number = np.arange(len(rows)) - np.repeat(start, count)
-    key = number * 8 + across.take(rows) - 1
-    a = _IN_ORDER.take(8 * one.take(rows) + _QUOTIENTS.take(key))
-    b = _IN_ORDER.take(8 * two.take(rows) + _RESTS.take(key))
-    key = 64 * there.take(rows) + ((a & 7) << 3 | b & 7)
+    key = number * 8 + at(across, rows) - 1
+    a = at(_IN_ORDER, 8 * at(one, rows) + at(_QUOTIENTS, key))
+    b = at(_IN_ORDER, 8 * at(two, rows) + at(_RESTS, key))
+    key = 64 * at(there, rows) + ((a & 7) << 3 | b & 7)
     found = Pairs(
-        first.take(pairs.one).take(rows) + (a >> 3),
-        first.take(pairs.two).take(rows) + (b >> 3),
-        _OFFSET.take(key),
+        at(at(first, pairs.one), rows) + (a >> 3),
+        at(at(first, pairs.two), rows) + (b >> 3),
+        at(_OFFSET, key),
     )
     return found[np.flatnonzero(found.offset > SELF)] if SELF in there[:1] else found

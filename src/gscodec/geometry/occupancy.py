@@ -21,7 +21,7 @@ import numpy as np
 
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, OCCUPIED, OCTANT, RANK, SELF, SIDE, SOURCE
+from gscodec.geometry.neighbours import AROUND, OCCUPIED, OCTANT, RANK, SELF, SIDE, SOURCE, at
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _combine(
         found = OCCUPIED[own[rows] & np.uint16(255)]
         part = weights[_PASS + octant] + weights[_FOUND + np.minimum(found, _FOUND_TOP)]
         for slot, parent in enumerate(_PARENTS[octant]):
-            part += known[slot].take(contents.take(around[parent, rows]), axis=0)
+            part += known[slot].take(at(contents, around[parent, rows]), axis=0, mode="clip")
         out[rows] = part
     return out
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gscodec.coding import Decoder, Encoder, Model, decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, OFFSETS, RANK, places_of, sums
+from gscodec.geometry.neighbours import AROUND, OFFSETS, RANK, at, places_of, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,8 +127,8 @@ class _Sides:
         width = weights.shape[1]
 
         def keys_of(pairs: Pairs) -> NDArray[np.uint8]:
-            keys: NDArray[np.uint8] = pairs.offset + np.uint8(AROUND) * level.single.take(
-                pairs.two
+            keys: NDArray[np.uint8] = pairs.offset + np.uint8(AROUND) * at(
+                level.single, pairs.two
             )
             return keys
 

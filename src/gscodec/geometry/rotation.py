@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.slices import in_slices
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _HALF = 0.5**0.5
@@ -47,8 +51,9 @@ _TURNS: dict[tuple[int, int, int], tuple[float, float, float, float]] = {
     (2, 1, 0): (_HALF, 0, _HALF, 0),
     (0, 2, 1): (_HALF, _HALF, 0, 0),
 }
-# Half turns about the axes: they change no Gaussian.
-_FLIPS = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float64)
+# (9, 3) orders by how many axes come before the first, times three, plus before the second.
+_ORDERS = np.zeros((9, 3), np.intp)
+_ORDERS[[3 * order.index(0) + order.index(1) for order in _TURNS]] = list(_TURNS)
 
 
 def is_disc(log_scales: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -61,40 +66,65 @@ def sort_axes(
     log_scales: NDArray[np.float64], quats: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Relabels axes so that scales fall: log-scales (N, 3), unit quaternions (N, 4)."""
-    order = np.argsort(-log_scales, axis=1, kind="stable")
+    scales, turned = np.empty_like(log_scales), np.empty_like(quats)
+    for rows in in_slices(len(quats)):
+        scales[rows], turned[rows] = _sorted_axes(log_scales[rows], quats[rows])
+    return scales, turned
+
+
+def _sorted_axes(
+    log_scales: NDArray[np.float64], quats: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`sort_axes` of some rows."""
+    a, b, c = log_scales.T
+    # How many come before the first, and before the second: of the same ones the earlier.
+    key = 3 * ((b > a).astype(np.intp) + (c > a)) + (a >= b) + (c > b)
     norm = np.sqrt((quats**2).sum(axis=1, keepdims=True))
     unit = np.where(norm > 0, quats / np.where(norm > 0, norm, 1), [1.0, 0, 0, 0])
-    turned = unit.copy()
-    for key, turn in _TURNS.items():
-        rows = (order == key).all(axis=1)
-        turned[rows] = _multiply(unit[rows], np.array([turn]))
-    return np.take_along_axis(log_scales, order, axis=1), turned
+    for own, turn in _TURNS.items():
+        rows = np.flatnonzero(key == 3 * own.index(0) + own.index(1))
+        unit[rows] = _multiply(unit[rows], np.array([turn]))
+    return np.take_along_axis(log_scales, _ORDERS[key], axis=1), unit
 
 
 def to_twist_swing(quats: NDArray[np.float64], disc: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Twist, swing, swing (N, 3), each in [-1, 1], of unit quaternions (N, 4)."""
+    found = np.empty((3, len(quats)))
+    for rows in in_slices(len(quats)):
+        found[:, rows] = _twist_swing(quats[rows], disc[rows])
+    return found.T
+
+
+def _twist_swing(
+    quats: NDArray[np.float64], disc: NDArray[np.bool_]
+) -> Sequence[NDArray[np.float64]]:
+    """`to_twist_swing` of some rows."""
     # About the axis with the twist the components are (w, twist), the other two swing. In a
-    # product with a half turn components change places; take the one with the least swing,
+    # product with a half turn, which changes no Gaussian, components change places; take the one with the least swing,
     # then the least twist.
-    best = np.empty((len(quats), 3))
-    least = np.full((len(quats), 2), np.inf)
-    for flip in _FLIPS:
-        w, t, a, b = _split(_multiply(quats, flip[None]), disc)
+    w, x, y, z = np.ascontiguousarray(quats.T)
+    flips = (w, x, y, z), (-x, w, z, -y), (-y, -z, w, x), (-z, y, -x, w)
+    best: Sequence[NDArray[np.float64]] = ()
+    least_swing = least_twist = np.full(len(quats), np.inf)
+    for flip in flips:
+        parts = _split(flip, disc)
+        _, t, a, b = parts
         swing, twist = a * a + b * b, t * t
-        better = (swing < least[:, 0] - 1e-12) | (
-            (swing < least[:, 0] + 1e-12) & (twist < least[:, 1])
+        better = (swing < least_swing - 1e-12) | (
+            (swing < least_swing + 1e-12) & (twist < least_twist)
         )
-        values = _tangents(w, t, a, b)
-        best[better] = values[better]
-        least[better] = np.stack([swing, twist], axis=1)[better]
-    return best
+        best = [np.where(better, *both) for both in zip(parts, best or parts, strict=True)]
+        least_swing = np.where(better, swing, least_swing)
+        least_twist = np.where(better, twist, least_twist)
+    return _tangents(*best)
 
 
 def _split(
-    quats: NDArray[np.float64], disc: NDArray[np.bool_]
+    quat: Sequence[NDArray[np.float64]], disc: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], ...]:
     """Components (w, about the axis, about the two others in cyclic order), w >= 0."""
-    w, x, y, z = np.where(quats[:, :1] < 0, -quats, quats).T
+    sign = np.where(quat[0] < 0, -1.0, 1.0)
+    w, x, y, z = (sign * part for part in quat)
     return w, np.where(disc, z, x), np.where(disc, x, y), np.where(disc, y, z)
 
 
@@ -103,12 +133,12 @@ def _tangents(
     t: NDArray[np.float64],
     a: NDArray[np.float64],
     b: NDArray[np.float64],
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], ...]:
     """Half-angle tangents of q = swing * twist, from its components."""
     safe = np.maximum(w, 1e-9)
     square = np.maximum(w * w + t * t, 1e-18)
     # q = (c, sa, sb, 0)(u, 0, 0, v) with u : v = w : t, in axes (a, b, twist).
-    return np.stack([t / safe, (a * w - b * t) / square, (b * w + a * t) / square], axis=1)
+    return t / safe, (a * w - b * t) / square, (b * w + a * t) / square
 
 
 def rotated(quats: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gscodec.coding import decode_bits, encode_bits
 from gscodec.geometry import logistic
-from gscodec.geometry.neighbours import AROUND, RANK, places_of, sums
+from gscodec.geometry.neighbours import AROUND, RANK, at, places_of, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,8 +73,8 @@ def _combine(
     parents = children.parents[asked]
 
     def keys_of(pairs: Pairs) -> NDArray[np.uint8]:
-        same = parents.take(pairs.one) == children.parents.take(pairs.two)
-        kind = same + np.uint8(2) * children.parent_single.take(pairs.two)
+        same = at(parents, pairs.one) == at(children.parents, pairs.two)
+        kind = same + np.uint8(2) * at(children.parent_single, pairs.two)
         keys: NDArray[np.uint8] = np.uint8(AROUND) * kind + pairs.offset
         return keys
 

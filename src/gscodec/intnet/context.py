@@ -114,7 +114,7 @@ class UnitModel:
     ) -> tuple[Quanta, NDArray[np.int16], NDArray[np.int32]]:
         """Centres, steps and tables, (columns, rows) each."""
         out, one = self.network(context).T, self._one
-        kinds, kind_of = _kinds_of_steps(unit)
+        kinds, kind_of = kinds_of_steps(unit)
         index = out[[step for step, _ in kinds]] >> (one - 3)
         index += np.array([[self.step_bias + offset] for _, offset in kinds], np.int32)
         step = STEPS.take(np.clip(index, 0, STEP_COUNT - 1, out=index))
@@ -144,7 +144,7 @@ class UnitModel:
 
 
 @cache
-def _kinds_of_steps(unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
+def kinds_of_steps(unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
     """Step outputs with what is added to each, and which of them each column uses."""
     own = list(zip(unit.step_of, unit.step_offset, strict=True))
     kinds = list(dict.fromkeys(own))

@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gscodec.coding import Encoder
-from gscodec.geometry import octree
 from gscodec.kinds.outliers import arrays_of, encode_outliers, with_outliers
 from gscodec.method import Coded
 from gscodec.payload import Attribute, Header, Payload, Stream
@@ -16,15 +14,12 @@ from gscodec.scene import ExtraProperty
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from gscodec.anchors import Scene
     from gscodec.fit.subject import Work
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind
     from gscodec.kinds.aside import Aside
-    from gscodec.learned.encoding import Done
+    from gscodec.learned.encoding import Done, Streams
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
     from gscodec.payload import Method
@@ -52,7 +47,7 @@ def assembled(
         room=room,
     )
     all_streams = (
-        *streams(model, work.codes, work.lattice.bits, done.streams),
+        *streams(model, done.positions, done.streams),
         *_outlier_stream(aside),
         *(Stream(attribute, 0, data) for attribute, data in own.items()),
     )
@@ -70,16 +65,13 @@ def assembled(
 
 def streams(
     model: Model,
-    codes: NDArray[np.uint64],
-    bits: int,
-    done: Sequence[Sequence[tuple[Attribute, bytes]]],
+    positions: Streams,
+    done: Sequence[Streams],
 ) -> tuple[Stream, ...]:
-    """Of the model, of positions with Morton ``codes``, and of all blocks, which are ``done``."""
-    positions = Encoder()
-    octree.encode(codes, bits, positions)
+    """Of the model, of ``positions``, and of all blocks, which are ``done``."""
     return (
         *(Stream(attribute, 0, data) for attribute, data in model.streams().items()),
-        Stream(Attribute.POSITION, 0, positions.finish()),
+        *(Stream(attribute, 0, data) for attribute, data in positions),
         *(
             Stream(attribute, number, data)
             for number, block in enumerate(done)

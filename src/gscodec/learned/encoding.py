@@ -6,11 +6,13 @@ from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gscodec.coding import Encoder
+from gscodec.geometry import octree
 from gscodec.kinds import Values
 from gscodec.learned.coding import encode_unit
 from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.learned.rounding import expected, residuals_of, scattered
+from gscodec.payload import Attribute
 from gscodec.units import Place
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from gscodec.geometry import Lattice
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
-    from gscodec.payload import Attribute
     from gscodec.units import Expected
 
     Streams = list[tuple[Attribute, bytes]]
@@ -132,10 +133,19 @@ class Done(NamedTuple):
     Attributes:
         streams: Of each block.
         decoded: What they decode to.
+        positions: Where they are, see `coded_positions`.
     """
 
     streams: list[Streams]
     decoded: Filling
+    positions: Streams
+
+
+def coded_positions(codes: NDArray[np.uint64], bits: int) -> Streams:
+    """The stream of all positions: as long a work as several blocks, and of one thread."""
+    encoder = Encoder()
+    octree.encode(codes, bits, encoder)
+    return [(Attribute.POSITION, encoder.finish())]
 
 
 def _filling(run: Run, work: Work) -> Filling:
@@ -159,7 +169,11 @@ def settled_blocks(run: Run, work: Work, model: Model, lam: float, settling: Set
     filling = _filling(run, work)
     for block in done:
         filling.fill(block.rows, run.method.restore(model, block.place, block.values))
-    return Done([block.finish() for block in done], filling)
+    return Done(
+        [block.finish() for block in done],
+        filling,
+        coded_positions(work.codes, work.lattice.bits),
+    )
 
 
 def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[Expected]]:

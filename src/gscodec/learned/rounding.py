@@ -8,7 +8,7 @@ import numpy as np
 
 from gscodec.coding import LEVELS_PER_OCTAVE, UNIT_LEVEL, bit_costs
 from gscodec.fit.sensitivity import BIT_PRICE
-from gscodec.intnet.context import DecisionModel
+from gscodec.intnet.context import DecisionModel, kinds_of_steps
 from gscodec.kinds.aside import OutlyingError
 from gscodec.slices import in_slices
 from gscodec.units import Expected
@@ -44,23 +44,34 @@ def residuals_of(
     unit, model, law = known.unit, known.model, known.law()
     if law.family is None or isinstance(model, DecisionModel):
         return wanted.astype(np.int64)
-    found = np.empty(wanted.shape, np.int64)
+    found = np.empty((unit.columns, len(wanted)), np.int64)
     held = np.ones(len(wanted), np.bool_)
-    offset = np.array(unit.step_offset) / LEVELS_PER_OCTAVE
+    one = 2.0**model.fraction_bits
+    kinds, kind_of = kinds_of_steps(unit)
     for rows in in_slices(len(wanted)):
-        step = law.step[rows]
-        residual = (np.ldexp(wanted[rows], model.fraction_bits) - law.centre[rows]) / step
-        held[rows] = (np.abs(residual) < 2**30).all(axis=1)
+        # Column by column, as laws are.
+        step = np.ascontiguousarray(law.step[rows].T)
+        residual = np.empty(step.shape)
+        np.multiply(wanted[rows].T, one, out=residual)
+        residual -= law.centre[rows].T
+        residual /= step
+        size = np.abs(residual)
+        held[rows] = (size < 2**30).all(axis=0)
         if not held[rows].all():
             continue
-        ideal = np.exp2(log2_ideal[rows][:, unit.step_of] + offset)
-        price = BIT_PRICE * (np.ldexp(ideal, model.fraction_bits) / step) ** 2
-        found[rows] = _cheapest(residual, law.table[rows], law.family, price)
+        some = np.flatnonzero(np.rint(size))  # the others are zero at any price
+        ideal = np.array([log2_ideal[rows, at] + own / LEVELS_PER_OCTAVE for at, own in kinds])
+        ideal = np.exp2(ideal)[kind_of].take(some)
+        price = BIT_PRICE * (ideal * one / step.take(some)) ** 2
+        best = _cheapest(size.take(some), law.table[rows].T.take(some), law.family, price)
+        own = np.zeros(step.shape, np.int64)
+        own.ravel()[some] = np.where(residual.take(some) < 0, -best, best)
+        found[:, rows] = own
     if not held.all():
         name = unit.attribute.name.lower()
         reason, message = f"with {name} beyond integers", f"{name} has values too far apart"
         raise OutlyingError(index[~held], reason, message)
-    return found
+    return found.T
 
 
 def expected(known: Known) -> Expected:
@@ -90,22 +101,22 @@ def scattered(parts: Sequence[Expected], turns: Sequence[slice], count: int) -> 
 
 
 def _cheapest(
-    residual: NDArray[np.float64],
+    size: NDArray[np.float64],
     level: NDArray[np.uint8],
     family: Family,
     price: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """The cheapest of the nearest integer, the next one towards zero, and zero.
+    """The cheapest magnitude: of the nearest integer to ``size``, the next lower one, and zero.
 
     ``price`` is what a bit costs in squared steps.
     """
     costs = bit_costs(family)
     last = costs.shape[1] - 1
-    size = np.abs(residual)
-    best = np.rint(size).astype(np.int64)
-    least = price * costs[level, np.minimum(best, last)] + (size - best) ** 2
-    for other in (np.maximum(best - 1, 0), np.zeros_like(best)):
-        cost = price * costs[level, np.minimum(other, last)] + (size - other) ** 2
+    start = level * np.intp(costs.shape[1])
+    nearest = np.rint(size).astype(np.int64)
+    best, least = nearest, np.full(len(size), np.inf)
+    for other in (nearest, nearest - 1, np.zeros_like(nearest)):
+        cost = price * costs.take(start + np.minimum(other, last)) + (size - other) ** 2
         best = np.where(cost < least, other, best)
         least = np.minimum(cost, least)
-    return np.where(residual < 0, -best, best)
+    return best

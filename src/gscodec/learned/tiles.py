@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gscodec._version import __version__
-from gscodec.learned.encoding import Block, Done
+from gscodec.learned.encoding import Block, Done, coded_positions
 from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.payload import Attribute
@@ -97,8 +97,8 @@ class Tile:
         """For what it decodes to."""
         return Filling(self.kind, self.lattice, self.codes, room)
 
-    def coded(self, filling: Filling, progress: Callable[[float], None]) -> list[Streams]:
-        """The streams of each block; what they decode to goes to ``filling``."""
+    def works(self, filling: Filling) -> list[Callable[[], Streams]]:
+        """Each gives the streams of a block; what it decodes to goes to ``filling``."""
 
         def whole(rows: slice) -> Streams:
             block, source = Block(self.model, self, rows), self.source.rows(rows)
@@ -111,8 +111,15 @@ class Tile:
             filling.fill(rows, self.restore(self.model, block.place, block.values))
             return block.finish()
 
-        slices = blocks(len(self.codes), self.block_size)
-        return in_parallel(whole, slices, self.threads, progress)
+        return [partial(whole, rows) for rows in blocks(len(self.codes), self.block_size)]
+
+    def coded(self, filling: Filling) -> list[Streams]:
+        """The streams of all blocks."""
+        return in_parallel(_done, self.works(filling), self.threads, lambda _: None)
+
+
+def _done(work: Callable[[], Streams]) -> Streams:
+    return work()
 
 
 class Apart(NamedTuple):
@@ -153,7 +160,7 @@ class Apart(NamedTuple):
 def coded_apart(tile: Tile) -> Apart:
     """What a worker does."""
     filling = tile.filling(MEMORY)
-    return Apart(tile.coded(filling, lambda _: None), filling.arrays())
+    return Apart(tile.coded(filling), filling.arrays())
 
 
 def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> Done:
@@ -161,8 +168,12 @@ def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> Done:
     tile, tiling = Tile.of(run, work, model, lam), run.given.tiling
     filling = tile.filling(run.given.room)
     report = partial(run.progress, "code")
+    where = partial(coded_positions, work.codes, work.lattice.bits)
     if tiling is None:
-        return Done(tile.coded(filling, report), filling)
+        # The longest work first, so that no thread waits for it in the end.
+        works: list[Callable[[], Streams]] = [where, *tile.works(filling)]
+        positions, *streams = in_parallel(_done, works, tile.threads, report)
+        return Done(streams, filling, positions)
     rows = tiling.cut(len(work.codes), run.options.block_size)
     kept = tiling.kept
     name = _names(run, work, model, tile) if kept else None
@@ -185,7 +196,8 @@ def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> Done:
         if kept and name:
             kept.put(name(rows[number]), apart.kept())
         take(number, apart)
-    return Done([stream for number in sorted(found) for stream in found[number]], filling)
+    streams = [stream for number in sorted(found) for stream in found[number]]
+    return Done(streams, filling, where())
 
 
 def _names(run: Run, work: Work, model: Model, tile: Tile) -> Callable[[slice], str]:
