@@ -17,7 +17,15 @@ from gscodec.cli.jobs import Job, Skipped
 from gscodec.cli.outcome import Written, summary_of
 from gscodec.cli.plans import decoding
 from gscodec.disk.checkpoints import check_folder, write_folder
-from gscodec.disk.files import STDIO, Parts, check_output, named, read_coded, write_parts
+from gscodec.disk.files import (
+    STDIO,
+    Parts,
+    check_output,
+    is_replaced,
+    named,
+    read_coded,
+    write_parts,
+)
 from gscodec.disk.originals import may_overwrite
 from gscodec.disk.saving import check_suffix, foreign_suffixes, notes_on_checkpoint
 from gscodec.disk.views import read_views
@@ -26,6 +34,8 @@ from gscodec.notes import Note
 from gscodec.report.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from gscodec.anchors import AnchorScene
     from gscodec.bake.baking import Baked
     from gscodec.cli.estimate import Step
@@ -80,7 +90,7 @@ class Decoding:
             GscodecError: It cannot be done.
         """
         from gscodec.anchors import AnchorScene
-        from gscodec.codec import decode
+        from gscodec.codec import decode_unchecked
         from gscodec.container import inspect
         from gscodec.disk.memory import cpus, room_for
         from gscodec.footprint import of_decoding
@@ -104,11 +114,16 @@ class Decoding:
         notes: tuple[str, ...] = ()
         with redirect_stdout(sys.stderr):
             with named(source):
-                scene = decode(data, session.progress, self.threads, room)
+                scene, check = decode_unchecked(data, session.progress, self.threads, room)
+                beside = self.threads != 1 and _is_replaced_by_ply(scene, target)
+                if not beside:
+                    check()
             if self.bake and isinstance(scene, AnchorScene):
                 baked, notes = self._baked(source, scene, found, session)
                 scene = baked.scene
             result, more = _written(scene, target, inspection, room)
+            if beside and isinstance(result, Parts):
+                result = Parts(_checked(result, check, source))
         session.progress("write")
         if isinstance(result, Parts):
             write_parts(target, result, overwrite=overwrite)
@@ -224,6 +239,26 @@ def _written(
         data, notes = write_foreign(scene, foreign)
         return Parts((data,)), (*notes, *_no_comments(inspection, foreign.suffix))
     return _ply(scene, inspection, room)
+
+
+def _is_replaced_by_ply(scene: GaussianScene | AnchorScene, target: str) -> bool:
+    """Whether ``target`` is going to be a .ply, of which nothing is seen until it is complete."""
+    from gscodec.anchors import AnchorScene
+    from gscodec.interchange import format_of
+
+    return (
+        not isinstance(scene, AnchorScene) and format_of(target) is None and is_replaced(target)
+    )
+
+
+def _checked(parts: Iterable[bytes], check: Callable[[], None], source: str) -> Iterator[bytes]:
+    """``parts`` of what ``source`` decodes to, while ``check`` goes on, which may refuse it yet."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool, named(source):
+        checked = pool.submit(check)
+        yield from parts
+        checked.result()
 
 
 def _ply(

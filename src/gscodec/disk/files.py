@@ -206,6 +206,11 @@ def _same(source: Path, target: Path) -> bool:
     return source.exists() and target.samefile(source)
 
 
+def is_replaced(path: str) -> bool:
+    """Whether nothing of an output is seen until all of it is there: not of a pipe."""
+    return path != STDIO and (not Path(path).exists() or Path(path).is_file())
+
+
 def write_output(path: str, data: bytes, *, overwrite: bool) -> None:
     """Writes ``data``: at once and completely, or not at all; raises as `write_parts`."""
     write_parts(path, (data,), overwrite=overwrite)
@@ -222,10 +227,15 @@ class Parts:
         self._parts, self.bytes, self._sha256 = parts, 0, hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            self.bytes += len(part)
-            self._sha256.update(part)
-            yield part
+        from concurrent.futures import ThreadPoolExecutor
+
+        # A part is hashed while it is written.
+        with ThreadPoolExecutor(1) as pool:
+            for part in self._parts:
+                self.bytes += len(part)
+                hashed = pool.submit(self._sha256.update, part)
+                yield part
+                hashed.result()
 
     @property
     def sha256(self) -> str:
