@@ -19,11 +19,12 @@ import pytest
 import fuzzing
 import gscodec
 from command import Result
-from gscodec import methods
+from gscodec import codec, methods
 from gscodec.cli.commands import COMMANDS, Command, load
+from gscodec.container import pack, unpack
 from gscodec.errors import FormatError
 from gscodec.scene import ExtraProperty
-from scenes import gaussians, make_scene
+from scenes import make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,16 +139,34 @@ def test_stdout_is_protected_from_prints(
 ) -> None:
     """A library that prints cannot damage data on stdout."""
 
-    decode = gscodec.decode
+    decode = codec.decode_unchecked
 
-    def noisy(data: bytes, *_: object) -> gscodec.GaussianScene:
+    def noisy(data: bytes, *_: object) -> tuple[object, Callable[[], None]]:
         print("Warning: something")  # noqa: T201
-        return gaussians(decode(data))
+        return decode(data)
 
-    monkeypatch.setattr("gscodec.codec.decode", noisy)
+    monkeypatch.setattr("gscodec.codec.decode_unchecked", noisy)
     result = cli("decode", "-", "--quiet", stdin=gsz)
     assert result.out == ply
     assert result.err == "Warning: something\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("target", ["x.ply", "-"])
+def test_a_scene_of_another_digest_is_not_written(
+    cli: Cli, tmp_path: Path, gsz: bytes, threads: str, target: str
+) -> None:
+    """Also where the digest is checked while the scene is written."""
+    payload = unpack(gsz)
+    header = replace(payload.header, scene_sha256=b"\1" * 32)
+    damaged = pack(replace(payload, header=header))
+    (tmp_path / "damaged.gsz").write_bytes(damaged)
+    (tmp_path / "x.ply").write_bytes(b"kept")
+    result = cli("decode", "damaged.gsz", "-o", target, "--overwrite", "--threads", threads)
+    assert (result.code, result.out) == (4, b"")
+    assert "damaged.gsz: decoded scene: SHA-256" in result.err
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["damaged.gsz", "x.ply"]
+    assert (tmp_path / "x.ply").read_bytes() == b"kept"
 
 
 def test_quiet_prints_nothing(cli: Cli, scene: Path) -> None:
@@ -493,7 +512,7 @@ def test_failed_verification(cli: Cli, scene: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object, **__: object) -> None:
         raise FormatError("damaged")
 
-    monkeypatch.setattr("gscodec.codec.decode", refuse)
+    monkeypatch.setattr("gscodec.codec.decode_unchecked", refuse)
     assert cli("encode", scene, "--method", "raw").code == 7
     assert names() == ["scene.ply"]
     assert cli("encode", scene, "--method", "raw", "--no-verify").code == 0
@@ -521,7 +540,7 @@ def test_unexpected_errors(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("gscodec.codec.decode", fail)
+    monkeypatch.setattr("gscodec.codec.decode_unchecked", fail)
     result = cli("decode", coded, "--quiet")
     assert result.code == code
     assert message in result.err

@@ -341,7 +341,7 @@ def test_data_that_ends_early_is_no_abortion(
     def fail(*_: object) -> None:
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr("gscodec.codec.decode", fail)
+    monkeypatch.setattr("gscodec.codec.decode_unchecked", fail)
     assert "unexpected EOFError: Ran out of input" in cli("decode", folder / "coded.gsz").err
 
 

@@ -39,8 +39,8 @@ EXACT = 1 << 24  # below this float32 holds every integer
 MAX_WIDTH = 256  # neurons of a hidden layer
 MAX_HIDDEN = 4  # hidden layers
 MAX_SHIFT = 15
-# Rows evaluated at once. With more of them OpenBLAS takes up to three times as long for a product,
-# with fewer calls cost more than products.
+# Rows evaluated at once, with fewer calls cost more than products; and rows of one product, of
+# which many are one call: OpenBLAS neither packs nor copies such small ones.
 ROWS = 2048
 _TOGETHER = 256
 

@@ -26,7 +26,7 @@ def in_parallel(
     threads: int | None,
     progress: Callable[[float], None],
 ) -> list[T]:
-    """Results of ``work`` for each item, in order. numpy and constriction release the GIL."""
+    """Results of ``work`` for each item, in order. numpy releases the GIL, constriction does not."""
     results = []
     with one_blas_thread(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for number, result in enumerate(pool.map(work, items)):
