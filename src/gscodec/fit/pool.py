@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # Of what a pool saves alone, what it saves where laws see decoded neighbours, about.
 SHARE = 0.2
+# Of what means of cells promise, what a trained grid keeps, at most: training takes longer than
+# all the rest, and is not worth a few bits.
+_KEPT = 0.5
 _SHRINKAGE = 2.0  # primitives: a cell knows as much less as if so many others were in it
 _RESOLUTIONS = (8, 12, 16, 24, 32, 48, 64)
 _LARGEST_TABLE = 13  # log2 of its entries, as in the paper
@@ -89,7 +92,7 @@ def _promising(
         entries = GridLevel(3, resolution, _LARGEST_TABLE).entries
         weights = (3 + VALUES + _HIDDEN + count) * _HIDDEN
         cost = VALUES * entries + _WEIGHT_BITS * weights
-        net = SHARE * (bits(whole) - bits(left)) - cost
+        net = _KEPT * SHARE * (bits(whole) - bits(left)) - cost
         if net > most:
             best, most = resolution, net
     return best
