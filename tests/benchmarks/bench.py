@@ -56,10 +56,11 @@ class Codec:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took."""
+    """What one process took: seconds by the clock, memory, seconds of processors."""
 
     seconds: float
     peak_mb: float
+    cpu: float
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def run(command: tuple[str, ...], source: Path, target: Path) -> Cost:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout)
         usage = usage_of(process, f"{shlex.join(command)} < {source}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(time.perf_counter() - start, usage.ru_maxrss * unit / 1e6)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(time.perf_counter() - start, usage.ru_maxrss * unit / 1e6, cpu)
 
 
 def usage_of(process: subprocess.Popen[bytes], what: str) -> resource.struct_rusage:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from bench import JUDGE, ROOT, SHARED, SPZ, Codec, Cost, cost, judge, run
+from bench import JUDGE, ROOT, SHARED, SPZ, Codec, Cost, judge, run
 from scaffold import judged
 
 from gscodec.methods import names
@@ -106,11 +106,15 @@ def table(points: list[Point]) -> list[str]:
         "| method | lambda | bytes | PSNR | encode | decode |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(
-            f"| {p.method} | {p.lam} | {p.bytes:,} | {p.psnr:.2f} dB | {cost(p.encode)} "
-            f"| {cost(p.decode)} |"
+            f"| {p.method} | {p.lam} | {p.bytes:,} | {p.psnr:.2f} dB | {_cost(p.encode)} "
+            f"| {_cost(p.decode)} |"
             for p in points
         ),
     ]
+
+
+def _cost(value: Cost) -> str:
+    return f"{value.cpu:.1f} s, {value.peak_mb:,.0f} MB"
 
 
 HEAD = """# Methods side by side
@@ -118,8 +122,8 @@ HEAD = """# Methods side by side
 Written by `{command}` with gscodec {version}.
 
 Effort fast. PSNR of Gaussians is against renders of the source, mean over the views of
-`cameras.json`; of checkpoints against their test photographs. Seconds and memory are of whole
-processes on this machine, which may do other work beside: compare them within a scene only.
+`cameras.json`; of checkpoints against their test photographs. Seconds are those of processors,
+added up; memory is the peak of the process.
 
 ## Bytes against {reference} at equal PSNR
 
@@ -129,9 +133,9 @@ where they share none, or the method does not code the kind.
 
 WHICH = """## Which one
 
-- `auto`, the default, is `predict-gs` for anchors, and for 6,000 Gaussians or more with higher SH
-  coefficients: there a basis of the scene's own saves more than it takes. Else, and with
-  `--effort instant`, it is `hemgs`.
+- `auto`, the default, is `predict-gs` for anchors, and for Gaussians whose higher SH coefficients
+  go together so well, in a sample, that a basis of the scene's own saves more than it takes. Else,
+  and with `--effort instant`, it is `hemgs`.
 - `hemgs` codes what the scene has, column by column, under laws that look at decoded neighbours.
 - `ralhe` has latents on levels of the octree beside that; they cost a little more than they save.
 - `hac` has a hash grid in place of neighbours: larger, slower to train, a little faster to decode.
