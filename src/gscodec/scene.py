@@ -213,25 +213,6 @@ class GaussianScene:
         """A scene of degree 0 and no extra properties, of the same arrays."""
         return replace(self, sh_rest=self.sh_rest[:, :0], extras=())
 
-    def holds_same(self, other: GaussianScene, room: Room = MEMORY) -> bool:
-        """Whether all arrays are those of ``other``, bit for bit; what `digest` tells, sooner.
-
-        ``room`` is where the arrays are.
-        """
-        for name, array in self.attributes().items():
-            theirs = other.attributes()[name]
-            if array.shape != theirs.shape:
-                return False
-            for rows in in_slices(len(array), _AT_ONCE):
-                one, two = (
-                    np.ascontiguousarray(a[rows]).view(np.int32) for a in (array, theirs)
-                )
-                same = np.array_equal(one, two)
-                room.leave()
-                if not same:
-                    return False
-        return True
-
     def digest(self, room: Room = MEMORY) -> bytes:
         """SHA-256 (32 bytes) of the six arrays as little-endian float32, in field order.
 
