@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 _ROUNDS = 14
-_AFTER = 4  # in which colours alone move
+_AFTER = 4  # in which colours alone move, at least
+# Of the Gaussians that are left: if no more go in a round, it is the last one, and colours move for
+# as many rounds as there were.
+_FEW = 1e-3
 _AT_ONCE = 0.08  # of the Gaussians that are left
 _MOMENTUM = 0.7
 _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
@@ -67,18 +70,23 @@ def pruned(
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     costs = np.zeros((len(scene), parts))
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
-    steps = parts - 1 + _ROUNDS + _AFTER
-    for step in range(steps):
+    first, last = parts - 1, parts - 1 + _ROUNDS
+    steps, step = last + _AFTER, 0
+    while step < steps:
         part = step % parts
         costs[:, part], wrong = looks[part].presence(scene)
         speed = _MOMENTUM * speed - wrong / SH_CONSTANT
         moved = (scene.sh_dc + speed).astype(np.float32)
         stay = np.arange(len(kept))
-        if parts - 1 <= step < steps - _AFTER:
+        if first <= step < last:
             stay = _dearest((costs * share).sum(axis=1) - worth[kept])
+            if len(kept) - len(stay) <= _FEW * len(kept):
+                last = step + 1
+                steps = last + max(_AFTER, last - first)
         scene = replace(scene, sh_dc=moved).take(stay)
         kept, speed, costs = kept[stay], speed[stay], costs[stay]
-        progress((step + 1) / steps)
+        step += 1
+        progress(step / steps)
     return scene, kept
 
 
