@@ -55,11 +55,14 @@ def test_cost_is_what_pictures_without_a_gaussian_tell(scene: GaussianScene) -> 
     few = scene.take(np.arange(HIDDEN - 10, HIDDEN + 30))
     for view in CAMERAS[:2]:
         picture = picture_of(few, view)
-        found = picture.presence(np.zeros_like(picture.image))[:, 0]
+        error = np.linspace(0.1, 0.3, picture.image.size, dtype=np.float32)
+        error = error.reshape(picture.image.shape)
+        found = picture.presence(error)
         for row in range(len(few)):
             rest = few.take(np.delete(np.arange(len(few)), row))
-            wanted = ((render(rest, view) - picture.image).astype(np.float64) ** 2).sum()
-            assert found[row] == pytest.approx(wanted, rel=1e-3, abs=1e-8)
+            change = (render(rest, view) - picture.image).astype(np.float64)
+            assert found[row, 0] == pytest.approx((change**2).sum(), rel=1e-3, abs=1e-8)
+            assert found[row, 5] == pytest.approx((change * error).sum(), rel=1e-3, abs=1e-5)
 
 
 def test_colours_are_wrong_by_the_error_that_pixels_share(scene: GaussianScene) -> None:
@@ -69,7 +72,7 @@ def test_colours_are_wrong_by_the_error_that_pixels_share(scene: GaussianScene) 
     found = picture.presence(0.25 * cover * np.ones(3, np.float32))
     seen = found[:, 1] > 1e-3
     assert seen.any()
-    np.testing.assert_allclose(found[seen, 2:] / found[seen, 1:2], 0.25, rtol=1e-3)
+    np.testing.assert_allclose(found[seen, 2:5] / found[seen, 1:2], 0.25, rtol=1e-3)
 
 
 def squared_error(a: GaussianScene, b: GaussianScene) -> float:

@@ -66,7 +66,7 @@ _PROBES = 1  # a view: networks learn what is common to many Gaussians, noise as
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 # Bits that leaving a Gaussian out is worth, fewer than it takes: the errors of many
 # that go add up to several times their sum.
-_BITS_SAVED = 2.0
+_BITS_SAVED = 3.0
 _MENDED = 3.0  # a descent makes up for more than colours do
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3

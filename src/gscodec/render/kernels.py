@@ -40,10 +40,10 @@ COLUMNS = 10
 # Columns of its gradient: sums of d loss / d exponent times 1, p, q, pp, pq, qq; then colour; and
 # of its blending weights.
 MOMENTS = 10
-# Columns of what it is to a picture of some error, sums over pixels: how much the squared error
-# grows without it; its weights times those of all Gaussians of the pixel; its weights times the
-# error, red, green, blue.
-PRESENCE = 5
+# Columns of what it is to a picture of some error, sums over pixels: the square of how the picture
+# changes without it; its weights times those of all Gaussians of the pixel; its weights times the
+# error, red, green, blue; the change times the error.
+PRESENCE = 6
 # Gaussians are listed in this many runs at once: fixed, so that lists do not depend on threads.
 RUNS = 16
 # Rows that a kernel is called for at a time, see `parts`.
@@ -657,7 +657,7 @@ def blend_without(
             pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            change = shared = by_red = by_green = by_blue = _F(0)
+            change = agreed = shared = by_red = by_green = by_blue = _F(0)
             first, beyond = _rows_in_tile(my, reach)
             for at in range(first, beyond):
                 dy = buffer[_U(_Y) + at] - my
@@ -687,6 +687,7 @@ def blend_without(
                 e1 = buffer[_U(_SCRATCH + _PLANE) + at]
                 e2 = buffer[_U(_SCRATCH + 2 * _PLANE) + at]
                 change += r * r + g * g + b * b
+                agreed += r * e0 + g * e1 + b * e2
                 shared += weight * buffer[_U(_BEHIND) + at]
                 by_red += weight * e0
                 by_green += weight * e1
@@ -694,6 +695,7 @@ def blend_without(
             pair = lists[k, 1]
             out[pair, 0], out[pair, 1] = change, shared
             out[pair, 2], out[pair, 3], out[pair, 4] = by_red, by_green, by_blue
+            out[pair, 5] = agreed
             if (k & 7) == 7 and not _alive(buffer):
                 for rest_of_list in range(k + 1, starts[tile + 1]):
                     out[lists[rest_of_list, 1]] = _F(0)
