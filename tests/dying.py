@@ -25,3 +25,8 @@ def coded_or_dead(tile: Tile) -> Apart:
         coded_apart(tile)
         os.kill(os.getpid(), signal.SIGKILL)
     return coded_apart(tile)
+
+
+def can_be_ended(_: object) -> bool:
+    """Whether SIGTERM ends this worker."""
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

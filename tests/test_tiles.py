@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,15 @@ def test_a_dead_worker_is_replaced(
     monkeypatch.setattr(tiles, "coded_apart", dying.coded_or_dead)
     assert encoded(scene, Tiling(4, Pool(2))) == plain
     assert (tmp_path / "dead").exists()
+
+
+def test_workers_can_be_ended() -> None:
+    """By their pool, also where the run itself ignores SIGTERM."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert list(Pool(1).results(dying.can_be_ended, [(0, None)])) == [(0, True)]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_workers_that_always_die_are_told_of(

@@ -71,7 +71,7 @@ class Pool:
     def _pool(self) -> ProcessPoolExecutor:
         # Threads of libraries do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._count, context, _ignore_interrupts)
+        return ProcessPoolExecutor(self._count, context, _hear_the_pool_alone)
 
 
 def _next(jobs: Iterator[tuple[int, object]]) -> _Given | None:
@@ -97,6 +97,11 @@ def death_of(number: int, deaths: int) -> OutOfMemoryError:
     )
 
 
-def _ignore_interrupts() -> None:
-    """Whoever gave the jobs decides what Ctrl-C means."""
+def _hear_the_pool_alone() -> None:
+    """Whoever gave the jobs decides what Ctrl-C means, and ends workers with SIGTERM.
+
+    A run that ignores SIGTERM would hand that on: then a worker that waits to hand its result over
+    while another one dies waits for ever, and the pool for it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

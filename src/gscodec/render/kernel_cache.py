@@ -90,9 +90,8 @@ class KernelCache(NullCache):
             _tell(error)
 
     def _path(self, sig: Any, codegen: Any) -> Path:
-        own = Path(self._kernel.__code__.co_filename)
-        # Kernels of other modules have parts of those of `kernels` in them.
-        source = hashlib.sha256(own.read_bytes() + (own.parent / "kernels.py").read_bytes())
+        source = hashlib.sha256(Path(self._kernel.__code__.co_filename).read_bytes())
+        source.update(_SHARED.read_bytes())
         versions = (__version__, numba.__version__, sys.version, source.hexdigest())
         key = repr((self._about, versions, sig, codegen.magic_tuple()))
         name = f"{self._kernel.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
