@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TRIALS = 10
 # Stop well inside of what is promised: 3 % of a size, 0.1 dB.
 _CLOSE_BYTES, _CLOSE_PSNR = 0.01, 0.03
-_PROMISED_PSNR = 0.1
+_PROMISED_BYTES, _PROMISED_PSNR = 0.03, 0.1
 _BYTES_SLOPE = -0.2  # of log(bytes) over log(lambda), about: where to look first
 _PSNR_SLOPE = -4.0  # dB over log(lambda)
 # As good as effort fast at one lambda, dB: what is promised is 0.5.
@@ -150,13 +150,20 @@ def search(
     return math.exp(min(known, key=lambda point: abs(point[1]))[0])
 
 
+def is_met(found: float, target_bytes: int | None, target_psnr: float | None) -> bool:
+    """Whether ``found`` bytes, or PSNR, are as near to the target as is promised."""
+    if target_bytes is not None:
+        return abs(found - target_bytes) <= _PROMISED_BYTES * target_bytes
+    return target_psnr is not None and abs(found - target_psnr) <= _PROMISED_PSNR
+
+
 def require_psnr(found: float, target: float) -> None:
     """Refuses what the search has ended with, where that is not what was promised.
 
     Raises:
         UsageError: It is more than 0.1 dB from ``target``.
     """
-    if not abs(found - target) <= _PROMISED_PSNR:
+    if not is_met(found, None, target):
         raise UsageError(
             f"target PSNR {target:g} dB: missed, the nearest file has {found:.2f} dB; nothing was "
             "written. Choose another target, or a --lambda"

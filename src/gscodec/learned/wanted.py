@@ -12,14 +12,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gscodec.errors import CannotCodeError
+from gscodec.errors import CannotCodeError, UsageError
 from gscodec.fit.gaussians import voxel_bits
+from gscodec.fit.options import LEAST_LAMBDA
 from gscodec.kinds.aside import apart
 from gscodec.kinds.finite import check_finite
 from gscodec.learned.assembly import assembled
 from gscodec.learned.encoding import settled_blocks
 from gscodec.learned.high import optimised
-from gscodec.learned.rates import as_good_as, likely, require_psnr, search
+from gscodec.learned.rates import as_good_as, is_met, likely, require_psnr, search
 from gscodec.learned.run import Run
 from gscodec.learned.settling import Settling
 from gscodec.learned.state import set_aside
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from gscodec.learned.model import Learner, Model
     from gscodec.method import Coded, Progress
 
-_OVERHEAD = 480  # bytes of header and notes, about
+_OVERHEAD = 600  # bytes of header and notes, about
 _MOST_CHOICES = 3  # of what is coded, until it is nearly that of the lambda it is coded at
+_FINER = 0.25  # of the lambda at which what is chosen cannot reach the goal
 
 
 def encode(
@@ -90,17 +92,36 @@ def _at_target(run: Run) -> Coded:
     run.subject.check(run, options.lam)
     # What is worth its bits depends on the lambda that is looked for; all of it reaches any goal.
     work, model = _as_is(run, options.lam, run.given.start, prune=False)
-    lam, *_ = _search(run, partial(_coded, run, work), model, options.lam)
+    lam, found, value = _search(run, partial(_coded, run, work), model, options.lam)
     if run.descends:
         lam = likely(lam, run.views)
-    for _ in range(1 if run.descends else _MOST_CHOICES):
-        chosen_at = lam
-        work, model = _chosen(run, chosen_at, model)
-        lam, found, value = _search(run, partial(_finished, run, work), model, chosen_at)
-        if abs(math.log2(lam / chosen_at)) < 1:
-            break
+        work, model = _chosen(run, lam, model)
+        _, found, value = _search(run, partial(_finished, run, work), model, lam)
+    else:
+        found, value = _of_what_is_worth_it(run, model, lam) or (found, value)
     if options.target_psnr is not None:
         require_psnr(value, options.target_psnr)
+    return found
+
+
+def _of_what_is_worth_it(run: Run, model: Model, lam: float) -> tuple[Coded, float] | None:
+    """The wanted file, and its bytes or PSNR, without what ``lam``, about, does not pay for.
+
+    None where it is not found: what is left out at one lambda may be missed at the next.
+    """
+    found = None
+    for _ in range(_MOST_CHOICES):
+        chosen_at = lam
+        work, model = _chosen(run, chosen_at, model)
+        try:
+            lam, coded, value = _search(run, partial(_finished, run, work), model, chosen_at)
+        except UsageError:
+            lam = max(chosen_at * _FINER, LEAST_LAMBDA)
+            continue
+        if is_met(value, run.options.target_bytes, run.options.target_psnr):
+            found = coded, value
+        if abs(math.log2(lam / chosen_at)) < 1:
+            break
     return found
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGEST_BYTES = 32
+_SHARED = Path(__file__).with_name("kernels.py")  # kernels of other modules have parts of it
 _told: list[str] = []  # one note is enough
 
 
