@@ -138,7 +138,7 @@ WHICH = """## Which one
   and with `--effort instant`, it is `hemgs`.
 - `hemgs` codes what the scene has, column by column, under laws that look at decoded neighbours.
 - `ralhe` has latents on levels of the octree beside that; they cost a little more than they save.
-- `hac` has a hash grid in place of neighbours: larger, slower to train, a little faster to decode.
+- `hac` has a hash grid in place of neighbours: larger, and several times slower to train.
 - `raw` keeps every bit.
 """
 
@@ -146,7 +146,8 @@ WHICH = """## Which one
 def document(points: list[Point]) -> str:
     """The page."""
     version = subprocess.check_output((*CLI, "--version"), text=True).split()[-1]
-    command = shlex.join(["python", "tests/benchmarks/methods.py", *sys.argv[1:]])
+    given = [argument for argument in sys.argv[1:] if argument != "--go-on"]
+    command = shlex.join(["python", "tests/benchmarks/methods.py", *given])
     parts = [HEAD.format(command=command, version=version, reference=points[0].method)]
     parts += [*rates(points), "", WHICH]
     for scene, own in groupby(points, key=lambda p: p.scene):
