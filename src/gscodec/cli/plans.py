@@ -39,16 +39,17 @@ _INSTANT = {
     "verify": Cost(0.2, 1.4),
 }
 _FAST = {
-    "views": Cost(6.5, 2.8),
-    "measure": Cost(3.0, 12.5),
-    "predict": Cost(0.5, 1.0),
-    "fit": Cost(7.6, 20.0),
-    "code": Cost(0.1, 2.7),
-    "look": Cost(0.7, 4.0),
-    "verify": Cost(0.1, 1.4),
+    "views": Cost(2.7, 1.0),
+    "prune": Cost(8.0, 8.0),
+    "measure": Cost(0.6, 5.8),
+    "predict": Cost(0.1, 0.2),
+    "fit": Cost(6.4, 12.8),
+    "code": Cost(0.1, 0.4),
+    "look": Cost(0.2, 1.3),
+    "verify": Cost(0.1, 1.2),
 }
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
-_FIT = {"hac": 3.0, "ralhe": 1.3}  # times that of hemgs
+_FIT = {"hac": 10.0, "ralhe": 2.5}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
 _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
@@ -75,8 +76,10 @@ def encoding(
     """
     alike = round(count * _ANCHOR) if anchors else count
     steps = _steps(method, options, alike)
-    checked = {"look", "verify"}
-    kept = [step for step in steps if verify or step.name not in checked]
+    left = set() if verify else {"look", "verify"}
+    if anchors or options.get("keep_all"):
+        left.add("prune")
+    kept = [step for step in steps if step.name not in left]
     loading = 0.0 if method == "raw" else _LOADING.of(count)
     return (Step("read", _READ.of(count) + loading), *kept, Step("write", _WRITE.of(count)))
 
@@ -107,7 +110,7 @@ def _high(steps: dict[str, Step], options: Mapping[str, Any], count: int) -> lis
     limit = options.get("time_limit")
     descent = limit or iterations * _ITERATION.of(count)
     settling = fit + steps["code"].seconds + _SETTLING * descent
-    parts = frozenset({"measure", "fit", "predict", "optimise"})
+    parts = frozenset({"prune", "measure", "fit", "predict", "optimise"})
     return [
         steps["views"],
         Step("optimise", descent + 2 * fit, parts),
