@@ -83,6 +83,24 @@ class Steps(NamedTuple):
         return float(0.5 * np.log2(1 + ratio).sum() * len(self.own) / _CLASSES)
 
 
+class _Columns(NamedTuple):
+    """Units that are mixed, the values (N, F) of their columns, and the steps of these."""
+
+    units: range
+    values: NDArray[np.float64]
+    steps: Steps
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> _Columns | None:
+        """None where none are mixed."""
+        units = mixed([target.unit for target in targets])
+        if not units:
+            return None
+        own = targets[units.start : units.stop]
+        values = np.concatenate([target.values for target in own], axis=1)
+        return cls(units, values, Steps.of(own))
+
+
 def mixed_work(
     work: Work,
     targets: Sequence[Target],
@@ -93,12 +111,10 @@ def mixed_work(
 
     As it is where neither a basis nor a pool pays, or where values are too far apart.
     """
-    units = mixed([target.unit for target in targets])
-    if not units:
+    own = _Columns.of(targets)
+    if own is None:
         return work
-    own = targets[units.start : units.stop]
-    steps = Steps.of(own)
-    values = np.concatenate([target.values for target in own], axis=1)
+    units, values, steps = own
     with one_blas_thread():
         basis = learned_basis(values, steps, work.source.agreement(units))
         mixing = Mixing(units, Prediction(basis), np.zeros(values.shape))
@@ -118,12 +134,10 @@ def likely_to_pay(scene: GaussianScene, lam: float) -> bool:
     with np.errstate(all="ignore"):  # values that are not finite are refused elsewhere
         source = GaussianSource.of(some)
         targets = source.targets(price(lam, len(scene)), lam)
-        units = mixed([target.unit for target in targets])
-        if not units:
+        own = _Columns.of(targets)
+        if own is None:
             return False
-        own = targets[units.start : units.stop]
-        steps = Steps.of(own)
-        values = np.concatenate([target.values for target in own], axis=1)
+        units, values, steps = own
         if not np.isfinite(values).all() or not np.isfinite(steps.own).all():
             return False
         with one_blas_thread():
