@@ -116,8 +116,7 @@ class GaussianSubject(Subject):
     def _position_weight(self, run: Asked) -> float:
         """As measured; about, where some of the Gaussians leave before that."""
         if self._prunes(run):
-            source = GaussianSource.of(self.scene.without_rest())
-            return float(source.weights.position.mean())
+            return fit.position_weight(self.scene)
         return float(self.measured(run, self.scene).position)
 
     def _prunes(self, run: Asked) -> bool:

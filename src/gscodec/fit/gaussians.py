@@ -377,6 +377,11 @@ def _alone(codes: NDArray[np.uint64], shift: int) -> int:
     return found
 
 
+def position_weight(scene: GaussianScene) -> float:
+    """Of the positions of ``scene``, as `position_bits` takes it: told in closed form."""
+    return float(GaussianSource.of(scene.without_rest()).weights.position.mean())
+
+
 def position_bits(weight: float, extent: float, price: float) -> int:
     """Octree depth at which a coordinate's error weighs as much as a colour's; at least 1.
 
@@ -394,8 +399,9 @@ def voxel_bits(scene: GaussianScene, asked: Options) -> int:
     """
     if asked.position_bits is not None:
         return asked.position_bits
-    weight = float(GaussianSource.of(scene.without_rest()).weights.position.mean())
-    bits = position_bits(weight, extent_of(scene.means), price(asked.lam, len(scene)))
+    bits = position_bits(
+        position_weight(scene), extent_of(scene.means), price(asked.lam, len(scene))
+    )
     return min(bits, MAX_BITS)
 
 
