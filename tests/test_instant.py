@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +95,37 @@ def test_a_size_is_aimed_at() -> None:
         make_scene(800, 1), "hemgs", effort="instant", target_bytes=9_000, raw_below=0
     )
     assert abs(len(data) - 9_000) < 0.03 * 9_000
+
+
+@pytest.mark.parametrize("size", [1e18, 3e38])
+@pytest.mark.parametrize("field", ["sh_dc", "sh_rest", "log_scales", "opacity_logits"])
+def test_numbers_beyond_all_measure_are_kept_or_clamped(field: str, size: float) -> None:
+    """In too many Gaussians to set them aside: as they are, or as no picture tells apart."""
+    scene = make_scene(60, 1)
+    values = getattr(scene, field).copy()
+    values[:20] = np.sign(values[:20]) * np.float32(size)
+    made = gscodec.encode_with_report(
+        replace(scene, **{field: values}), "hemgs", effort="instant"
+    )
+    found = gscodec.decode(made.data)
+    assert found.digest() == made.reconstruction.digest()
+    codes = {getattr(note, "code", "") for note in made.notes}
+    if field.startswith("sh"):
+        assert np.array_equal(getattr(found, field), values)  # method raw, with a note
+        assert any("method raw" in note for note in made.notes)
+    else:
+        assert "clamped" in codes
+
+
+@pytest.mark.parametrize("size", [-1e4, 1e4])
+def test_how_far_positions_move_is_told_of_any_size(size: float) -> None:
+    """In scales of Gaussians: of those that are written."""
+    scene = make_scene(20, 0)
+    logs = np.full_like(scene.log_scales, size)
+    made = gscodec.encode_with_report(
+        replace(scene, log_scales=logs), "hemgs", effort="instant"
+    )
+    assert json.loads(json.dumps(made.report["position_error"], allow_nan=False))
 
 
 # --- sensitivity ------------------------------------------------------------------------------

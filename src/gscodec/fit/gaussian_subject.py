@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 _TOLERABLE = 2  # levels that an octree may have too few
+_MAX_COLOUR = 1e15  # of a coefficient; squares of many must stay finite
 _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
 # Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
 _LEFT_TOGETHER = 0.1
@@ -61,8 +62,13 @@ class GaussianSubject(Subject):
     def __init__(self, aside: Aside, asked: Options) -> None:
         super().__init__()
         scene = cast("GaussianScene", aside.coded)
-        if float(max(scene.means.max(), -scene.means.min())) > MAX_COORDINATE:
-            raise CannotCodeError(f"positions reach beyond {MAX_COORDINATE:g}")
+        for name, array, most in (
+            ("positions", scene.means, MAX_COORDINATE),
+            ("colours", scene.sh_dc, _MAX_COLOUR),
+            ("colours", scene.sh_rest, _MAX_COLOUR),
+        ):
+            if array.size and float(max(array.max(), -array.min())) > most:
+                raise CannotCodeError(f"{name} reach beyond {most:g}")
         self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
         self._shown = self.scene
         if aside.shown is not scene:
@@ -223,7 +229,8 @@ def position_error(
         largest = max(largest, float(distance.max()))
         total += float((distance**2).sum())
     some = scene.log_scales[:: 1 + len(scene) // _ENOUGH]
-    scale = float(np.exp(np.median(some.astype(np.float64))))
+    median = float(np.median(some.astype(np.float64)))
+    scale = math.exp(min(max(median, -MAX_LOG_SCALE), MAX_LOG_SCALE))
     rms = math.sqrt(total / len(decoded))
     return {
         "max": largest,
