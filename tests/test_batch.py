@@ -178,6 +178,7 @@ def test_outputs_without_option(cli: Cli, scenes: list[Path]) -> None:
 
 def test_a_dry_run_writes_nothing(cli: Cli, scenes: list[Path]) -> None:
     """It tells what would be written, what would be left alone, and what would be refused."""
+    scenes[1].write_bytes(scenes[0].read_bytes())
     Path("c.gsz").write_bytes(b"")
     run = cli("encode", *scenes, "missing.ply", "-n", "--skip-existing", "--json")
     assert run.code == 6
@@ -191,6 +192,40 @@ def test_a_dry_run_writes_nothing(cli: Cli, scenes: list[Path]) -> None:
     assert cli("encode", "-", "-o", "x.gsz", "-n").code == 2
     assert cli("encode", scenes[0], "-o", "no/new.gsz", "-n").code == 6
     assert names(".") == ["a.ply", "b.ply", "c.gsz", "c.ply"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", b"hello\n", "found b'hello\\n', expected a .ply"),
+        ("a.ply", b"", "found an empty file, expected a .ply"),
+        ("cut.ply", gscodec.write_ply(make_scene(30, 0))[:-1], "cut.ply: truncated: found"),
+        ("cut.ply", b"ply\nformat ascii 1.0\n", "no line 'end_header'"),
+        (
+            "mesh.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement face 0\n"
+            b"property list uchar int vertex_indices\nend_header\n",
+            "this is a mesh .ply; train a 3DGS scene from it first",
+        ),
+        ("a.gsz", gscodec.encode(make_scene(3, 0), "raw"), "it is encoded already"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_start_of_a_file_tells(
+    cli: Cli, name: str, data: bytes, message: str
+) -> None:
+    """In the words of the run that would be."""
+    Path(name).write_bytes(data)
+    dry = cli("encode", name, "-o", "x.gsz", "-n")
+    assert (dry.code, message in dry.err) == (3, True)
+    assert dry.err == cli("encode", name, "-o", "x.gsz", "-q").err
+
+
+def test_a_dry_run_refuses_a_folder_without_a_scene(cli: Cli) -> None:
+    """In the words of the run that would be."""
+    Path("empty").mkdir()
+    dry = cli("encode", "empty", "-n")
+    assert (dry.code, "found no point_cloud.ply" in dry.err) == (3, True)
+    assert dry.err == cli("encode", "empty", "-q").err
 
 
 def test_a_forecast_is_within_a_factor_of_two(cli: Cli) -> None:

@@ -20,6 +20,7 @@ from gscodec.disk.scenes import (
     Reading,
     binary_gaussians,
     check_coded_name,
+    check_source,
     checked_scaling,
     holds_anchors,
     is_folder,
@@ -100,6 +101,7 @@ class Encoding:
             GscodecError: It would be refused.
         """
         self.check(job, dry=True)
+        check_source(job.source)
         return forecast(self.method, self.options, job.source, verify=self.verify)
 
     def check(self, job: Job, *, dry: bool = False) -> Reading:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gscodec.disk.files import STDIO, named, read_input
+from gscodec.disk.files import STDIO, named, read_input, size_of
 from gscodec.errors import SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
@@ -174,6 +174,32 @@ def load_source(path: str, reading: Reading) -> LoadedScene[Scene]:
     if not reading.room.in_memory and binary_gaussians(path) is not None:
         return _load_file(reading.room.mapped(Path(path)), path, reading)
     return _load_file(read_input(path, _may_be_scene(path)), path, reading)
+
+
+def check_source(path: str) -> None:
+    """Refuses what names and first bytes tell to be no scene, in the words of its reader.
+
+    Raises:
+        GscodecError: As `load_source`.
+    """
+    from gscodec.checkpointio.layout import SCENE_FILE
+    from gscodec.interchange import format_in, missing_package
+    from gscodec.sceneio import check_ply
+    from gscodec.sceneio.foreign import Kind, kind_of
+    from gscodec.sceneio.rows import BYTE_ORDER_MARK
+
+    if is_folder(path):
+        if not any(Path(path).rglob(SCENE_FILE)):
+            _load_folder(path, Reading())
+        return
+    if not Path(path).is_file():
+        return  # a pipe can be read once
+    head = read_input(path, lambda _: False).removeprefix(BYTE_ORDER_MARK)
+    foreign = format_in(head, path)
+    if foreign is None:
+        check_ply(head, size_of(path), path)
+    elif kind_of(head) is not Kind.ZIP and (missing := missing_package(foreign)):
+        raise UsageError(f"{printable(path)}: {missing}")
 
 
 def binary_gaussians(path: str) -> tuple[int, int] | None:

@@ -89,15 +89,10 @@ def read_ply(
     Raises:
         SceneError: ``data`` is not a complete 3DGS scene of values.
     """
-    if isinstance(data, mmap):
-        refuse_other_formats(data[:MAX_HEADER_BYTES], name)
-    else:
+    if not isinstance(data, mmap):
         data = bytes_given(data).removeprefix(BYTE_ORDER_MARK)
-        refuse_other_formats(data, name)
-    header = parse_header(data, name)
-    vertex = require_gaussians(header.ply, name)
-    names = columns_of(_sh_degree(vertex, name))
-    check_size(header, len(data), name)
+    header, vertex, degree = check_ply(data, len(data), name)
+    names = columns_of(degree)
     columns = read_columns(data, header, name)
     flat = _note_on_missing_scale(columns)
 
@@ -128,6 +123,30 @@ def read_ply(
     )
     room.leave()
     return ReadResult(scene, notes, _conventions(header, vertex, scene) | told)
+
+
+def check_ply(
+    data: bytes | mmap, file_bytes: int, name: str
+) -> tuple[Header, PlyElement, int]:
+    """What a file of ``file_bytes`` announces at its start, ``data``, before rows are read.
+
+    Args:
+        data: `MAX_HEADER_BYTES` or more, or all of the file.
+        file_bytes: Of all of it.
+        name: The file's name, for errors.
+
+    Returns:
+        Its header, the element vertex, and the SH degree.
+
+    Raises:
+        SceneError: It is no 3DGS scene, or is shorter than it says.
+    """
+    refuse_other_formats(data[:MAX_HEADER_BYTES], name)
+    header = parse_header(data, name)
+    vertex = require_gaussians(header.ply, name)
+    degree = _sh_degree(vertex, name)
+    check_size(header, file_bytes, name)
+    return header, vertex, degree
 
 
 def _sh_degree(vertex: PlyElement, name: str) -> int:
