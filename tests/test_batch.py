@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from command import Cli
 
 RAW = ("--method", "raw")
+MESH = (
+    b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement face 0\n"
+    b"property list uchar int vertex_indices\nend_header\n"
+)
 
 
 @pytest.fixture
@@ -201,12 +205,7 @@ def test_a_dry_run_writes_nothing(cli: Cli, scenes: list[Path]) -> None:
         ("a.ply", b"", "found an empty file, expected a .ply"),
         ("cut.ply", gscodec.write_ply(make_scene(30, 0))[:-1], "cut.ply: truncated: found"),
         ("cut.ply", b"ply\nformat ascii 1.0\n", "no line 'end_header'"),
-        (
-            "mesh.ply",
-            b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement face 0\n"
-            b"property list uchar int vertex_indices\nend_header\n",
-            "this is a mesh .ply; train a 3DGS scene from it first",
-        ),
+        ("mesh.ply", MESH, "this is a mesh .ply; train a 3DGS scene from it first"),
         ("a.gsz", gscodec.encode(make_scene(3, 0), "raw"), "it is encoded already"),
     ],
 )

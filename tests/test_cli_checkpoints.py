@@ -482,3 +482,13 @@ def test_gaussians_have_no_checkpoint(cli: Cli, tmp_path: Path) -> None:
     text = cli("inspect", "x.gsz").text
     assert "bits per Gaussian" in text
     assert "bits per value" not in text
+
+
+def test_a_network_in_place_of_its_folder_is_told(cli: Cli, model: Path) -> None:
+    """TorchScript archives look like the splats that torch saves."""
+    network = model / "point_cloud/iteration_30000/opacity_mlp.pt"
+    assert network.exists()
+    run = cli("encode", network, "-o", "x.gsz")
+    assert (run.code, run.err.count("\n")) == (6, 2)
+    assert "is a part of a Scaffold-GS or HAC checkpoint" in run.err
+    assert "pass its folder" in run.err

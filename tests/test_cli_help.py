@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import gscodec
 from gscodec.cli.commands import COMMANDS, load
+from gscodec.errors import GscodecError
 from scenes import make_scene
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ def test_help_fits(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str, widt
         assert lines[0].startswith(f"Usage: gscodec {command} ")
         assert "Examples:" in lines
         assert "Run:" in lines or command in {"inspect", "man"}
+
+
+def test_exit_codes_are_those_of_errors_and_of_the_page(cli: Cli) -> None:
+    """In --help, in docs/commands.md, and in the classes of errors."""
+    shown = cli("--help").text.partition("Exit codes: ")[2]
+    told = {int(code) for code in re.findall(r"(\d+)\s+[a-z]", shown)}
+    page = (Path(__file__).parent.parent / "docs/commands.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d[\d, ]*) \|", page.partition("## Exit codes")[2], re.MULTILINE)
+    assert told == {int(code) for row in table for code in row.split(",")}
+    assert told > {error.exit_code for error in GscodecError.__subclasses__()} | {130, 143}
 
 
 def test_examples_are_right() -> None:

@@ -191,7 +191,7 @@ def test_bytes_that_are_none() -> None:
         ("views", [1], "option views: found a list, expected TargetViews"),
         ("checkpoint", 1, "option checkpoint: found 1, expected a function or None"),
         ("embed_prior", 1, "option embed_prior: found 1, expected True or False"),
-        ("lambda_", 1, "option lambda_: method auto has lam, "),
+        ("lambda_", 1, "option lambda_: method auto has no such option, expected lam, "),
     ],
 )
 def test_options_of_another_type(option: str, value: object, words: str) -> None:
@@ -337,3 +337,23 @@ def test_cameras_are_in_the_coordinates_of_the_source() -> None:
     Path("cameras.json").write_bytes(write_cameras(far))
     loaded = gscodec.load_cameras("cameras.json")
     assert (loaded[0].world_to_camera == far[0].world_to_camera).all()
+
+
+def test_values_print_in_a_line_or_few() -> None:
+    """Not all of their numbers: people print what a function gave them."""
+    scene = make_scene(12, 1)
+    assert repr(scene) == "<GaussianScene: 12 Gaussians, SH degree 1>"
+    moved = replace(scene, origin=(1.0, 2.0, 3.0), antialiased=True)
+    assert repr(moved).endswith("SH degree 1, antialiased, origin (1.0, 2.0, 3.0)>")
+    anchors = make_anchor_scene(7, 8, 3)
+    assert repr(anchors) == "<AnchorScene: 7 anchors of 3 offsets and 8 features>"
+    made = gscodec.encode_with_report(scene, "raw")
+    assert "GSZ" not in repr(made)
+    assert len(repr(made)) < 400
+
+
+def test_an_option_that_a_method_lacks_is_told() -> None:
+    with pytest.raises(
+        UsageError, match=r"method raw has no such option, expected block_size$"
+    ):
+        gscodec.encode(make_scene(3), "raw", threads=1)

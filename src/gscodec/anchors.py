@@ -136,7 +136,7 @@ class RenderingNetworks:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnchorScene:
     """A trained Scaffold-GS scene.
 
@@ -202,6 +202,11 @@ class AnchorScene:
 
     def __len__(self) -> int:
         return len(self.anchors)
+
+    def __repr__(self) -> str:
+        each = f"of {self.offset_count} offsets and {self.feature_width} features"
+        told = [f"{len(self):,} anchors {each}", *(extra.name for extra in self.extras)]
+        return f"<AnchorScene: {', '.join(told)}>"
 
     @property
     def feature_width(self) -> int:

@@ -7,7 +7,7 @@ decode   bytes -> unpack -> Payload -> method -> scene, digest compared
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -71,12 +71,12 @@ class Encoded:
             the training.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     reconstruction: Scene
     notes: tuple[str, ...]
     report: dict[str, object]
     order: NDArray[np.int64]
-    model: object = None
+    model: object = field(default=None, repr=False)
 
 
 def encode(
@@ -158,7 +158,9 @@ def _checked(
             has = ", ".join(
                 n for fields in known for n in fields if n in EncodeOptions.__annotations__
             )
-            raise UsageError(f"option {name}: method {method} has {has or 'no options'}")
+            raise UsageError(
+                f"option {name}: method {method} has no such option, expected {has or 'none'}"
+            )
     own, others = ({n: v for n, v in options.items() if n in fields} for fields in known)
     settings, given = module.Options(**own), module.Given(**others)
     module.require(settings)

@@ -82,7 +82,7 @@ class ExtraProperty:
     values: NDArray[np.generic]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GaussianScene:
     """A trained 3D Gaussian Splatting scene.
 
@@ -146,6 +146,13 @@ class GaussianScene:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def __repr__(self) -> str:
+        told = [f"{len(self):,} Gaussians", f"SH degree {self.sh_degree}"]
+        told += [extra.name for extra in self.extras]
+        told += ["antialiased"] if self.antialiased else []
+        told += [] if self.origin is None else [f"origin {self.origin}"]
+        return f"<GaussianScene: {', '.join(told)}>"
 
     @property
     def sh_degree(self) -> int:

@@ -19,9 +19,9 @@ app = typer.Typer(
     name="gscodec",
     help="Small, exact, trustworthy files for trained 3D Gaussian Splatting scenes.",
     epilog=(
-        "'gscodec COMMAND --help' has the options and examples. Exit codes: 0 done, 1 bug or out "
-        "of memory, 2 usage, 3 scene, 4 damaged file, 5 unsupported, 6 input or output, "
-        "7 verification, 130 interrupted, 143 terminated; of several, the worst."
+        "'gscodec COMMAND --help' has the options and examples. Exit codes: 0 done, 1 a bug, "
+        "2 usage, 3 scene, 4 damaged file, 5 unsupported, 6 input or output, 7 verification, "
+        "8 memory, 130 interrupted, 143 terminated; of several, the worst."
     ),
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -131,14 +131,21 @@ def _read(file: Path, within: Path | None) -> bytes:
 
 
 def refuse_one_of_many(path: str) -> None:
-    """Refuses the splats of one process where those of others lie beside it.
+    """Refuses what is a part of a scene: networks, or the splats of one process of several.
 
     gsplat's trainer writes ckpt_STEP_rankN.pt, and on several GPUs each holds a part.
 
     Raises:
         InputError: ``path`` is one of several.
     """
+    from gscodec.checkpointio.layout import ITERATION_FILES, SCENE_FILE
+
     file = Path(path)
+    if file.name in ITERATION_FILES and file.with_name(SCENE_FILE).exists():
+        raise InputError(
+            f"{printable(path)}: is a part of a Scaffold-GS or HAC checkpoint, expected all of "
+            "it; pass its folder"
+        )
     match = _RANK.fullmatch(file.name)
     if not match:
         return

@@ -125,9 +125,7 @@ def read_ply(
     return ReadResult(scene, notes, _conventions(header, vertex, scene) | told)
 
 
-def check_ply(
-    data: bytes | mmap, file_bytes: int, name: str
-) -> tuple[Header, PlyElement, int]:
+def check_ply(data: bytes | mmap, file_bytes: int, name: str) -> tuple[Header, PlyElement, int]:
     """What a file of ``file_bytes`` announces at its start, ``data``, before rows are read.
 
     Args:
