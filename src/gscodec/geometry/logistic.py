@@ -28,7 +28,7 @@ WEIGHT_LIMIT = 4095  # 26 neighbours in each of a few sums stay far below 2**24:
 _UNIFORM_BIT = Model.uniform(2)
 # The encoder's regression. The prior lets a weight differ from the level before by 0.7 nat.
 _PULL = 2.0
-_ITERATIONS = 8
+_ITERATIONS = 2  # more gain nothing
 _SHARES = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
 
 

@@ -36,7 +36,7 @@ _KNOWN = slice(9, 21)
 _PASS = 21
 _FOUND = 29
 _FOUND_TOP = 4
-_SAMPLE = 16_384
+_SAMPLE = 8192
 # A node's content in 10 bits: 0 absent; 256 + occupancy if single; 512 + occupancy so far.
 _SINGLE_CONTENT, _MULTIPLE_CONTENT, _CONTENTS = 256, 512, 768
 # Parents of the cells around an octant: the node itself and seven neighbours towards it.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FEATURES = 16
 _SAME_PARENT, _LONE, _SIBLINGS = 3, 6, 9
-_SAMPLE = 65_536
+_SAMPLE = 32_768
 
 
 def encode_singles(
