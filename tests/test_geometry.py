@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gscodec.coding import Decoder, Encoder, encode_naturals
@@ -228,6 +228,7 @@ def test_morton_codes_interleave_the_bits_of_x_y_z(cells: list[tuple[int, int, i
     st.lists(st.tuples(*[st.floats(width=32, min_value=-1e6, max_value=1e6)] * 3), min_size=1),
     st.integers(1, 21),
 )
+@example([(0.0, 0.0, 999922.0), (0.0, 0.0, -999922.0), (0.0, 0.0, -2.4745765e-13)], 8)
 def test_lattice_positions_are_half_a_step_away_at_most(
     points: list[tuple[float, float, float]], bits: int
 ) -> None:
@@ -236,8 +237,9 @@ def test_lattice_positions_are_half_a_step_away_at_most(
     ijk = lattice.quantize(means)
     assert ijk.min() >= 0
     assert ijk.max() < 2**bits
-    error = np.abs(lattice.positions(ijk).astype(np.float64) - means)
-    assert np.all(error <= lattice.step / 2 + np.abs(means) * 2.0**-22 + 1e-40)
+    found = lattice.positions(ijk).astype(np.float64)
+    rounding = (np.abs(found) + np.abs(means)) * 2.0**-22 + 1e-40  # both are float32
+    assert np.all(np.abs(found - means) <= lattice.step / 2 + rounding)
 
 
 @pytest.mark.parametrize("means", [np.zeros((0, 3)), np.ones((1, 3)), np.full((5, 3), -2.5)])
