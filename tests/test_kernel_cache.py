@@ -47,7 +47,7 @@ def called() -> tuple[bool, list[str]]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", GscodecWarning)
         assert kernel(1.5) == 2.5
-    return bool(sum(kernel.stats.cache_hits.values())), [str(w.message) for w in said]
+    return bool(sum(kernel.dispatcher.stats.cache_hits.values())), [str(w.message) for w in said]
 
 
 def kept(home: Path) -> list[Path]:
@@ -161,7 +161,7 @@ from gscodec.render.compiled import FAST, compiled
 import fresh
 kernel = compiled(fastmath=FAST)(fresh.double)
 assert kernel(2) == 4
-print(sum(kernel.stats.cache_hits.values()))
+print(sum(kernel.dispatcher.stats.cache_hits.values()))
 """
 
 
