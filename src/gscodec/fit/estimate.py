@@ -48,7 +48,7 @@ _WIDEST = 4.0  # deviations of an input from what is usual
 _LATTICE_BITS = 16  # for an order in which close Gaussians are close
 _APART = (1, 2, 3, 4)  # places in this order that may be close
 # Of larger scenes so many Gaussians tell what is usual; fewer tell how fine positions are.
-_LOOKED_AT, _WEIGHED, _RUN = 1 << 19, 1 << 18, 8192
+_LOOKED_AT, _WEIGHED, _RUN = 1 << 17, 1 << 16, 1024
 _ALIKE = 1, 2, 4  # of which SH coefficients are compared
 # From how alike they are to what would be measured, and what is left of noise: on four scenes.
 _ALIKE_NOISE, _ALIKE_GAIN = 0.05, 1.4

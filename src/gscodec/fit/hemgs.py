@@ -69,7 +69,8 @@ class Course(NamedTuple):
     Attributes:
         share: Of the iterations that are asked for.
         rate: The highest.
-        looks: Times that the table is made anew.
+        looks: Times that a part of the table is made anew.
+        parts: Of the table, which take turns.
         most: Runs to learn from.
         rows: Of a shard, in a step.
     """
@@ -77,11 +78,12 @@ class Course(NamedTuple):
     share: float
     rate: float
     looks: int
+    parts: int
     most: int
     rows: int
 
 
-_INSTANT, _USUAL = Course(0.1, 2e-2, 2, 8, 512), Course(1.0, 1e-2, 6, 32, 256)
+_INSTANT, _USUAL = Course(0.1, 2e-2, 2, 1, 8, 512), Course(0.67, 1.2e-2, 8, 3, 32, 384)
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,9 @@ def learn(
 
 
 def _runs(count: int, block_size: int, most: int) -> list[slice]:
-    """Whole blocks; of many primitives, runs evenly along the curve."""
+    """All of them, in runs no longer than a block; of many, runs evenly along the curve."""
     if count <= most * _RUN:
-        size = max(block_size, _SHORTEST)
+        size = min(max(block_size, _SHORTEST), _RUN)
         return [slice(s, min(s + size, count)) for s in range(0, count, size)]
     starts = np.linspace(0, count - _RUN, most).astype(int)
     return [slice(int(start), int(start) + _RUN) for start in starts]
@@ -197,15 +199,13 @@ class Training:
         self._optimiser = Adam(model.parameters, course.rate, steps)
         rngs = [np.random.default_rng((self._seed, shard)) for shard in range(_SHARDS)]
         first = round(_FIRST_LOOK * steps)
-        looks = set(
-            np.linspace(first, steps, course.looks, endpoint=False).astype(int).tolist()
-        )
+        looks = np.linspace(first, steps, course.looks, endpoint=False).astype(int).tolist()
         for step in range(steps):
             model.round_parameters()
             if not step:
                 self._start(pool)
             elif step in looks:
-                self._look(pool, at_first=False)
+                self._look(pool, self._table.part(looks.index(step), course.parts))
             count = len(self._table.known)
             rows = [rng.integers(0, count, course.rows) for rng in rngs]
             self._take(np.mean(list(pool.map(self._gradients, rows)), axis=0))
@@ -218,9 +218,11 @@ class Training:
         self._model.start_outputs(self._table.means)
         self._model.round_parameters()
 
-    def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
-        """Makes the table anew."""
-        self._table.look(self._model, pool, at_first=at_first)
+    def _look(
+        self, pool: ThreadPoolExecutor, runs: slice = slice(None), *, at_first: bool = False
+    ) -> None:
+        """Makes ``runs`` of the table anew."""
+        self._table.look(self._model, pool, runs, at_first=at_first)
 
     def _take(self, gradients: Floats) -> None:
         """A step along what `_gradients` gives."""
@@ -271,7 +273,7 @@ class Again(Training):
         ]
         self._model.go_on_from(networks)
         self._model.round_parameters()
-        self._look(pool, at_first=False)
+        self._look(pool)
 
 
 class Warm(Training):
@@ -298,7 +300,7 @@ class Warm(Training):
         rates = [rate_of(own.log2_unit, own.bias) for own in scaled if own is not None]
         self._model.start_from(self._prior, rates)
         self._model.round_parameters()
-        self._look(pool, at_first=False)
+        self._look(pool)
 
     def _take(self, gradients: Floats) -> None:
         """With what changes cost."""

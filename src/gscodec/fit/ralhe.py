@@ -60,7 +60,7 @@ _FEATURES = 4  # that primitives see
 _HIDDEN, _HIDDEN_SYNTHESIS = 6, 8
 _FIRST_STEP = 0.6  # of latents at first, in deviations of the values
 _FASTER = 10.0  # latents move so many times faster than weights
-_ROWS = 512  # of a shard, in a step
+_ROWS = 768  # of a shard, in a step
 _TRUST = 50  # steps for which the context of latents is kept
 _FARTHEST = 4.0  # deviations: values beyond do not pull at first
 _AN_INPUT = (1 << LATENT_BITS) / UNIT  # that a latent of one is
@@ -410,9 +410,11 @@ class _Training(hemgs.Training):
         self._beside = Adam(self._pyramid.parameters, course.rate, steps)
         super().train(steps, course._replace(rows=_ROWS), pool, progress)
 
-    def _look(self, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
+    def _look(
+        self, pool: ThreadPoolExecutor, runs: slice = slice(None), *, at_first: bool = False
+    ) -> None:
         self._table.known[:, self._made] = self._pyramid.made(self._rows)
-        super()._look(pool, at_first=at_first)
+        super()._look(pool, runs, at_first=at_first)
 
     def _take(self, gradients: Floats) -> None:
         own = len(self._model.parameters)

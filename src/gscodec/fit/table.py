@@ -203,11 +203,18 @@ class Table:
         known = self.known[rows] * np.float32(1 / UNIT)
         return known, self.means[rows].T * np.float32(1 / (UNIT << WEIGHT_BITS))
 
-    def look(self, networks: Networks, pool: ThreadPoolExecutor, *, at_first: bool) -> None:
-        """Makes it anew; ``at_first`` without the weights of ``networks``."""
+    def part(self, number: int, parts: int) -> slice:
+        """Of the runs; of so many ``parts`` that are gone through in turns."""
+        parts = min(parts, len(self._runs))
+        return slice(number % parts, None, parts)
+
+    def look(
+        self, networks: Networks, pool: ThreadPoolExecutor, runs: slice, *, at_first: bool
+    ) -> None:
+        """Makes some ``runs`` anew; ``at_first`` without the weights of ``networks``."""
         weights = [networks.network(n) for n in range(len(self.units))]
-        run = partial(self._look, networks, weights, at_first)
-        list(pool.map(run, range(len(self._runs))))
+        look = partial(self._look, networks, weights, at_first)
+        list(pool.map(look, range(len(self._runs))[runs]))
 
     def _look(
         self,
