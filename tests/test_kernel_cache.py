@@ -47,7 +47,8 @@ def called() -> tuple[bool, list[str]]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", GscodecWarning)
         assert kernel(1.5) == 2.5
-    return bool(sum(kernel.dispatcher.stats.cache_hits.values())), [str(w.message) for w in said]
+    hits = kernel.dispatcher.stats.cache_hits
+    return bool(sum(hits.values())), [str(w.message) for w in said]
 
 
 def kept(home: Path) -> list[Path]:

@@ -209,7 +209,12 @@ class Table:
         return slice(number % parts, None, parts)
 
     def look(
-        self, networks: Networks, pool: ThreadPoolExecutor, runs: slice, *, at_first: bool
+        self,
+        networks: Networks,
+        pool: ThreadPoolExecutor,
+        runs: slice = slice(None),
+        *,
+        at_first: bool,
     ) -> None:
         """Makes some ``runs`` anew; ``at_first`` without the weights of ``networks``."""
         weights = [networks.network(n) for n in range(len(self.units))]
