@@ -128,7 +128,7 @@ def test_more_views_are_looked_through_in_turns(
 
 def test_who_prunes_looks_through_more_virtual_views(scene: GaussianScene) -> None:
     """Besides those that sensitivity and quality are measured in, which stay the same."""
-    few, more = (choose_views(scene, None, "fast", prunes=prunes) for prunes in (False, True))
+    few, more = (choose_views(scene, None, "fast", more=more) for more in (False, True))
     assert len(more.pruning) == 3 * len(few.pruning)
     for name in ("measuring", "judges"):
         for a, b in zip(getattr(few, name), getattr(more, name), strict=True):

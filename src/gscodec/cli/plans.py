@@ -44,6 +44,7 @@ _FAST = {
     "measure": Cost(0.6, 5.8),
     "predict": Cost(0.1, 0.2),
     "fit": Cost(6.4, 12.8),
+    "colour": Cost(1.0, 12.0),
     "code": Cost(0.1, 0.4),
     "look": Cost(0.2, 1.3),
     "verify": Cost(0.1, 1.2),
@@ -77,7 +78,9 @@ def encoding(
     alike = round(count * _ANCHOR) if anchors else count
     steps = _steps(method, options, alike)
     left = set() if verify else {"look", "verify"}
-    if anchors or options.get("keep_all"):
+    if anchors:
+        left |= {"prune", "colour"}
+    elif options.get("keep_all"):
         left.add("prune")
     kept = [step for step in steps if step.name not in left]
     loading = 0.0 if method == "raw" else _LOADING.of(count)
@@ -97,7 +100,10 @@ def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
     code = steps["code"]
     steps["code"] = replace(code, reports=_CODED)
     if options.get("target_bytes") or options.get("target_psnr"):
-        steps["code"] = replace(code, seconds=_TRIALS * code.seconds, repeats=True)
+        trial = code.seconds + (steps["colour"].seconds if "colour" in steps else 0.0)
+        parts = frozenset({"colour"})
+        steps["code"] = replace(code, seconds=_TRIALS * trial, within=parts, repeats=True)
+        steps.pop("colour", None)
     if effort == "high":
         return _high(steps, options, count)
     return list(steps.values())
@@ -110,7 +116,7 @@ def _high(steps: dict[str, Step], options: Mapping[str, Any], count: int) -> lis
     limit = options.get("time_limit")
     descent = limit or iterations * _ITERATION.of(count)
     settling = fit + steps["code"].seconds + _SETTLING * descent
-    parts = frozenset({"prune", "measure", "fit", "predict", "optimise"})
+    parts = frozenset({"prune", "measure", "fit", "predict", "optimise", "colour"})
     return [
         steps["views"],
         Step("optimise", descent + 2 * fit, parts),

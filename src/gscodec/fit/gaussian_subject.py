@@ -14,6 +14,7 @@ from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource
 from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.pruning import pruned
+from gscodec.fit.recolouring import recoloured
 from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
 from gscodec.geometry import MAX_BITS, Lattice
 from gscodec.geometry.rotation import rotated
@@ -52,7 +53,7 @@ class GaussianSubject(Subject):
 
     scene: GaussianScene
     noun = "Gaussians"
-    prunes = True
+    recolours = True
     # Values that overlap in a picture overshoot together, so larger steps undo more than they
     # mend.
     manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
@@ -126,8 +127,7 @@ class GaussianSubject(Subject):
         return float(self.measured(run, self.scene).position)
 
     def _prunes(self, run: Asked) -> bool:
-        looks = bool(run.views.cameras) and run.options.effort != "instant"
-        return looks and not run.options.keep_all
+        return run.looks and not run.options.keep_all
 
     def prepared(
         self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
@@ -161,6 +161,15 @@ class GaussianSubject(Subject):
         shown = views.remember if same else lambda *_: None
         target = self.shown if scene is self.scene and not same else None
         return pruned(scene, views.pruning, views.how, worth, report, shown, target)
+
+    def recoloured(self, run: Asked, work: Work, decoded: Scene) -> Work:
+        """The constant ones."""
+        scene, views = cast("GaussianScene", work.scene), run.views
+        wanted = replace(cast("GaussianScene", decoded), sh_dc=scene.sh_dc)
+        report = partial(run.progress, "colour")
+        found = recoloured(wanted, views.pruning, views.how, views.shows, report)
+        source = cast("Ordered | GaussianSource", work.source).recoloured(found)
+        return replace(work, scene=replace(scene, sh_dc=found), source=source)
 
     def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""
@@ -197,10 +206,12 @@ class GaussianSubject(Subject):
 
     def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
         """Notes."""
-        gone, text = len(self.scene) - len(work.scene), "moved the colours of the others"
+        gone, colours = len(self.scene) - len(work.scene), self.scene.sh_dc[work.index]
+        moved = not np.array_equal(cast("GaussianScene", work.scene).sh_dc, colours)
+        text = "moved colours to make up for what else changes"
         return (
             *pruned_note(gone, len(self.scene), "Gaussians"),
-            *((Note(f"{text} to make up for them", "made-up-for"),) if gone else ()),
+            *((Note(text, "made-up-for"),) if moved else ()),
             reordered_note(len(work.scene), "Gaussians"),
             *views,
             *fit.changes(cast("GaussianScene", work.scene)),

@@ -36,6 +36,7 @@ from gscodec.kinds.gaussians import (
     MAX_OPACITY_LOGIT,
     ROTATION,
     SCALE,
+    SH_DC,
     SH_REST,
     gaussian_units,
     sh_rest_of,
@@ -198,6 +199,12 @@ class GaussianSource:
         offsets -= lattice.quantize(means)
         own = along_axes(from_twist_swing(self.columns[ROTATION], self.disc), offsets)
         return replace(self, columns=(*self.columns, own), cell=lattice.step)
+
+    def recoloured(self, sh_dc: NDArray[np.float32]) -> GaussianSource:
+        """With other constant colours (N, 3), R, G, B."""
+        columns = list(self.columns)
+        columns[SH_DC] = to_yuv(sh_dc.astype(np.float64))
+        return replace(self, columns=tuple(columns))
 
     @property
     def disc(self) -> NDArray[np.bool_]:

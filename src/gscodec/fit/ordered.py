@@ -177,6 +177,10 @@ class Ordered:
         """Of all rows."""
         return self.whole.mixed(units, columns, steps)
 
+    def recoloured(self, sh_dc: NDArray[np.float32]) -> Ordered:
+        """With other constant colours (N, 3), R, G, B."""
+        return replace(self, scene=replace(self.scene, sh_dc=sh_dc))
+
     @property
     def disc(self) -> NDArray[np.bool_]:
         """Of all rows."""

@@ -55,6 +55,11 @@ class Asked:
     views: EncoderViews
 
     @property
+    def looks(self) -> bool:
+        """Whether pictures tell what values show."""
+        return self.options.effort != "instant" and bool(self.views.cameras)
+
+    @property
     def descends(self) -> bool:
         """Whether values are found through the renderer."""
         return self.options.effort == "high" and bool(self.views.cameras)
@@ -180,13 +185,13 @@ class Subject(ABC):
         noun: What its primitives are called.
         notes: What was changed to get here, one line each.
         manner: See `Manner`.
-        prunes: Whether primitives are left out by what pictures are without them.
+        recolours: Whether colours make up for what coding changes, see `recoloured`.
     """
 
     scene: Scene
     kind: Kind
     noun: str
-    prunes: bool = False
+    recolours: bool = False
     notes: tuple[str, ...] = ()
     manner: Manner
 
@@ -229,6 +234,10 @@ class Subject(ABC):
         self, run: Asked, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool
     ) -> Work:
         """``scene`` measured, without what is not worth its bits, in order on a lattice."""
+
+    def recoloured(self, run: Asked, work: Work, decoded: Scene) -> Work:  # noqa: ARG002
+        """``work`` with colours that make up for what else changes until it is ``decoded``."""
+        return work
 
     @abstractmethod
     def drawing(self, run: Asked, work: Work) -> Moving:

@@ -42,6 +42,7 @@ _ONE_LARGE_IN = 3
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 # Of as many given views effort high does not aim at some: they tell what others will see.
 _ENOUGH_TO_HOLD_OUT, _HELD_OUT_ONE_IN = 16, 8
+_LARGEST_HALF = 6e4  # that a float16 holds, about
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
 _FEW_TRIED = 8  # virtual views, to tell cameras that look elsewhere from scenes of nothing
 _ESTIMATED = "looked at nothing: what values show was estimated"
@@ -83,7 +84,7 @@ class EncoderViews:
         """A few of the cameras, evenly chosen from a list and the first of virtual ones."""
         return _few(self.cameras, _measuring(self.scene))
 
-    @property
+    @cached_property
     def pruning(self) -> tuple[Camera, ...]:
         """More of them: what none of a few shows may be seen by the next."""
         return _few((*self.cameras, *self.others), _PRUNING)
@@ -135,6 +136,22 @@ class EncoderViews:
         for number, judge in enumerate(self.judges):
             if judge is camera:
                 self._seen[number] = on_screen(picture)
+        if float(np.abs(picture).max()) < _LARGEST_HALF:
+            self._shown[id(camera)] = picture.astype(np.float16)
+
+    def shows(self, camera: Camera) -> NDArray[np.float32]:
+        """What ``camera``, one of `pruning`, sees of the source, (H, W, 3), not clipped."""
+        found = self._shown.get(id(camera))
+        return self._source(camera).image if found is None else found.astype(np.float32)
+
+    @cached_property
+    def _source(self) -> Callable[[Camera], Picture]:
+        return _drawing(self.scene, self.how)
+
+    @cached_property
+    def _shown(self) -> dict[int, NDArray[np.float16]]:
+        """What was to be remembered of the source, by identity of cameras that last as long."""
+        return {}
 
     @cached_property
     def _seen(self) -> dict[int, NDArray[np.float32]]:
@@ -191,11 +208,12 @@ def choose_views(
     given: TargetViews | None,
     effort: str,
     *,
-    prunes: bool = False,
+    more: bool = False,
 ) -> EncoderViews:
     """The views that were given in the coordinates of the source, or virtual ones.
 
-    Those that see nothing are left out. An encoder that ``prunes`` gets others besides.
+    Those that see nothing are left out. Besides virtual ones there are others, if ``more`` are
+    wanted: to prune by, and to find colours by.
 
     Raises:
         SceneError: None of the given ones sees anything, though there is something.
@@ -206,7 +224,7 @@ def choose_views(
     if effort == "instant":
         return EncoderViews(scene, how, (), None, _ESTIMATED, (), unseen=_NOT_LOOKED)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
-    settings = (max(count, _PRUNING) if prunes else count, *_SIZES[effort])
+    settings = (max(count, _PRUNING) if more else count, *_SIZES[effort])
     key = key_of(scene, settings, how)
     found = _FOUND[effort].get(key, lambda: _virtual(scene, how, *settings))
     note = f"looked at the scene through {len(found.cameras)} virtual cameras: {found.note}"

@@ -55,8 +55,7 @@ class Run(Asked):
 
         subject = subject_of(aside, options)
         progress("views", 0.0)
-        prunes = subject.prunes and not options.keep_all
-        views = choose_views(subject.shown, given.views, options.effort, prunes=prunes)
+        views = choose_views(subject.shown, given.views, options.effort, more=subject.recolours)
         return cls(aside, options, given, progress, views, method, subject)
 
     def work(self, scene: Scene, index: NDArray[np.int64], lam: float, *, prune: bool) -> Work:

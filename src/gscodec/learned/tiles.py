@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gscodec.anchors import Scene
     from gscodec.fit.subject import Source, Work
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from gscodec.learned.run import Run
     from gscodec.room import Room
     from gscodec.tiling import Arrays
+
+    Take = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
 
 _FIELD = "field "  # begins the name of a field among arrays that are kept
 
@@ -101,17 +104,34 @@ class Tile:
         """Each gives the streams of a block; what it decodes to goes to ``filling``."""
 
         def whole(rows: slice) -> Streams:
-            block, source = Block(self.model, self, rows), self.source.rows(rows)
-            columns, ideal = list(source.columns), source.ideal(self.price, self.lam)
-            for number in range(len(columns)):
-                block.code(columns[number], ideal[number])
-                done = block.values[-1]
-                columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
-            block.forget()
-            filling.fill(rows, self.restore(self.model, block.place, block.values))
+            block = Block(self.model, self, rows)
+            self._through(block, block.code, filling)
             return block.finish()
 
         return [partial(whole, rows) for rows in blocks(len(self.codes), self.block_size)]
+
+    def decoded(self, room: Room) -> Scene:
+        """What it decodes to; nothing is coded."""
+        filling = self.filling(room)
+
+        def whole(rows: slice) -> None:
+            block = Block(self.model, self, rows)
+            self._through(block, block.round, filling)
+
+        parts = blocks(len(self.codes), self.block_size)
+        in_parallel(whole, parts, self.threads, lambda _: None)
+        return filling.scene({})
+
+    def _through(self, block: Block, take: Take, filling: Filling) -> None:
+        """Each unit of ``block`` in turn; what they decode to goes to ``filling``."""
+        source = self.source.rows(block.rows)
+        columns, ideal = list(source.columns), source.ideal(self.price, self.lam)
+        for number in range(len(columns)):
+            take(columns[number], ideal[number])
+            done = block.values[-1]
+            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+        block.forget()
+        filling.fill(block.rows, self.restore(self.model, block.place, block.values))
 
     def coded(self, filling: Filling) -> list[Streams]:
         """The streams of all blocks."""

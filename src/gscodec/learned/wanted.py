@@ -24,7 +24,7 @@ from gscodec.learned.rates import as_good_as, is_met, likely, require_psnr, sear
 from gscodec.learned.run import Run
 from gscodec.learned.settling import Settling
 from gscodec.learned.state import set_aside
-from gscodec.learned.tiles import coded_blocks
+from gscodec.learned.tiles import Tile, coded_blocks
 from gscodec.payload import weight
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def encode(
 def _at(run: Run, lam: float) -> Coded:
     """The file at ``lam``; effort high as good as fast, see `rates.likely`."""
     if not run.descends:
-        return _coded(run, *_chosen(run, lam, run.given.start), lam)
+        return _finished(run, *_chosen(run, lam, run.given.start), lam)
     start = likely(lam, run.views)
     work, model = _chosen(run, start, None)
 
@@ -169,10 +169,18 @@ def _coded(run: Run, work: Work, model: Model, lam: float) -> Coded:
     return assembled(run, work, model, lam, coded_blocks(run, work, model, lam), work.scene)
 
 
+def _made_up_for(run: Run, work: Work, model: Model, lam: float) -> Work:
+    """``work`` with colours that make up for what coding it changes, see `fit.recolouring`."""
+    if not run.looks or not run.subject.recolours:
+        return work
+    decoded = Tile.of(run, work, model, lam).decoded(run.given.room)
+    return run.subject.recoloured(run, work, decoded)
+
+
 def _finished(run: Run, work: Work, model: Model, lam: float) -> Coded:
     """As `_coded`, after settling if values are found through the renderer."""
     if not run.descends:
-        return _coded(run, work, model, lam)
+        return _coded(run, _made_up_for(run, work, model, lam), model, lam)
     settling = Settling(run, work, model, lam)
     done = settled_blocks(run, work, model, lam, settling)
     return assembled(run, work, model, lam, done, settling.scene())

@@ -703,6 +703,91 @@ def blend_without(
 
 
 @_kernel
+def blend_lacking(
+    begin: int,
+    end: int,
+    splats: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    lists: NDArray[np.int32],
+    max_alpha: float,
+    target: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Blends a picture, and gathers what it lacks by the weights that it was blended with.
+
+    ``out`` (pairs, 4) is for each pair of Gaussian and tile W^T (``target`` - W c), with the
+    weights W of all pixels, the colours c and a ``target`` (H, W, 3); then its weights times
+    those of all Gaussians of the pixel. Weights are kept in between, packed.
+    """
+    height, width = target.shape[0], target.shape[1]
+    across = (width + TILE - 1) // TILE
+    limit = _F(max_alpha)
+    weights = np.empty(0, np.float32)
+    for tile in range(begin, end):
+        left, top = (tile % across) * TILE, (tile // across) * TILE
+        buffer = np.zeros(_SCRATCH, np.float32)
+        _open_tile(buffer, left, top, width, height)
+        if len(weights) < (starts[tile + 1] - starts[tile]) * _PLANE:
+            weights = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
+        kept = 0
+        beyond_last = starts[tile]
+        for k in range(starts[tile], starts[tile + 1]):
+            i = lists[k, 0]
+            mx = splats[i, 0] - _F(left) - _F(0.5)
+            my = splats[i, 1] - _F(top) - _F(0.5)
+            pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
+            opacity, reach = splats[i, 5], splats[i, 9]
+            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
+            first, beyond = _rows_in_tile(my, reach)
+            place = _U(kept) - first  # may wrap around, and does so back again
+            for at in range(first, beyond):
+                dy = buffer[_U(_Y) + at] - my
+                q = qq * dy
+                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
+                qsquared = q * q
+                alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
+                alpha = alpha if alpha >= _SKIP else _F(0)
+                t = buffer[_U(_T) + at]
+                live = buffer[_U(_LIVE) + at]
+                live = live if t * (_F(1) - alpha) > _STOP else _F(0)
+                weight = alpha * t * live
+                weights[place + at] = weight
+                buffer[_U(_LIVE) + at] = live
+                buffer[_U(_T) + at] = t - weight
+                buffer[_U(_RED) + at] += weight * red
+                buffer[_U(_GREEN) + at] += weight * green
+                buffer[_U(_BLUE) + at] += weight * blue
+            kept += int(beyond - first)
+            beyond_last = k + 1
+            if (k & 7) == 7 and not _alive(buffer):
+                break
+        for y in range(min(TILE, height - top)):
+            for x in range(min(TILE, width - left)):
+                spot, v, u = y * TILE + x, top + y, left + x
+                buffer[_RED + spot] = target[v, u, 0] - buffer[_RED + spot]
+                buffer[_GREEN + spot] = target[v, u, 1] - buffer[_GREEN + spot]
+                buffer[_BLUE + spot] = target[v, u, 2] - buffer[_BLUE + spot]
+        kept = 0
+        for k in range(starts[tile], beyond_last):
+            my = splats[lists[k, 0], 1] - _F(top) - _F(0.5)
+            first, beyond = _rows_in_tile(my, splats[lists[k, 0], 9])
+            place = _U(kept) - first
+            by_red = by_green = by_blue = shared = _F(0)
+            for at in range(first, beyond):
+                weight = weights[place + at]
+                by_red += weight * buffer[_U(_RED) + at]
+                by_green += weight * buffer[_U(_GREEN) + at]
+                by_blue += weight * buffer[_U(_BLUE) + at]
+                shared += weight * (_F(1) - buffer[_U(_T) + at])
+            kept += int(beyond - first)
+            pair = lists[k, 1]
+            out[pair, 0], out[pair, 1], out[pair, 2] = by_red, by_green, by_blue
+            out[pair, 3] = shared
+        for k in range(beyond_last, starts[tile + 1]):
+            out[lists[k, 1]] = _F(0)
+
+
+@_kernel
 def gather(
     begin: int,
     end: int,

@@ -147,6 +147,27 @@ class Projection:
         )
         return Picture(image, transmittance, self)
 
+    def lacking(self, target: Array) -> Array:
+        """What the picture lacks of ``target`` (H, W, 3), gathered by blending weights: (N, 4).
+
+        With the weights W of all pixels and the colours c, W^T (``target`` - W c): what colours
+        must do about it (its zero is the picture that is nearest to the target); then the weights
+        of each Gaussian times those of all in the same pixel.
+        """
+        by_pair = np.empty((len(self.lists), 4), np.float32)
+        in_parts(
+            kernels.blend_lacking,
+            len(self.starts) - 1,
+            kernels.TILES_AT_ONCE,
+            self.splats,
+            self.starts,
+            self.lists,
+            self.conventions.max_alpha,
+            target,
+            by_pair,
+        )
+        return self.gathered(by_pair)
+
     def gathered(self, by_pair: Array) -> Array:
         """Sums ``by_pair`` (P, columns) of each Gaussian over its tiles, (N, columns)."""
         out = np.empty((len(self.splats), by_pair.shape[1]), np.float32)

@@ -1,0 +1,107 @@
+"""Constant colours that make up for what coding changes elsewhere: least squares over views.
+
+A picture is linear in colours: with the weights W that it is blended with, W c. Once everything
+else is decoded, the colours that are nearest to what the source shows solve W^T W c = W^T
+target. Conjugate gradients come close in a few steps (Hestenes and Stiefel, 1952); each takes one
+pass over the views, and W is never written down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gscodec.colours import SH_CONSTANT
+from gscodec.render.scene import activate
+from gscodec.render.splat import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from gscodec.camera import Camera
+    from gscodec.render.splat import Conventions, Gaussians, Projection
+    from gscodec.scene import GaussianScene
+
+    Floats = NDArray[np.float64]
+
+_STEPS = 3
+# Of the weights of a Gaussian, times the square of the number of views: a pull towards the colour
+# that it has. What few views show, others may not.
+_RIDGE = 50.0
+_LEAST_SHARE = 1e-3  # of the mean weight; what is hardly seen keeps its colour
+_NOTHING = 1e-12
+
+
+def recoloured(
+    scene: GaussianScene,
+    cameras: Sequence[Camera],
+    how: Conventions,
+    target: Callable[[Camera], NDArray[np.float32]],
+    progress: Callable[[float], None],
+) -> NDArray[np.float32]:
+    """The constant colours (N, 3) with which ``scene`` is most like its targets.
+
+    Args:
+        scene: As it is decoded, but for these colours.
+        cameras: Through which it is seen.
+        how: It is drawn.
+        target: What a camera should show, (H, W, 3), not clipped.
+        progress: Hears how far this is.
+    """
+    ridge = _RIDGE / len(cameras) ** 2
+    seen = _Seen(activate(scene), cameras, how)
+    lacking, weight = seen.lacking(target)
+    progress(1 / (_STEPS + 1))
+    weight += _LEAST_SHARE * weight.mean() + _NOTHING
+    moved = np.zeros_like(lacking)
+    way = lacking / weight
+    slope = (lacking * way).sum(axis=0)
+    for step in range(_STEPS):
+        bend = seen.bend(way) + ridge * weight * way
+        # No product of a BLAS: how it adds up depends on its number of threads.
+        reach = slope / np.maximum((way * bend).sum(axis=0), _NOTHING)
+        moved += reach * way
+        lacking -= reach * bend
+        near, before = lacking / weight, slope
+        slope = (lacking * near).sum(axis=0)
+        way = near + slope / np.maximum(before, _NOTHING) * way
+        progress((step + 2) / (_STEPS + 1))
+    found = (scene.sh_dc + moved / SH_CONSTANT).astype(np.float32)
+    return np.where(np.isfinite(found), found, scene.sh_dc)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Gaussians in some views; projected anew each time, since all projections take gigabytes."""
+
+    gaussians: Gaussians
+    cameras: Sequence[Camera]
+    how: Conventions
+
+    def lacking(self, target: Callable[[Camera], NDArray[np.float32]]) -> tuple[Floats, Floats]:
+        """W^T (``target`` - W c), (N, 3), and how much each Gaussian is seen, (N, 1)."""
+        total = np.zeros((len(self.gaussians.means), 4))
+        for camera, projection, free in self._views():
+            found = projection.lacking(target(camera))
+            found[:, :3] *= free
+            total += found
+        return total[:, :3], total[:, 3:]
+
+    def bend(self, way: Floats) -> Floats:
+        """W^T W times colours ``way`` (N, 3)."""
+        total = np.zeros_like(way)
+        for camera, projection, free in self._views():
+            dark = np.zeros((camera.height, camera.width, 3), np.float32)
+            colors = (way * free).astype(np.float32)
+            total -= projection.recolored(colors).lacking(dark)[:, :3] * free
+        return total
+
+    def _views(self) -> Iterator[tuple[Camera, Projection, NDArray[np.bool_]]]:
+        """Each, and which colours (N, 3) move in it: those that are not clamped."""
+        for camera in self.cameras:
+            projection = project(self.gaussians, camera, self.how)
+            yield camera, projection, projection.splats[:, 6:9] > 0

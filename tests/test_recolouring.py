@@ -1,0 +1,131 @@
+"""Colours that make up for what coding changes elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import gscodec
+from gscodec.camera import Camera, TargetViews
+from quick import set_defaults
+from scenes import gaussians, make_scene
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+
+from gscodec.fit import recolouring
+from gscodec.fit.recolouring import recoloured
+from gscodec.render import render
+from gscodec.render.conventions import conventions_of
+from gscodec.render.scene import activate, picture_of
+from gscodec.render.splat import project
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gscodec.scene import GaussianScene
+
+N = 200
+
+
+def camera(x: float) -> Camera:
+    """Looks along z at the origin."""
+    view = np.eye(4)
+    view[:3, 3] = (x, 0, 5)
+    return Camera(50, 44, 40.0, 40.0, 25.0, 22.0, view)
+
+
+CAMERAS = [camera(x) for x in np.linspace(-0.9, 0.9, 12)]
+
+
+@pytest.fixture(scope="module")
+def scene() -> GaussianScene:
+    """Translucent and bright, so that blending stops nowhere and no colour is clamped."""
+    base = make_scene(N, 1, seed=4)
+    scales = np.full((N, 3), -1.6, np.float32)
+    logits = np.full(N, -1.0, np.float32)
+    rest = np.clip(base.sh_rest, -0.2, 0.2)
+    dc = np.abs(base.sh_dc) + 1
+    return replace(base, log_scales=scales, opacity_logits=logits, sh_dc=dc, sh_rest=rest)
+
+
+def squared_error(a: GaussianScene, b: GaussianScene, cameras: list[Camera]) -> float:
+    """Mean over pictures."""
+    return float(np.mean([np.mean((render(a, c) - render(b, c)) ** 2) for c in cameras]))
+
+
+def found_for(
+    scene: GaussianScene, cameras: list[Camera], source: GaussianScene
+) -> NDArray[np.float32]:
+    """Colours with which ``scene`` is like ``source``."""
+    how = conventions_of(source)
+    return recoloured(scene, cameras, how, lambda c: render(source, c), lambda _: None)
+
+
+def test_what_is_lacking_is_gathered_by_the_weights_of_blending(scene: GaussianScene) -> None:
+    """As the gradient of half the squared error by colours; and weights times their sums."""
+    how, view = conventions_of(scene), CAMERAS[3]
+    picture = picture_of(scene, view)
+    target = np.linspace(0, 1, picture.image.size, dtype=np.float32)
+    target = target.reshape(picture.image.shape)
+    found = project(activate(scene), view, how).lacking(target)
+    moments = picture.moments(target - picture.image)
+    np.testing.assert_allclose(found[:, :3], moments[:, 6:9], rtol=1e-4, atol=1e-4)
+    shared = picture.presence(np.zeros_like(target))[:, 1]
+    np.testing.assert_allclose(found[:, 3], shared, rtol=1e-4, atol=1e-4)
+
+
+def test_colours_that_were_changed_are_found_again(
+    scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The more steps, the less error is left, though never much of what nobody sees."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(scale=0.1, size=scene.sh_dc.shape).astype(np.float32)
+    changed = replace(scene, sh_dc=scene.sh_dc + noise)
+    left = [squared_error(scene, changed, CAMERAS)]
+    monkeypatch.setattr(recolouring, "_RIDGE", 0.0)
+    for steps in (1, 3, 12):
+        monkeypatch.setattr(recolouring, "_STEPS", steps)
+        mended = replace(changed, sh_dc=found_for(changed, CAMERAS, scene))
+        left.append(squared_error(scene, mended, CAMERAS))
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < 0.02 * left[0]
+
+
+def test_nothing_moves_where_nothing_is_wrong_or_seen(scene: GaussianScene) -> None:
+    """Also of a scene that no camera looks at."""
+    np.testing.assert_allclose(found_for(scene, CAMERAS, scene), scene.sh_dc, atol=1e-5)
+    away = [camera(1000.0)]
+    dark = replace(scene, sh_dc=scene.sh_dc - 0.5)
+    np.testing.assert_array_equal(found_for(dark, away, scene), dark.sh_dc)
+
+
+def test_few_views_move_little(scene: GaussianScene) -> None:
+    """What one view shows may be seen otherwise by others."""
+    dark = replace(scene, sh_dc=scene.sh_dc - 0.5)
+    few, many = (np.abs(found_for(dark, c, scene) - dark.sh_dc) for c in (CAMERAS[:1], CAMERAS))
+    assert few.mean() < 0.5 * many.mean()
+
+
+def test_effort_fast_makes_up_for_what_it_rounds(
+    scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less error, in views that it has not seen too; nothing but colours is another."""
+    set_defaults(monkeypatch, training=20, raw_below=0)
+    views = TargetViews(tuple(CAMERAS[::2]))
+
+    def made() -> GaussianScene:
+        found = gscodec.encode_with_report(scene, "hac", lam=1e-2, views=views)
+        return gaussians(found.reconstruction)
+
+    after = made()
+    monkeypatch.setattr(recolouring, "_STEPS", 0)
+    before = made()
+    np.testing.assert_array_equal(before.log_scales, after.log_scales)
+    for cameras in (CAMERAS[::2], CAMERAS[1::2]):
+        assert squared_error(scene, after, cameras) < 0.9 * squared_error(
+            scene, before, cameras
+        )
