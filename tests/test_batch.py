@@ -198,6 +198,15 @@ def test_a_dry_run_writes_nothing(cli: Cli, scenes: list[Path]) -> None:
     assert names(".") == ["a.ply", "b.ply", "c.gsz", "c.ply"]
 
 
+def test_a_link_to_a_scene_is_a_scene(cli: Cli, scenes: list[Path]) -> None:
+    """With a name, and so a file, of its own; what leads nowhere is one error of many."""
+    Path("latest.ply").symlink_to(scenes[0])
+    Path("gone.ply").symlink_to("nowhere")
+    run = cli("encode", "latest.ply", scenes[0], "gone.ply", scenes[2], "-o", "out", *RAW)
+    assert (run.code, names("out")) == (6, ["a.gsz", "c.gsz", "latest.gsz"])
+    assert run.err.count("gscodec: error: ") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [

@@ -320,3 +320,13 @@ def test_picture_is_that_of_our_renderer(how: str, tmp_path: Path) -> None:
     assert found.shape == wanted.shape
     assert found.mean() > 0.02
     assert psnr(found, wanted) > 25
+
+
+@pytest.mark.usefixtures("viewer")
+def test_a_page_goes_to_stdout(cli: Cli, tmp_path: Path) -> None:
+    """With ``--html -``."""
+    (tmp_path / "s.ply").write_bytes(gscodec.write_ply(SCENE))
+    run = cli("view", "s.ply", "--html", "-")
+    assert run.code == 0
+    assert run.out.startswith(b"<!DOCTYPE html>")
+    assert "<" not in run.err

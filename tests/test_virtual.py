@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from command import Cli
+
     Points = NDArray[np.float64]
 
 DOWN = np.array([0.0, -1.0, 0.0])
@@ -408,3 +410,13 @@ def test_command_refuses_what_it_cannot_do(
         assert text in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scene.ply", "taken.json"]
     assert taken.read_text(encoding="utf-8") == "mine"
+
+
+def test_cameras_go_to_stdout(cli: Cli, tmp_path: Path) -> None:
+    """With ``-o -``; and text for people does not."""
+    (tmp_path / "s.ply").write_bytes(write_ply(make_scene(30, 0)))
+    assert cli("cameras", "s.ply", "--count", "2").code == 0
+    run = cli("cameras", "s.ply", "--count", "2", "-o", "-")
+    assert run.code == 0
+    assert run.out == (tmp_path / "s.cameras.json").read_bytes()
+    assert "world_to_camera" not in run.err

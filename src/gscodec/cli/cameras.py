@@ -79,9 +79,9 @@ def cameras(
         session.progress("write")
         x, y, z = scene.origin or (0.0, 0.0, 0.0)
         in_source = tuple(c.relative_to((-x, -y, -z)) for c in views.cameras)
-        write_output(target, write_cameras(in_source), overwrite=overwrite)
-        if preview is not None:
-            write_output(preview, sheet, overwrite=overwrite)
+    write_output(target, write_cameras(in_source), overwrite=overwrite)
+    if preview is not None:
+        write_output(preview, sheet, overwrite=overwrite)
     if not quiet:
         seen = f"{100 * views.seen:.1f} % of all opacity is on Gaussians that they see"
         sys.stderr.write(f"{len(views.cameras)} cameras for {views.note}; {seen}\n")

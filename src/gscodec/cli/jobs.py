@@ -150,16 +150,15 @@ def check_apart(jobs: Sequence[Job], target: Callable[[Job], str]) -> None:
     Raises:
         UsageError: Naming two of them.
     """
-    sources: dict[str, Job] = {}
-    for job in jobs:
-        if sources.setdefault(os.path.realpath(job.source), job) is not job:
-            raise UsageError(f"{printable(job.source)}: is given twice")
+    sources = {os.path.realpath(job.source): job for job in reversed(jobs)}
     taken: dict[str, Job] = {}
     for job in jobs:
         name = target(job)
         real = os.path.realpath(name)
         other = taken.setdefault(real, job)
         pair = f"{printable(other.source)} and {printable(job.source)}"
+        if other is not job and other.source == job.source:
+            raise UsageError(f"{printable(job.source)}: is given twice")
         if other is not job:
             raise UsageError(
                 f"{pair}: both would be written to {printable(name)}; encode them in two runs, "

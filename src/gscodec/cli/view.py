@@ -88,13 +88,13 @@ def view(
         up, camera = _first_look(scene, views, loaded.meta, allow_outside=allow_outside)
         session.progress("page")
         shown = _exhibit(source, scene, loaded.bytes, up, camera, colour)
-        if html is not None:
-            write_output(html, view_html(shown), overwrite=overwrite)
-            return
-        from gscodec.cli.serving import server_of
+        page = b"" if html is None else view_html(shown)
+    if html is not None:
+        write_output(html, page, overwrite=overwrite)
+        return
+    from gscodec.cli.serving import server_of
 
-        server = server_of(view_parts(shown), port)
-    _serve(server, browser=not no_browser, quiet=quiet)
+    _serve(server_of(view_parts(shown), port), browser=not no_browser, quiet=quiet)
 
 
 def _serve(server: ThreadingHTTPServer, *, browser: bool, quiet: bool) -> None:
