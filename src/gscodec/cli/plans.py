@@ -32,7 +32,8 @@ _READ, _WRITE = Cost(0.1, 0.2), Cost(0.05, 0.05)
 _LOADING = Cost(1.0, 0.3)  # of libraries that learn, while reading
 _RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
 _INSTANT = {
-    "views": Cost(1.0, 2.5),
+    "views": Cost(0.1, 0.0),
+    "measure": Cost(0.9, 2.5),
     "fit": Cost(2.0, 4.0),
     "code": Cost(0.2, 4.5),
     "look": Cost(0.1, 0.0),

@@ -94,6 +94,7 @@ class GaussianSubject(Subject):
         if run.options.effort == "instant":
             from gscodec.fit.estimate import About, order_of
 
+            report(0.0)
             order = order_of(gaussians)
             about = About.of(gaussians, order)
             return Estimated(about, about.positions(gaussians, order), order)
