@@ -389,7 +389,7 @@ def test_endless_pipes(folder: Path, start: str) -> None:
         check=False,
     )
     assert result.returncode == 3
-    assert b"error: -: " in result.stderr
+    assert b"error: stdin: " in result.stderr
 
 
 def test_large_inputs_with_a_byte_order_mark(cli: Cli, folder: Path) -> None:

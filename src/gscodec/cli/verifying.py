@@ -11,7 +11,7 @@ import typer
 from gscodec.cli.options import Json, Quiet, Threads
 from gscodec.cli.session import Session, limit_threads
 from gscodec.cli.several import each
-from gscodec.disk.files import STDIO, named, read_coded, read_input, write_stdout
+from gscodec.disk.files import named, read_coded, read_input, told, write_stdout
 from gscodec.errors import UsageError, VerifyError
 from gscodec.report.text import printable
 
@@ -119,9 +119,9 @@ def _line(source: str, inspection: Inspection, *, with_source: bool) -> str:
 
     header = inspection.header
     noun = "Gaussians" if header.kind is SceneKind.GAUSSIANS else "anchors"
-    name = "stdin" if source == STDIO else printable(source)
-    told = ", made from its source" if with_source else ""
-    return f"{name}: ok, {header.count:,} {noun}, method {name_of(header.method)}{told}"
+    name = printable(told(source))
+    whose = ", made from its source" if with_source else ""
+    return f"{name}: ok, {header.count:,} {noun}, method {name_of(header.method)}{whose}"
 
 
 def _report(source: str, inspection: Inspection, original: str | None) -> None:

@@ -91,6 +91,8 @@ def view(
         page = b"" if html is None else view_html(shown)
     if html is not None:
         write_output(html, page, overwrite=overwrite)
+        if not quiet:
+            sys.stderr.write(printable(f"{source} -> {html}") + f", {len(page):,} bytes\n")
         return
     from gscodec.cli.serving import server_of
 

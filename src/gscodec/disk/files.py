@@ -49,7 +49,7 @@ def read_input(
     Raises:
         InputError: It is missing, a folder, too large, or may not be read.
     """
-    name = "stdin" if path == STDIO else printable(path)
+    name = printable(told(path))
     try:
         if path == STDIO:
             return _read(sys.stdin.buffer, name, may_be, most)
@@ -150,7 +150,12 @@ def named(source: str) -> Iterator[None]:
     try:
         yield
     except (FormatError, UnsupportedError) as error:
-        raise type(error)(f"{source}: {error}") from error
+        raise type(error)(f"{told(source)}: {error}") from error
+
+
+def told(path: str) -> str:
+    """What errors call ``path``."""
+    return "stdin" if path == STDIO else path
 
 
 def output_path(source: str, output: str | None, old: str, new: str) -> str:

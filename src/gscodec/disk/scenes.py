@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gscodec.disk.files import STDIO, named, read_input, size_of
+from gscodec.disk.files import STDIO, named, read_input, size_of, told
 from gscodec.errors import SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
@@ -241,7 +241,7 @@ def _may_be_scene(path: str) -> Callable[[bytes], bool]:
 
 
 def _load_file(data: bytes | mmap, path: str, reading: Reading) -> LoadedScene[GaussianScene]:
-    read = _read_gaussians(data, path, reading)
+    read = _read_gaussians(data, told(path), reading)
     name = None if path == STDIO else Path(path).name
     meta: dict[str, object] = {
         "source": _described(name, _in_parts(data, reading.room)),

@@ -188,8 +188,9 @@ def _out_of_reach(result: Callable[[float], float], target_bytes: int | None) ->
     if target_bytes is not None:
         return UsageError(
             f"target size {target_bytes:,} bytes: out of reach, this scene takes "
-            f"{small:,.0f} to {large:,.0f} bytes, about"
+            f"{small:,.0f} to {large:,.0f} bytes, about; aim within, or leave the target out"
         )
     return UsageError(
-        f"target PSNR: out of reach, this scene has {small:.2f} to {large:.2f} dB"
+        f"target PSNR: out of reach, this scene has {small:.2f} to {large:.2f} dB; aim within, or "
+        "leave the target out"
     )
