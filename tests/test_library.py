@@ -283,7 +283,10 @@ def test_arrays_by_name_are_a_scene() -> None:
     for wrong, words in (
         ({**arrays, "features": SCENE.means}, "found features too, expected means, .*appearan"),
         ({"means": SCENE.means}, "found no tensor opacities, scales, quats, sh0, expected"),
-        ({**arrays, "quats": "x"}, r"splats\['quats'\]: found the text 'x', expected a tensor"),
+        (
+            {**arrays, "quats": "x"},
+            r"splats\['quats'\]: found the text 'x', expected a dense tenso",
+        ),
         ({**arrays, "means": SCENE.quats}, "scene.means: found float32"),
     ):
         with pytest.raises(SceneError, match=words):
@@ -293,6 +296,34 @@ def test_arrays_by_name_are_a_scene() -> None:
         gscodec.from_gsplat(no_dict)
     with pytest.raises(UsageError, match="found anchors, which make Gaussians for each"):
         gscodec.to_torch(make_anchor_scene(5))
+
+
+@pytest.mark.parametrize("kind", ["sparse", "meta", "complex", "numpy"])
+def test_tensors_without_real_numbers_in_place_are_told(kind: str) -> None:
+    """With the name of the tensor; nothing of it is dropped."""
+    torch = pytest.importorskip("torch")
+    splats = gscodec.to_torch(SCENE)
+    means: Any = splats["means"]
+    made = {
+        "sparse": means.to_sparse,
+        "meta": lambda: means.to("meta"),
+        "complex": lambda: means.to(torch.complex64),
+        "numpy": lambda: SCENE.means.astype(np.complex64),
+    }[kind]()
+    with pytest.raises(SceneError, match=r"splats\['means'\]: found a .* expected a dense"):
+        gscodec.from_gsplat({**splats, "means": made})
+
+
+def test_shapes_that_are_expected_have_names() -> None:
+    with pytest.raises(SceneError, match=r"found float32 \(60, 45\), expected .* \(60, K, 3\)"):
+        replace(SCENE, sh_rest=np.zeros((60, 45), np.float32))
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:99"])
+def test_a_device_that_is_not_there_is_told(device: str) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match=f"device: found '{device}', expected one that torch"):
+        gscodec.to_torch(SCENE, device)
 
 
 # --- pictures --------------------------------------------------------------------------------

@@ -131,8 +131,9 @@ class GaussianScene:
         for name, shape in wanted.items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != np.float32:
+                expected = str(shape).replace("-1", "K")
                 raise SceneError(
-                    f"scene.{name}: found {array.dtype} {array.shape}, expected float32 {shape}"
+                    f"scene.{name}: found {array.dtype} {array.shape}, expected float32 {expected}"
                 )
         if rest not in {sh_rest_count(d) for d in SH_DEGREES}:
             raise SceneError(

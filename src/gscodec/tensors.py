@@ -83,13 +83,17 @@ def from_gsplat(splats: Tensors) -> GaussianScene:
 
 def _array(name: str, value: Any) -> NDArray[np.float32]:
     """A copy of ``value`` as float32; a tensor may be on a device, and need gradients."""
-    if hasattr(value, "detach"):
-        value = value.detach().float().cpu().numpy()
+    found = described(value)
     try:
-        return np.array(value, np.float32)
-    except (TypeError, ValueError) as error:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = (value if value.is_complex() else value.float()).numpy()
+        return np.asarray(value).astype(np.float32, order="C", casting="same_kind")
+    # Torch tells of tensors without strides or without values in several ways.
+    except (TypeError, ValueError, RuntimeError) as error:
         raise SceneError(
-            f"splats[{name!r}]: found {described(value)}, expected a tensor or an array"
+            f"splats[{name!r}]: found {found}, expected a dense tensor or an array of real "
+            f"numbers ({error})"
         ) from error
 
 
@@ -99,7 +103,7 @@ def to_torch(scene: Scene, device: str | None = None) -> dict[str, Tensor]:
     Positions are relative to ``scene.origin``, as they are in the scene.
 
     Raises:
-        UsageError: ``scene`` is none, has anchors, or torch is not installed.
+        UsageError: ``scene`` is none, has anchors, or torch or the device is not there.
     """
     if isinstance(scene_given(scene), AnchorScene):
         raise UsageError(
@@ -112,7 +116,15 @@ def to_torch(scene: Scene, device: str | None = None) -> dict[str, Tensor]:
         raise UsageError("to_torch needs torch; pip install 'gscodec[encode]'") from error
     arrays = scene.attributes()
     arrays["sh_dc"] = arrays["sh_dc"][:, None]
-    return {
-        name: torch.tensor(arrays[field], dtype=torch.float32, device=device)
-        for name, field in _NAMES.items()
-    }
+    try:
+        return {
+            name: torch.tensor(arrays[field], dtype=torch.float32, device=device)
+            for name, field in _NAMES.items()
+        }
+    except (RuntimeError, AssertionError) as error:
+        if device is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"device: found {device!r}, expected one that torch has here ({reason})"
+        ) from error
