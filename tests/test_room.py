@@ -136,3 +136,14 @@ def test_too_little_memory_is_told_before_the_work(cli: Cli, tmp_path: Path) -> 
         assert "MB are needed" in result.err
         assert "found 1 MB" in result.err
         assert not (tmp_path / "x.ply").exists()
+
+
+@pytest.mark.parametrize("effort", ["instant", "fast"])
+def test_memory_is_not_asked_for_rows_that_are_not_there(
+    cli: Cli, tmp_path: Path, effort: str
+) -> None:
+    """What a header promises is the damage, not the machine that has too little for it."""
+    ply = write_ply(make_scene(20, 0)).replace(b"vertex 20", b"vertex 999999999999")
+    (tmp_path / "a.ply").write_bytes(ply)
+    run = cli("encode", "a.ply", "--effort", effort)
+    assert (run.code, "a.ply: truncated: found " in run.err) == (3, True)

@@ -207,19 +207,15 @@ def binary_gaussians(path: str) -> tuple[int, int] | None:
 
     What is wrong with a .ply, its reader tells.
     """
-    from gscodec.sceneio.header import MAX_HEADER_BYTES, parse_header
-    from gscodec.sceneio.layout import DEGREE_OF_REST, REST_NAME
+    from gscodec.sceneio import check_ply
+    from gscodec.sceneio.header import MAX_HEADER_BYTES
 
-    with suppress(OSError, SceneError, KeyError):
+    with suppress(OSError, SceneError):
         if path == STDIO or not Path(path).is_file():
             return None
         with Path(path).open("rb") as file:
-            header = parse_header(file.read(MAX_HEADER_BYTES), path)
-        if header.ply.text:
-            return None
-        names = [prop.name for prop in header.ply["vertex"].properties]
-        rest = sum(REST_NAME.fullmatch(name) is not None for name in names)
-        return header.counts["vertex"], DEGREE_OF_REST[rest]
+            header, _, degree = check_ply(file.read(MAX_HEADER_BYTES), size_of(path), path)
+        return None if header.ply.text else (header.counts["vertex"], degree)
     return None
 
 
