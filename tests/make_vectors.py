@@ -20,6 +20,7 @@ import gscodec
 from anchors import make_anchor_scene, small_views
 from gscodec.anchors import Storage
 from gscodec.fit import pool
+from gscodec.learned import positions
 from gscodec.scene import GaussianScene
 from gscodec.sceneio import read_ply
 from quick import few_latents
@@ -158,6 +159,16 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
         lambda: _example(1300, 1),
     ),
     "hac/displaced_sh0": ("hac", _VIEWS | _QUICK, lambda: _example(1100, 0)),
+    "hemgs/two_parts_of_positions": (
+        "hemgs",
+        {"block_size": 300, "keep_all": True} | _VIEWS | _QUICK,
+        lambda: _example(1300, 1),
+    ),
+    "hemgs/anchors_three_parts_of_positions": (
+        "hemgs",
+        {"block_size": 60} | _VIEWS | _QUICK,
+        _anchors(n=300, features=7, offsets=3, storage=Storage.HAC),
+    ),
     "hemgs/two": ("hemgs", _VIEWS | _QUICK, lambda: make_scene(2, 2)),
     "hemgs/prior_mic_2000_sh3": ("hemgs", _VIEWS | _QUICK, lambda: _example(2000, 3)),
     "hemgs/prior_mic_2000_sh1_coarse": (
@@ -213,6 +224,11 @@ CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Scene]]] = {
 }
 # Those that are too small for latents to pay have some all the same.
 _FEW_LATENTS = {"ralhe/anchors_masked_four_levels_two_blocks", "ralhe/duplicates_depth_4"}
+# Several parts of positions, though there are few of them.
+_SHORT_PARTS = {
+    "hemgs/two_parts_of_positions": 900,
+    "hemgs/anchors_three_parts_of_positions": 120,
+}
 # A pool is kept if it pays without neighbours, who know more.
 _EAGER_POOL = {"predict-gs/anchors_basis_pool"}
 
@@ -235,6 +251,8 @@ def main() -> None:
         with pytest.MonkeyPatch.context() as patch:
             if name in _FEW_LATENTS:
                 few_latents(patch)
+            if name in _SHORT_PARTS:
+                patch.setattr(positions, "PART", _SHORT_PARTS[name])
             if name in _EAGER_POOL:
                 patch.setattr(pool, "SHARE", 1.0)
             encoded = gscodec.encode_with_report(make(), method, **options)

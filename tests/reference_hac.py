@@ -546,15 +546,18 @@ class OctreeCoder(RangeDecoder):
         return self.symbols(count, [0, *accumulate(frequencies)])
 
 
-def decode_positions(data: bytes, count: int, bits: int) -> list[Point]:
-    """Cells of all primitives."""
+def decode_codes(data: bytes, count: int, bits: int) -> list[int]:
+    """Morton codes of the primitives of a part."""
     coder = OctreeCoder(data)
     codes = decode_octree(coder, count, bits)
     coder.finish()
-    return [
-        tuple(sum((code >> (3 * b + axis) & 1) << b for b in range(bits)) for axis in range(3))
-        for code in codes
-    ]
+    return codes
+
+
+def cell_of(code: int, bits: int) -> Point:
+    """Inverse of a Morton code."""
+    x, y, z = (sum((code >> (3 * b + axis) & 1) << b for b in range(bits)) for axis in range(3))
+    return x, y, z
 
 
 @dataclass
@@ -606,13 +609,20 @@ def decode_blocks(
     blocks = [
         range(s, count)[: head["block_size"]] for s in range(0, count, head["block_size"])
     ]
-    expected = {(attribute, 0) for attribute in {*method.shared, POSITION}} | others
+    parts = sorted(block for attribute, block in streams if attribute == POSITION)
+    expected = {(attribute, 0) for attribute in method.shared} | others
+    expected |= {(POSITION, block) for block in {0, *parts} & set(range(len(blocks)))}
     expected |= {(OUTLIER, 0)} if apart else set()
     expected |= {(attribute, 0) for attribute in method.optional} & streams.keys()
     expected |= {(attribute, block) for attribute in attributes for block in range(len(blocks))}
     need(streams.keys() == expected, "the streams of the method")
-    cells = decode_positions(streams[POSITION, 0], count, head["position_bits"])
     bits = head["position_bits"]
+    codes: list[int] = []
+    for first, beyond in zip(parts, [*parts[1:], len(blocks)], strict=True):
+        own = sum(len(block) for block in blocks[first:beyond])
+        codes += decode_codes(streams[POSITION, first], own, bits)
+    need(codes == sorted(codes), "rising codes")
+    cells = [cell_of(code, bits) for code in codes]
     fractions, decode = method.read(streams, layout, decisions, bits, cells)
     found = Blocks(cells, [], [[] for _ in layout], fractions)
     for number, rows in enumerate(blocks):

@@ -27,8 +27,7 @@ from gscodec.intnet.pool import Pool
 from gscodec.intnet.prediction import Prediction
 from gscodec.kinds.anchors import anchor_units
 from gscodec.kinds.blueprint import Blueprint, IntegerNetworks
-from gscodec.learned import assembly
-from gscodec.learned.encoding import coded_positions
+from gscodec.learned import assembly, positions
 from gscodec.learned.networks import Networks
 from gscodec.methods import hac, hemgs, predict_gs, ralhe
 from gscodec.payload import Attribute, Header, Method, Payload, SceneKind, Stream
@@ -100,10 +99,12 @@ def wide_anchors(
         bounds_max=(float(side), float(side), float(side)),
         scene_sha256=b"\1" * 32,
     )
+    parts = [part() for part in positions.works(codes, BITS, header.block_size)]
+    placed = positions.numbered(parts, header.block_size)
     return Payload(
         header,
         (
-            *assembly.streams(model, coded_positions(codes, BITS), ()),
+            *assembly.streams(model, placed, ()),
             *(Stream(attribute, 0, e.finish()) for attribute, e in streams.items()),
             Stream(Attribute.RENDERING, 0, empty.encode()),
             Stream(Attribute.CHECKPOINT, 0, blueprint.encode()),

@@ -65,13 +65,13 @@ def assembled(
 
 def streams(
     model: Model,
-    positions: Streams,
+    positions: Sequence[Stream],
     done: Sequence[Streams],
 ) -> tuple[Stream, ...]:
     """Of the model, of ``positions``, and of all blocks, which are ``done``."""
     return (
         *(Stream(attribute, 0, data) for attribute, data in model.streams().items()),
-        *(Stream(attribute, 0, data) for attribute, data in positions),
+        *positions,
         *(
             Stream(attribute, number, data)
             for number, block in enumerate(done)

@@ -17,9 +17,10 @@ from gscodec.bitmap import BitMap
 from gscodec.coding import Decoder
 from gscodec.errors import FormatError
 from gscodec.fit.options import MAX_BLOCK_SIZE
-from gscodec.geometry import Lattice, octree
+from gscodec.geometry import Lattice
 from gscodec.kinds import Values, kind_of
 from gscodec.kinds.outliers import decode_outliers, outlier_count, with_outliers
+from gscodec.learned import positions
 from gscodec.learned.coding import bits_of_unit, decode_unit
 from gscodec.learned.filling import Filling
 from gscodec.learned.model import as_coded
@@ -67,6 +68,7 @@ class Opened:
         streams: By attribute and block.
         lattice: Of positions.
         place: Where the primitives are that are not outliers.
+        parts: The first block of each part of their positions.
         outliers: Arrays of the others, which come last; nothing if there are none.
         slices: The rows of each block.
         restore: Coded units of a block to those of the scene: see `model.Learner`.
@@ -77,6 +79,7 @@ class Opened:
     streams: dict[tuple[Attribute, int], bytes]
     lattice: Lattice
     place: Place
+    parts: list[int]
     outliers: Arrays
     slices: list[slice]
     restore: Restore = as_coded
@@ -117,13 +120,16 @@ class Opened:
             decoder.finish()
 
 
-def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opened:
+def open_payload(
+    payload: Payload, method: Learner, progress: Progress, threads: int | None
+) -> Opened:
     """Decodes the model and positions.
 
     Args:
         payload: The file.
         method: Whose file it is.
         progress: Hears how far the work is.
+        threads: As many as processors if None.
 
     Raises:
         FormatError: Streams are missing or inconsistent.
@@ -136,19 +142,20 @@ def open_payload(payload: Payload, method: Learner, progress: Progress) -> Opene
     exact = [Attribute.OUTLIER] if outliers else []
     found = {stream.attribute for stream in payload.streams}
     shared = [a for a in method.shared if a in found or a not in method.optional]
-    whole = ((a, 0) for a in (*shared, Attribute.POSITION, *kind.shared, *exact))
+    whole = ((a, 0) for a in (*shared, *kind.shared, *exact))
+    parts = positions.first_blocks(payload.streams, len(slices))
+    by_part = ((Attribute.POSITION, b) for b in parts)
     by_block = ((a, b) for b in range(len(slices)) for a in _by_block(kind))
-    streams = streams_of(payload, (*whole, *by_block))
+    streams = streams_of(payload, (*whole, *by_part, *by_block))
     progress("networks", 0.0)
     model = method.read(streams, kind.units, header.position_bits)
     progress("positions", 0.0)
-    positions = Decoder(streams[Attribute.POSITION, 0])
-    codes = octree.decode(positions, count, header.position_bits)
-    positions.finish()
+    report, depth = partial(progress, "positions"), header.position_bits
+    codes = positions.decode(streams, parts, slices, depth, threads, report)
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     place = Place(codes, header.position_bits)
     model = method.placed(model, place)
-    return Opened(kind, model, streams, lattice, place, outliers, slices, method.restore)
+    return Opened(kind, model, streams, lattice, place, parts, outliers, slices, method.restore)
 
 
 def _by_block(kind: Kind) -> tuple[Attribute, ...]:
@@ -199,7 +206,7 @@ def scene_of(
 def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMap:
     """The ideal cost of each primitive under the tables that code it.
 
-    Positions share their stream evenly: an octree codes them together. Streams are a little
+    Positions share the stream of their part evenly: an octree codes them together. Streams are a little
     longer than the sum, by what the range coder needs to end.
 
     Raises:
@@ -219,15 +226,21 @@ def bit_map_of(opened: Opened, progress: Progress, threads: int | None) -> BitMa
     numbers = range(len(opened.slices))
     parts = in_parallel(block, numbers, opened.threads(threads), partial(progress, "decode"))
     bits = {a: np.concatenate([part[a] for part in parts]) for a in parts[0]}
+    places, bits = filling.positions, {Attribute.POSITION: _of_positions(opened), **bits}
     whole = {a: 8.0 * len(data) for (a, _), data in opened.streams.items() if a not in bits}
-    positions = filling.positions
-    count = len(positions)
-    each = np.full(count, whole.pop(Attribute.POSITION) / count, dtype=np.float32)
-    bits = {Attribute.POSITION: each, **bits}
     if opened.outliers:
         own = opened.outliers
-        positions, bits = _with_outliers(own, positions, bits, whole.pop(Attribute.OUTLIER))
-    return BitMap(opened.kind.scene_kind, positions, bits, shared=whole)
+        places, bits = _with_outliers(own, places, bits, whole.pop(Attribute.OUTLIER))
+    return BitMap(opened.kind.scene_kind, places, bits, shared=whole)
+
+
+def _of_positions(opened: Opened) -> NDArray[np.float32]:
+    """Bits (N,) of each position."""
+    starts = [opened.slices[first].start for first in opened.parts]
+    counts = np.diff(starts, append=len(opened.place.codes))
+    sizes = [len(opened.streams[Attribute.POSITION, first]) for first in opened.parts]
+    each = 8 * np.array(sizes) / counts
+    return np.repeat(each.astype(np.float32), counts)
 
 
 def _with_outliers(

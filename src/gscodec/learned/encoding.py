@@ -6,13 +6,12 @@ from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gscodec.coding import Encoder
-from gscodec.geometry import octree
 from gscodec.kinds import Values
+from gscodec.learned import positions
 from gscodec.learned.coding import encode_unit
 from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.learned.rounding import expected, residuals_of, scattered
-from gscodec.payload import Attribute
 from gscodec.units import Place
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from gscodec.geometry import Lattice
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
+    from gscodec.payload import Attribute, Stream
     from gscodec.units import Expected
 
     Streams = list[tuple[Attribute, bytes]]
@@ -133,19 +133,20 @@ class Done(NamedTuple):
     Attributes:
         streams: Of each block.
         decoded: What they decode to.
-        positions: Where they are, see `coded_positions`.
+        positions: Where they are, see `positions.works`.
     """
 
     streams: list[Streams]
     decoded: Filling
-    positions: Streams
+    positions: list[Stream]
 
 
-def coded_positions(codes: NDArray[np.uint64], bits: int) -> Streams:
-    """The stream of all positions: as long a work as several blocks, and of one thread."""
-    encoder = Encoder()
-    octree.encode(codes, bits, encoder)
-    return [(Attribute.POSITION, encoder.finish())]
+def coded_positions(run: Run, work: Work) -> list[Stream]:
+    """Of all parts."""
+    block_size = run.options.block_size
+    works = positions.works(work.codes, work.lattice.bits, block_size)
+    parts = in_parallel(lambda part: part(), works, run.options.threads, lambda _: None)
+    return positions.numbered(parts, block_size)
 
 
 def _filling(run: Run, work: Work) -> Filling:
@@ -172,7 +173,7 @@ def settled_blocks(run: Run, work: Work, model: Model, lam: float, settling: Set
     return Done(
         [block.finish() for block in done],
         filling,
-        coded_positions(work.codes, work.lattice.bits),
+        coded_positions(run, work),
     )
 
 

@@ -49,13 +49,15 @@ class LearnedMethod(Learner):
         room: Room = MEMORY,
     ) -> Scene:
         """Gives back exactly the encoder's reconstruction."""
-        return scene_of(self.opened(payload, progress), progress, threads, room)
+        return scene_of(self.opened(payload, progress, threads), progress, threads, room)
 
     def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
         """Tells which bits each primitive takes."""
-        return bit_map_of(self.opened(payload, progress), progress, threads)
+        return bit_map_of(self.opened(payload, progress, threads), progress, threads)
 
-    def opened(self, payload: Payload, progress: Progress) -> Opened:
+    def opened(
+        self, payload: Payload, progress: Progress, threads: int | None = None
+    ) -> Opened:
         """``payload`` with everything decoded but its blocks."""
         with one_blas_thread():
-            return open_payload(payload, self, progress)
+            return open_payload(payload, self, progress, threads)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gscodec._version import __version__
+from gscodec.learned import positions
 from gscodec.learned.encoding import Block, Done, coded_positions
 from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
@@ -188,12 +189,13 @@ def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> Done:
     tile, tiling = Tile.of(run, work, model, lam), run.given.tiling
     filling = tile.filling(run.given.room)
     report = partial(run.progress, "code")
-    where = partial(coded_positions, work.codes, work.lattice.bits)
     if tiling is None:
-        # The longest work first, so that no thread waits for it in the end.
-        works: list[Callable[[], Streams]] = [where, *tile.works(filling)]
-        positions, *streams = in_parallel(_done, works, tile.threads, report)
-        return Done(streams, filling, positions)
+        # The longest works first, so that no thread waits for one in the end.
+        own = tile.works(filling)
+        where = positions.works(work.codes, work.lattice.bits, tile.block_size)
+        done = in_parallel(_done, [*own, *where], tile.threads, report)
+        parts = positions.numbered(done[len(own) :], tile.block_size)
+        return Done(done[: len(own)], filling, parts)
     rows = tiling.cut(len(work.codes), run.options.block_size)
     kept = tiling.kept
     name = _names(run, work, model, tile) if kept else None
@@ -217,7 +219,7 @@ def coded_blocks(run: Run, work: Work, model: Model, lam: float) -> Done:
             kept.put(name(rows[number]), apart.kept())
         take(number, apart)
     streams = [stream for number in sorted(found) for stream in found[number]]
-    return Done(streams, filling, where())
+    return Done(streams, filling, coded_positions(run, work))
 
 
 def _names(run: Run, work: Work, model: Model, tile: Tile) -> Callable[[slice], str]:
