@@ -57,12 +57,16 @@ def row_bytes(sh_degree: int) -> int:
     return 4 * (14 + 3 * sh_rest_count(sh_degree))
 
 
-def of_decoding(header: Header, threads: int) -> Footprint:
-    """Of ``header``'s scene, with so many ``threads``."""
-    blocks = -(-header.count // max(1, header.block_size))
+def of_decoding(header: Header, threads: int, parts: int = 1) -> Footprint:
+    """Of ``header``'s scene, its positions in ``parts``, with so many ``threads``."""
+    size = max(1, header.block_size)
+    blocks = -(-header.count // size)
     share = min(header.block_size, header.count) / (1 << 16)
     working = int(_BLOCK * share * min(threads, blocks))
-    on_disk = _PROGRAM + max(working, _POSITION * header.count) + _CODED * header.count
+    if not header.position_bits:
+        parts = 1  # not on a lattice: all of them are held
+    held = min(header.count, -(-blocks // parts) * size * min(threads, parts))
+    on_disk = _PROGRAM + max(working, _POSITION * held) + _CODED * header.count
     scene = row_bytes(header.sh_degree) * header.count
     return Footprint(on_disk + scene, on_disk, scene)
 

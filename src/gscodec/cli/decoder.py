@@ -94,6 +94,7 @@ class Decoding:
         from gscodec.container import inspect
         from gscodec.disk.memory import cpus, room_for
         from gscodec.footprint import of_decoding
+        from gscodec.payload import Attribute
 
         source = job.source
         if job.output == STDIO or (job.output is None and source == STDIO):
@@ -105,7 +106,8 @@ class Decoding:
             inspection = inspect(data)
         session.estimate.expect(_plan(inspection.header))
         target, overwrite = self._target(job, inspection)
-        needed = of_decoding(inspection.header, self.threads or cpus())
+        parts = sum(r.chunks for r in inspection.rows if r.attribute is Attribute.POSITION)
+        needed = of_decoding(inspection.header, self.threads or cpus(), max(1, parts))
         room = room_for(needed, target, self.max_memory)
         found: Views | None = None
         if self.views is not None:  # before the work, as far as that can be
