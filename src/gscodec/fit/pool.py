@@ -52,8 +52,8 @@ def learned_pool(
     bits: Bits,
     options: Options,
     progress: Callable[[float], None],
-) -> tuple[Pool, NDArray[np.float64]] | None:
-    """A pool and what it predicts (N, F); None if it does not pay.
+) -> Pool | None:
+    """A pool that predicts coordinates; None if it does not pay.
 
     Args:
         cells: (N, 3) of the lattice.
@@ -72,9 +72,14 @@ def learned_pool(
     pool = _trained(u, box, coordinates, log2_ideal, level, options, progress)
     if pool is None:
         return None
-    predicted = np.ldexp(pool(cells).astype(np.float64), -pool.fraction_bits)
-    saved = bits(coordinates.var(axis=0)) - bits((coordinates - predicted).var(axis=0))
-    return (pool, predicted) if SHARE * saved > _size(pool) else None
+    left = coordinates - predicted_by(pool, cells)
+    saved = bits(coordinates.var(axis=0)) - bits(left.var(axis=0))
+    return pool if SHARE * saved > _size(pool) else None
+
+
+def predicted_by(pool: Pool, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Coordinates (N, F) in ``cells`` (N, 3)."""
+    return np.ldexp(pool(cells).astype(np.float64), -pool.fraction_bits)
 
 
 def _promising(

@@ -17,7 +17,7 @@ import numpy as np
 from gscodec.coding import LEVELS_PER_OCTAVE
 from gscodec.fit.gaussians import GaussianSource, price
 from gscodec.fit.mixing import Mixing
-from gscodec.fit.pool import learned_pool
+from gscodec.fit.pool import learned_pool, predicted_by
 from gscodec.intnet.basis import MAX_EXPONENT, Basis
 from gscodec.intnet.prediction import Prediction, mixed
 from gscodec.threads import one_blas_thread
@@ -44,6 +44,7 @@ _TRIED = 8192  # Gaussians that tell whether a basis pays
 _WORST_CONDITION = 1e6
 _FARTHEST = 2.0**17  # of a coordinate, in typical steps: integers do not reach farther
 _CLASSES = 64  # of sensitivity, where bits are estimated
+_LEARNED_FROM = 1 << 17  # primitives, about, evenly over larger scenes
 
 
 class Steps(NamedTuple):
@@ -116,7 +117,7 @@ def mixed_work(
         return work
     units, values, steps = own
     with one_blas_thread():
-        basis = learned_basis(values, steps, work.source.agreement(units))
+        basis = learned_basis(values[_some(values)], steps, work.source.agreement(units))
         mixing = Mixing(units, Prediction(basis), np.zeros(values.shape))
         if not _in_reach(mixing.own(mixing.residuals(list(work.source.columns))), steps):
             return work
@@ -205,19 +206,24 @@ def _with_pool(
     progress: Callable[[float], None],
 ) -> Mixing:
     """``mixing`` with a pool that predicts its coordinates, if one pays."""
-    whole = np.concatenate(mixing.own(mixing.residuals(list(work.source.columns))), axis=1)
+    cells, some = work.cells, _some(work.cells)
+    columns = [column[some] for column in work.source.columns]
+    few = replace(mixing, predicted=mixing.predicted[some])
     size = np.exp2(-2 * (steps.level + steps.offsets))
-    found = learned_pool(
-        work.cells,
-        whole,
-        (steps.own + steps.level)[:, None] + steps.offsets,
+    pool = learned_pool(
+        cells[some],
+        np.concatenate(few.own(few.residuals(columns)), axis=1),
+        (steps.own[some] + steps.level)[:, None] + steps.offsets,
         lambda variances: steps.bits(variances * size),
         options,
         progress,
     )
-    if found is None:
+    if pool is None:
         return mixing
-    pool, predicted = found
-    return replace(
-        mixing, prediction=replace(mixing.prediction, pool=pool), predicted=predicted
-    )
+    prediction = replace(mixing.prediction, pool=pool)
+    return replace(mixing, prediction=prediction, predicted=predicted_by(pool, cells))
+
+
+def _some(rows: NDArray[np.generic]) -> slice:
+    """Of ``rows`` as many as are learned from."""
+    return slice(None, None, 1 + len(rows) // _LEARNED_FROM)
