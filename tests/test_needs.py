@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gscodec
+from anchors import make_anchor_scene
 from gscodec import codec, methods
 from gscodec.errors import CannotCodeError, UsageError
 from gscodec.learned.rates import require_psnr
@@ -34,8 +35,18 @@ def test_missing_libraries(
     assert (result.code, result.out) == (2, b"")
     assert result.err == (
         f"gscodec: error: method hemgs: {name} not installed; pip install 'gscodec[encode]', or use "
-        "--method hemgs --effort instant or --method raw, which need nothing more\n"
+        "--method hemgs --effort instant (of Gaussians) or --method raw, which need nothing more\n"
     )
+
+
+def test_anchors_are_not_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torch or without it."""
+    for _ in range(2):
+        with pytest.raises(
+            UsageError, match="effort instant: for Gaussians only; anchors take"
+        ):
+            gscodec.encode(make_anchor_scene(10), effort="instant")
+        monkeypatch.setitem(sys.modules, "torch", None)
 
 
 def test_rd_needs_what_its_methods_need(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

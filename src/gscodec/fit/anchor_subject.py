@@ -56,8 +56,6 @@ class AnchorSubject(Subject):
 
     def __init__(self, aside: Aside, options: Options) -> None:
         super().__init__()
-        if options.effort == "instant":
-            raise UsageError("effort instant: for Gaussians only; anchors take effort fast")
         if options.merge_voxels:
             raise UsageError("merge voxels: for Gaussians only; all anchors are kept")
         self.scene = scene = cast("AnchorScene", aside.coded)

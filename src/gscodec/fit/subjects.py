@@ -18,12 +18,15 @@ def subject_of(aside: Aside, options: Options) -> Subject:
 
     Raises:
         CannotCodeError: The integers cannot hold some value.
-        UsageError: Anchors are measured through torch, which cannot work here.
+        UsageError: Anchors are measured through torch, which cannot work here, and not
+            instantly.
     """
     if isinstance(aside.coded, AnchorScene):
         from gscodec.fit.anchor_subject import AnchorSubject
         from gscodec.fit.devices import problem_of
 
+        if options.effort == "instant":
+            raise UsageError("effort instant: for Gaussians only; anchors take effort fast")
         if problem := problem_of(options.device):
             raise UsageError(f"anchors: {problem}")
 
