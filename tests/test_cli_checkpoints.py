@@ -492,3 +492,20 @@ def test_a_network_in_place_of_its_folder_is_told(cli: Cli, model: Path) -> None
     assert (run.code, run.err.count("\n")) == (6, 2)
     assert "is a part of a Scaffold-GS or HAC checkpoint" in run.err
     assert "pass its folder" in run.err
+
+
+def test_strip_leaves_no_paths_of_the_training(cli: Cli, model: Path) -> None:
+    """But all else of cfg_args, which programs that read a checkpoint need."""
+    text = "Namespace(feat_dim=8, source_path='secret', images='images', at='C:\\\\me', n=[1])"
+    (model / "cfg_args").write_text(text)
+    run = cli("encode", model, "-o", "x.gsz", "--method", "raw", "--strip")
+    assert run.code == 0
+    assert "  changed   left out 2 paths of cfg_args\n" in run.err
+    data = Path("x.gsz").read_bytes()
+    assert not any(word in data for word in (b"secret", b"me'", b"model"))
+    assert cli("decode", "x.gsz", "-o", "back").code == 0
+    kept = Path("back/cfg_args").read_text()
+    assert kept == "Namespace(feat_dim=8, source_path='', images='images', at='', n=[1])"
+    (model / "cfg_args").write_text("import os; 'secret'")
+    assert cli("encode", model, "-o", "x.gsz", "-f", "--method", "raw", "--strip").code == 0
+    assert b"secret" not in Path("x.gsz").read_bytes()

@@ -184,7 +184,7 @@ Strip: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--strip",
-        help="Keep neither the name of the source nor its comments.",
+        help="Keep neither the name of the source nor its comments, nor paths in cfg_args.",
         rich_help_panel=_OUTPUT,
     ),
 ]

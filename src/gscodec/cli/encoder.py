@@ -254,13 +254,22 @@ def _check_checkpoint(source: str) -> None:
 
 
 def _stripped(read: LoadedScene[Scene]) -> LoadedScene[Scene]:
-    """``read`` without the name of its source and its comments, and a note on these."""
+    """``read`` without the names of its source and its comments, and notes on these."""
+    from gscodec.anchors import AnchorScene
+    from gscodec.checkpointio.settings import without_paths
+
     source, conventions = (
         cast("dict[str, object]", read.meta.get(key, {})) for key in ("source", "conventions")
     )
     source = {key: value for key, value in source.items() if key != "name"}
     kept = {key: value for key, value in conventions.items() if key not in _COMMENTS}
     count = sum(len(cast("list[str]", conventions.get(key, []))) for key in _COMMENTS)
-    told = Note(f"left out {count} comments", "comments-left-out", comments=count)
+    told = [Note(f"left out {count} comments", "comments-left-out", comments=count)]
+    scene, paths = read.scene, 0
+    if isinstance(scene, AnchorScene):
+        text, paths = without_paths(scene.description)
+        scene = replace(scene, description=text)
+    left = [Note(f"left out {paths} paths of cfg_args", "paths-left-out", paths=paths)]
     meta: dict[str, object] = {**read.meta, "source": source, "conventions": kept}
-    return replace(read, meta=meta, notes=(*read.notes, *([told] if count else [])))
+    notes = (*read.notes, *(told if count else []), *(left if paths else []))
+    return replace(read, scene=scene, meta=meta, notes=notes)
