@@ -8,7 +8,6 @@ pass over the views, and W is never written down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +33,7 @@ _STEPS = 3
 _RIDGE = 50.0
 _LEAST_SHARE = 1e-3  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-12
+_KEPT_BYTES = 3 << 27  # of projections, from one pass to the next
 
 
 def recoloured(
@@ -74,17 +74,19 @@ def recoloured(
     return np.where(np.isfinite(found), found, scene.sh_dc)
 
 
-@dataclass(frozen=True)
 class _Seen:
-    """Gaussians in some views; projected anew each time, since all projections take gigabytes."""
+    """Gaussians in some views; those beyond `_KEPT_BYTES` are projected anew each time."""
 
-    gaussians: Gaussians
-    cameras: Sequence[Camera]
-    how: Conventions
+    def __init__(
+        self, gaussians: Gaussians, cameras: Sequence[Camera], how: Conventions
+    ) -> None:
+        self._gaussians, self._cameras, self._how = gaussians, cameras, how
+        self._kept: list[Projection] = []
+        self._room = _KEPT_BYTES
 
     def lacking(self, target: Callable[[Camera], NDArray[np.float32]]) -> tuple[Floats, Floats]:
         """W^T (``target`` - W c), (N, 3), and how much each Gaussian is seen, (N, 1)."""
-        total = np.zeros((len(self.gaussians.means), 4))
+        total = np.zeros((len(self._gaussians.means), 4))
         for camera, projection, free in self._views():
             found = projection.lacking(target(camera))
             found[:, :3] *= free
@@ -102,6 +104,12 @@ class _Seen:
 
     def _views(self) -> Iterator[tuple[Camera, Projection, NDArray[np.bool_]]]:
         """Each, and which colours (N, 3) move in it: those that are not clamped."""
-        for camera in self.cameras:
-            projection = project(self.gaussians, camera, self.how)
+        for number, camera in enumerate(self._cameras):
+            if number < len(self._kept):
+                projection = self._kept[number]
+            else:
+                projection = project(self._gaussians, camera, self._how)
+                self._room -= projection.nbytes
+                if self._room >= 0:  # all before this one are kept, too
+                    self._kept.append(projection)
             yield camera, projection, projection.splats[:, 6:9] > 0
