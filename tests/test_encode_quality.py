@@ -147,6 +147,8 @@ def test_quality_in_words() -> None:
     """For people who do not know decibels."""
     measured = {"mean_psnr": 44.0, "worst_psnr": 41.0, "views": 24}
     assert quality_in_words(measured).startswith("looks like the source: 44.0 dB on average")
-    assert "damaged" in quality_in_words({**measured, "mean_psnr": 12.0})
+    assert "damaged" in quality_in_words({**measured, "mean_psnr": 12.0, "worst_psnr": -1.0})
+    one_bad = quality_in_words({**measured, "mean_psnr": 70.0, "worst_psnr": 16.7})
+    assert one_bad.startswith("visibly damaged in some views: 70.0 dB on average")
     assert quality_in_words({"not_measured": "a\x1b"}) == "not measured: a\\x1b"
     assert quality_in_words({"exact": True}).startswith("exact")
