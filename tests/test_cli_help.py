@@ -156,6 +156,18 @@ def test_verify(cli: Cli, scenes: list[str]) -> None:
     assert cli("verify", "a.gsz", "b.gsz", "--source", "a.ply").code == 2
 
 
+def test_sources_are_found_by_their_names(cli: Cli, scenes: list[str]) -> None:
+    """Also by one that no terminal should see; a file without one says so."""
+    Path("a.ply").rename("a\nb.ply")
+    assert cli("encode", "a\nb.ply", "-o", "c.gsz", *RAW).code == 0
+    assert cli("verify", "c.gsz", "--source", ".").code == 0
+    assert cli("encode", "b.ply", "-o", "c.gsz", "-f", "--strip", *RAW).code == 0
+    run = cli("verify", "c.gsz", scenes[1], "--source", ".")
+    assert run.code == 2
+    assert "c.gsz: does not say the name of its source; name it" in run.err
+    assert run.text.count("made from its source") == 1
+
+
 def test_strip(cli: Cli, scenes: list[str]) -> None:
     """Neither name nor comments, and a note on these; the source is still known by its hash."""
     assert b"made by hand" in Path(scenes[0]).read_bytes()

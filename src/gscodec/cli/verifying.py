@@ -93,7 +93,7 @@ def _check_source(source: str, meta: Mapping[str, object], original: str) -> Non
     place, files = Path(original), recorded.get("files")
     if not isinstance(files, list):
         if place.is_dir():
-            place /= str(recorded.get("name", ""))
+            place = _named_in(place, recorded.get("name"), source)
         parts = [place]
     else:
         inner = place / str(recorded.get("name", ""))
@@ -111,6 +111,17 @@ def _check_source(source: str, meta: Mapping[str, object], original: str) -> Non
             f"{printable(source)}: was made from another scene than {printable(str(place))}: "
             f"SHA-256 {digest.hexdigest()[:16]}..., expected {recorded['sha256'][:16]}..."
         )
+
+
+def _named_in(folder: Path, name: object, source: str) -> Path:
+    """The file of ``folder`` with this name, which a .gsz has as it is safe to print."""
+    if not isinstance(name, str):
+        raise UsageError(
+            f"{printable(source)}: does not say the name of its source; name it, not its folder, "
+            "with --source"
+        )
+    alike = (entry for entry in folder.iterdir() if printable(entry.name) == name)
+    return next(alike, folder / name)
 
 
 def _line(source: str, inspection: Inspection, *, with_source: bool) -> str:
