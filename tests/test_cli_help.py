@@ -99,6 +99,18 @@ def test_habits_are_answered(cli: Cli, args: tuple[str, ...], message: str) -> N
     assert run.err.count("\n") == 1
 
 
+def test_a_file_whose_name_is_like_an_option(cli: Cli, scenes: list[str]) -> None:
+    """As a shell's *.ply gives it."""
+    del scenes
+    Path("a.ply").rename("-dash.ply")
+    run = cli("encode", "-dash.ply", "b.ply", "-o", "out/", *RAW)
+    assert (run.code, run.err.count("\n")) == (2, 1)
+    assert "-dash.ply: names that start with - are options; the file is ./-dash.ply" in run.err
+    for args in (("./-dash.ply", "-f"), ("-f", "--", "-dash.ply")):
+        assert cli("encode", *RAW, *args).code == 0
+    assert Path("-dash.gsz").exists()
+
+
 def test_a_folder_of_scenes_is_not_a_checkpoint(cli: Cli, scenes: list[str]) -> None:
     """The files in it are what to name."""
     del scenes

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gscodec.errors import UsageError
+from gscodec.report.text import printable
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _QUALITY = "--quality low|medium|high|best, --target-psnr DB, --target-size SIZE or --lambda"
@@ -60,8 +62,11 @@ def check_habits(command: Any, args: list[str]) -> None:
 
 
 def _check_habit(arg: str, before: str, known: set[str]) -> None:
+    if arg.startswith("-") and arg not in {"-", *known} and _is_file(arg):
+        shown = printable(arg)
+        raise UsageError(f"{shown}: names that start with - are options; the file is ./{shown}")
     rates = "--quality" in known
-    quiet = before == "-q" and _NUMBER.fullmatch(arg) and not Path(arg).exists()
+    quiet = before == "-q" and _NUMBER.fullmatch(arg) and not _is_file(arg)
     if "-q" in known and (quiet or re.fullmatch(rf"-q{_NUMBER.pattern}", arg)):
         told = f"; quality is {_QUALITY}" if rates else ""
         raise UsageError(f"-q: is --quiet, and takes no number{told}")
@@ -71,6 +76,12 @@ def _check_habit(arg: str, before: str, known: set[str]) -> None:
     short = arg[:2]
     if short in _HABITS and short not in known and not arg.startswith("--"):
         raise UsageError(f"{short}: no such option; {_HABITS[short]}")
+
+
+def _is_file(name: str) -> bool:
+    with suppress(OSError):  # a name that is too long
+        return Path(name).exists()
+    return False
 
 
 def effort_hint(effort: str) -> str:
@@ -89,8 +100,6 @@ def quality_hint(quality: str) -> str:
 
 def of_command(name: str, near: str | None) -> str:
     """The error about a command that is none of those there are."""
-    from gscodec.report.text import printable
-
     shown = printable(name)
     if name in {"help", "version"}:
         told = "gscodec COMMAND --help" if name == "help" else "gscodec --version"
