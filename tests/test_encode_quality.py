@@ -132,6 +132,7 @@ def test_names_of_qualities_are_lambdas(
         (("--quality", "low", "--lambda", "1e-3"), "--lambda and --quality: each chooses"),
         (("--quality", "low", "--target-size", "9kB"), "--quality and --target-size: each"),
         (("--min-psnr", "40", "--no-verify"), "--min-psnr: nothing is measured"),
+        (("--min-psnr", "40", "--effort", "instant"), "--min-psnr: effort instant looks at no"),
     ],
 )
 def test_wishes_that_exclude_each_other(

@@ -210,7 +210,7 @@ DryRun: TypeAlias = Annotated[
     typer.Option(
         "-n",
         "--dry-run",
-        help="Check everything that can be checked without reading the scenes, and guess bytes, "
+        help="Check everything that can be checked at the start of the scenes, and guess bytes, "
         "seconds and memory; write nothing.",
         rich_help_panel="Several scenes",
     ),

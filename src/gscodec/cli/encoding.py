@@ -133,6 +133,8 @@ def encode(
     check_psnr(min_psnr)
     if min_psnr is not None and no_verify:
         raise UsageError("--min-psnr: nothing is measured with --no-verify; leave out one")
+    if min_psnr is not None and effort == "instant" and views is None:
+        raise UsageError("--min-psnr: effort instant looks at nothing; give it --views")
     _check_names(effort, quality)
     lam = _chosen_lambda(lam, quality, target_size, target_psnr)
     options = {
