@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _STEEPEST = 64.0  # bits an output: a few rows unlike all others must not lead
 _FIRST_GAIN = 0.5
+_TYPICAL = 16384  # rows, about, that tell what is typical
 _FARTHEST = 4000.0  # units: half of what a bias of an exact network may be
 _NOTHING = slice(0, 0)
 # Of a change of a shared network: its unit, and the bits of each of them.
@@ -243,15 +244,18 @@ class Masked:
     def start_outputs(self, means: NDArray[np.int16]) -> None:
         """Outputs start at the mean step, and at what is typical beside the ``means``."""
         bias, first = self._split(self.parameters).third_bias, self.steps
+        some = slice(None, None, 1 + len(means) // _TYPICAL)
+        present = None if self._present is None else self._present[some]
+        leads = means[some] * np.float32(_FIRST_GAIN / (UNIT << WEIGHT_BITS))
+        every, ideal = self._values[some] - leads, self._ideal[some]
         for column in range(self.columns):
-            rows = slice(None) if self._present is None else self._present[:, column]
-            lead = means[rows, column] * np.float32(_FIRST_GAIN / (UNIT << WEIGHT_BITS))
-            own = self._values[rows, column] - lead
+            rows = slice(None) if present is None else present[:, column]
+            own = every[rows, column]
             if len(own):
                 step, offset = self._step_of[column], self._offset[column] - self._base[column]
                 middle = np.median(own)
                 spread = np.log2(1.4 * np.abs(own - middle).mean() + 1e-6)
-                bias[step] = self._ideal[rows, step].mean() + offset[0]
+                bias[step] = ideal[rows, step].mean() + offset[0]
                 bias[first + column] = np.clip(middle, -_FARTHEST, _FARTHEST)
                 bias[first + self.columns + column] = np.clip(spread, -_FARTHEST, _FARTHEST)
 
