@@ -111,6 +111,17 @@ def test_a_file_whose_name_is_like_an_option(cli: Cli, scenes: list[str]) -> Non
     assert Path("-dash.gsz").exists()
 
 
+@pytest.mark.parametrize("command", ["decode", "inspect", "verify"])
+def test_a_scene_in_place_of_a_coded_one(cli: Cli, scenes: list[str], command: str) -> None:
+    """One line, in which the file is named once."""
+    del scenes
+    run = cli(command, "a.ply", *([] if command == "inspect" else ["-q"]))
+    assert (run.code, run.err) == (
+        4,
+        "gscodec: error: a.ply: expected a .gsz file, found a .ply file; encode it first\n",
+    )
+
+
 def test_a_folder_of_scenes_is_not_a_checkpoint(cli: Cli, scenes: list[str]) -> None:
     """The files in it are what to name."""
     del scenes

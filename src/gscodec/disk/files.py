@@ -150,7 +150,8 @@ def named(source: str) -> Iterator[None]:
     try:
         yield
     except (FormatError, UnsupportedError) as error:
-        raise type(error)(f"{told(source)}: {error}") from error
+        found = str(error).removeprefix("file: ")  # which one, is said
+        raise type(error)(f"{told(source)}: {found}") from error
 
 
 def told(path: str) -> str:
