@@ -33,7 +33,7 @@ _STEPS = 3
 _RIDGE = 50.0
 _LEAST_SHARE = 1e-3  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-12
-_KEPT_BYTES = 3 << 27  # of projections, from one pass to the next
+_KEPT_BYTES = 3 << 27  # of all projections: fewer are kept from one pass to the next
 
 
 def recoloured(
@@ -75,14 +75,13 @@ def recoloured(
 
 
 class _Seen:
-    """Gaussians in some views; those beyond `_KEPT_BYTES` are projected anew each time."""
+    """Gaussians in some views; those that take much are projected anew each time."""
 
     def __init__(
         self, gaussians: Gaussians, cameras: Sequence[Camera], how: Conventions
     ) -> None:
         self._gaussians, self._cameras, self._how = gaussians, cameras, how
-        self._kept: list[Projection] = []
-        self._room = _KEPT_BYTES
+        self._kept: dict[int, Projection] = {}
 
     def lacking(self, target: Callable[[Camera], NDArray[np.float32]]) -> tuple[Floats, Floats]:
         """W^T (``target`` - W c), (N, 3), and how much each Gaussian is seen, (N, 1)."""
@@ -105,11 +104,9 @@ class _Seen:
     def _views(self) -> Iterator[tuple[Camera, Projection, NDArray[np.bool_]]]:
         """Each, and which colours (N, 3) move in it: those that are not clamped."""
         for number, camera in enumerate(self._cameras):
-            if number < len(self._kept):
-                projection = self._kept[number]
-            else:
+            projection = self._kept.get(number)
+            if projection is None:
                 projection = project(self._gaussians, camera, self._how)
-                self._room -= projection.nbytes
-                if self._room >= 0:  # all before this one are kept, too
-                    self._kept.append(projection)
+                if projection.nbytes * len(self._cameras) <= _KEPT_BYTES:
+                    self._kept[number] = projection
             yield camera, projection, projection.splats[:, 6:9] > 0
