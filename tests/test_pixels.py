@@ -104,7 +104,7 @@ def test_no_cameras_measure_nothing(scene: Canonical) -> None:
     assert not found.opacity.any()
     values = (scene.means, scene.opacity_logits, scene.log_scales, scene.disc)
     prior, _ = closed_form(*values, antialiased=False)
-    weights = combine(prior, found, 0.5, 1.0)
+    weights = combine(prior, found, 0.5)
     assert (weights.dc > 0).all()
     assert (weights.position > 0).all()
 
@@ -115,7 +115,7 @@ def test_what_nobody_sees_agrees_with_nothing(scene: Canonical) -> None:
     hidden = replace(nothing, colour=nothing.colour + 1e-30, weight=nothing.weight + 1e-27)
     values = (scene.means, scene.opacity_logits, scene.log_scales, scene.disc)
     prior, _ = closed_form(*values, antialiased=False)
-    alone, among = (combine(prior, pixels, 0.5, 1.0) for pixels in (nothing, hidden))
+    alone, among = (combine(prior, pixels, 0.5) for pixels in (nothing, hidden))
     for name in ("opacity", "scale", "rotation", "position", "dc"):
         np.testing.assert_allclose(getattr(among, name), getattr(alone, name), rtol=1e-6)
 

@@ -72,8 +72,8 @@ def main() -> None:
         sys.exit(f"skipped: {JUDGE} is not there")
     weighed = GaussianSource.weighed
 
-    def without(self: GaussianSource, seen: Seen, together: float) -> GaussianSource:
-        source = weighed(self, seen, together)
+    def without(self: GaussianSource, seen: Seen) -> GaussianSource:
+        source = weighed(self, seen)
         return replace(source, weights=flat(source.weights))
 
     rows = []

@@ -55,7 +55,7 @@ _FIT = {"hac": 10.0, "ralhe": 2.5}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
 _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
-_SETTLING = 0.6  # iterations after the descent, for each of it, and for each of the trials
+_SETTLING = 0.25  # of anchors: iterations after the descent, for each of it, in each trial
 _USUAL = 1500
 
 
@@ -77,18 +77,16 @@ def encoding(
         verify: Whether the result is decoded and looked at.
     """
     alike = round(count * _ANCHOR) if anchors else count
-    steps = _steps(method, options, alike)
+    steps = _steps(method, options, alike, anchors=anchors)
     left = set() if verify else {"look", "verify"}
-    if anchors:
-        left |= {"prune", "colour"}
-    elif options.get("keep_all"):
+    if options.get("keep_all"):
         left.add("prune")
     kept = [step for step in steps if step.name not in left]
     loading = 0.0 if method == "raw" else _LOADING.of(count)
     return (Step("read", _READ.of(count) + loading), *kept, Step("write", _WRITE.of(count)))
 
 
-def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
+def _steps(method: str, options: Mapping[str, Any], count: int, *, anchors: bool) -> list[Step]:
     if method == "raw":
         return [Step(name, cost.of(count)) for name, cost in _RAW.items()]
     effort = options.get("effort", "fast")
@@ -96,7 +94,8 @@ def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
     steps = {
         name: Step(name, cost.of(count, _FIT.get(method, 1.0) if name == "fit" else 1.0))
         for name, cost in costs.items()
-        if name != "predict" or method == "predict-gs"
+        if (name != "predict" or method == "predict-gs")
+        and not (anchors and name in {"prune", "colour"})
     }
     code = steps["code"]
     steps["code"] = replace(code, reports=_CODED)
@@ -111,17 +110,18 @@ def _steps(method: str, options: Mapping[str, Any], count: int) -> list[Step]:
 
 
 def _high(steps: dict[str, Step], options: Mapping[str, Any], count: int) -> list[Step]:
-    """Rounds of measuring, fitting and descending are one step; so is all that settles."""
+    """Rounds of measuring, fitting and descending are one step; so is all that ends them."""
     fit = sum(steps[name].seconds for name in ("measure", "fit", "predict") if name in steps)
     iterations = options.get("iterations") or _USUAL
     limit = options.get("time_limit")
     descent = limit or iterations * _ITERATION.of(count)
-    settling = fit + steps["code"].seconds + _SETTLING * descent
+    # Anchors settle; of Gaussians, colours are found, for the file of effort fast and in trials.
+    trials = _TRIALS * steps["colour"].seconds if "colour" in steps else _SETTLING * descent
     parts = frozenset({"prune", "measure", "fit", "predict", "optimise", "colour"})
     return [
         steps["views"],
         Step("optimise", descent + 2 * fit, parts),
-        Step("code", settling, parts | {"views"}, repeats=True),
+        Step("code", fit + steps["code"].seconds + trials, parts | {"views"}, repeats=True),
         *(steps[name] for name in ("look", "verify")),
     ]
 

@@ -52,7 +52,7 @@ class AnchorSubject(Subject):
     scene: AnchorScene
     kind: Anchors
     noun = "anchors"
-    manner = Manner(1.0, 1.0, 0.1, 0.2, rounded=False)
+    manner = Manner(1.0, 1.0, 0.1, 0.2)
 
     def __init__(self, aside: Aside, options: Options) -> None:
         super().__init__()

@@ -154,7 +154,7 @@ class About:
         """See `fit.ordered.Weighs`."""
         source = GaussianSource.of(scene, self.usual)
         pixels = estimated(scene, source, self, shipped())
-        return source.weighed(Seen(pixels, self.agreeing), 1.0)
+        return source.weighed(Seen(pixels, self.agreeing))
 
     def part(self, rows: slice) -> About:  # noqa: ARG002
         """See `fit.ordered.Weighs`."""

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 _TOLERABLE = 2  # levels that an octree may have too few
 _MAX_COLOUR = 1e15  # of a coefficient; squares of many must stay finite
 _LARGEST_WEIGHT = 1e150  # of what a value does to pixels; quotients must stay finite
-# Part of the agreement of errors (`fit.pixels.coherence`) that rounding values together leaves.
-_LEFT_TOGETHER = 0.1
 # Below, what the network of displacements takes is more than it saves.
 _FEWEST_DISPLACED = 1024
 # Gaussians at a time, and those whose median scale is that of a scene.
@@ -55,8 +53,8 @@ class GaussianSubject(Subject):
     noun = "Gaussians"
     recolours = True
     # Values that overlap in a picture overshoot together, so larger steps undo more than they
-    # mend.
-    manner = Manner(0.25, 0.5, 0.2, 0.6, rounded=True)
+    # mend. Nothing settles: colours that are found in the end mend more in less time.
+    manner = Manner(0.25, 0.5)
 
     kind: Gaussians
 
@@ -99,12 +97,11 @@ class GaussianSubject(Subject):
             about = About.of(gaussians, order)
             return Estimated(about, about.positions(gaussians, order), order)
         source = GaussianSource.of(gaussians.without_rest())
-        together = _LEFT_TOGETHER if run.descends else 1.0
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
             keep, seed = scene is self.scene, run.options.seed
             seen = source.seen(gaussians, cameras, how, seed, report, keep=keep)
-            weighed = source.weighed(seen, together)
+            weighed = source.weighed(seen)
         if not weighed.weights.largest() < _LARGEST_WEIGHT:  # NaN is not below either
             raise CannotCodeError("values are so large that pictures of them mean nothing")
         return Looked(weighed)
@@ -164,8 +161,13 @@ class GaussianSubject(Subject):
         return pruned(scene, views.pruning, views.how, worth, report, shown, target)
 
     def recoloured(self, run: Asked, work: Work, decoded: Scene) -> Work:
-        """The constant ones."""
+        """The constant ones.
+
+        After a descent to photographs, pictures of where it led are what is aimed at.
+        """
         scene, views = cast("GaussianScene", work.scene), run.views
+        if run.descends and views.photographs is not None:
+            views = replace(views, scene=scene)
         wanted = replace(cast("GaussianScene", decoded), sh_dc=scene.sh_dc)
         report = partial(run.progress, "colour")
         found = recoloured(wanted, views.pruning, views.how, views.shows, report)

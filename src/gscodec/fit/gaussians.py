@@ -68,7 +68,7 @@ _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 # Bits that leaving a Gaussian out is worth, fewer than it takes: the errors of many
 # that go add up to several times their sum.
 _BITS_SAVED = 3.0
-_MENDED = 3.0  # a descent makes up for more than colours do
+_MENDED = 5.5  # a descent makes up for more than colours do
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3
 _SEEN: Recent[Seen] = Recent()
@@ -184,13 +184,9 @@ class GaussianSource:
         )
         return Seen(pixels, coherence(canonical, cameras, how, first, pixels))
 
-    def weighed(self, seen: Seen, together: float) -> GaussianSource:
-        """With the weights that follow from what was ``seen``.
-
-        ``together`` is 1 where values are rounded one by one; 0 if their errors did not agree
-        at all.
-        """
-        weights = combine(self.weights, seen.pixels, seen.coherence, together)
+    def weighed(self, seen: Seen) -> GaussianSource:
+        """With the weights that follow from what was ``seen``."""
+        weights = combine(self.weights, seen.pixels, seen.coherence)
         return replace(self, weights=weights)
 
     def displaced(self, means: NDArray[np.float32], lattice: Lattice) -> GaussianSource:

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from gscodec.fit.drawing import draw
-from gscodec.fit.sensitivity import BIT_PRICE
 from gscodec.fit.threads import one_thread_an_operation
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ _LAST_RATE = 0.1  # what is left of them at the end
 # pictures show a value, fast steps would leave it wherever the last ones threw it.
 _ENOUGH = 400
 _BETAS = (0.9, 0.99)
-# Half of what a bit is worth, in squared steps, where steps are ideal; see `sensitivity.BIT_PRICE`.
-_BIT_WORTH = BIT_PRICE / 2
 _MOST_BITS = 24.0  # of a value: tables have no smaller frequencies
 _MOST_PIXELS = 512 * 512  # of a picture that is compared; larger views are cropped at random
 
@@ -54,16 +51,15 @@ class Schedule:
         iterations: Steps of Adam, one view each.
         pace: From the number of steps of this run to the share of the whole optimisation that
             is done; a run ends early when this reaches 1.
-        coding: How values are shown: "exact"; "noisy", with the noise of their quantisation
-            (HAC, eq. 4); or "rounded", as they are going to be decoded. Gradients pass straight
-            through either.
+        coding: How values are shown: "exact"; or "noisy", with the noise of their quantisation
+            (HAC, eq. 4), through which gradients pass straight.
         planned: Iterations of the whole optimisation, about.
         gentle: Factor of the learning rates.
     """
 
     iterations: int
     pace: Callable[[int], float]
-    coding: Literal["exact", "noisy", "rounded"]
+    coding: Literal["exact", "noisy"]
     planned: int
     gentle: float = 1.0
 
@@ -100,8 +96,7 @@ class Joint:
     ) -> list[NDArray[np.float64]]:
         """Columns after descending in the units from ``first`` on; earlier ones are fixed.
 
-        With rounding, unit ``first`` comes back rounded, ready to be coded under its law. What
-        is free in the drawing changes in place. ``progress`` gets the share that is done and
+        What is free in the drawing changes in place. ``progress`` gets the share that is done and
         the mean squared error of late.
         """
         values = [torch.from_numpy(c.astype(np.float32)).to(self._device) for c in columns]
@@ -130,8 +125,6 @@ class Joint:
                 recent = size if not iteration else 0.95 * recent + 0.05 * size
                 progress(share, recent)
         done = self._limited(first, starts, moves, pulls)
-        if schedule.coding == "rounded":
-            done[0] = pulls[0].rounded(done[0])
         return [*columns[:first], *(v.cpu().numpy().astype(np.float64) for v in done)]
 
     def _optimiser(self, moves: list[Tensor]) -> tuple[torch.optim.Adam, list[float]]:
@@ -152,8 +145,6 @@ class Joint:
         pairs = zip(moved, pulls, strict=True)
         if coding == "noisy":
             return [v + pull.noise(v.detach(), self._generator) for v, pull in pairs]
-        if coding == "rounded":
-            return [v + (pull.rounded(v.detach()) - v.detach()) for v, pull in pairs]
         return moved
 
     def _limited(
@@ -214,20 +205,6 @@ class _Pull:
         """Bits per step (N, columns); within half a step the law is flat on top."""
         offset = (values - self._centre) * (2 / self.step)
         return offset.clamp_(-1, 1).mul_(self._slope)
-
-    def rounded(self, values: Tensor) -> Tensor:
-        """Where a value is decoded: a whole number of steps from its centre.
-
-        The larger of two neighbours must be nearer by what its bits are worth.
-        """
-        offset = (values - self._centre) / self.step
-        size = offset.abs()
-        # Bits that 1 costs more than 0, of a Laplace law; higher numbers cost the slope.
-        first = 1 + self._slope / 2 - torch.log2(1 + torch.exp2(-self._slope / 2))
-        number = torch.floor(size + 0.5 - (_BIT_WORTH * self._slope).clamp_max(0.5))
-        nonzero = size >= 0.5 + (_BIT_WORTH * first).clamp_max(0.5)
-        number = torch.where(nonzero, number.clamp_min(1), torch.where(number == 1, 0, number))
-        return self._centre + offset.sign() * number * self.step
 
     def noise(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Uniform noise of a step; a value near its centre is decoded as the centre instead."""

@@ -171,15 +171,12 @@ def _turn(
     return result
 
 
-def combine(
-    prior: Sensitivity, pixels: PixelSensitivity, coherence_rest: float, together: float
-) -> Sensitivity:
+def combine(prior: Sensitivity, pixels: PixelSensitivity, coherence_rest: float) -> Sensitivity:
     """Measured sensitivities with a share of the closed form, errors of neighbours agreeing.
 
-    ``coherence_rest`` is the part of the errors of higher SH coefficients that agree; of every
-    agreement, ``together`` remains.
+    ``coherence_rest`` is the part of the errors of higher SH coefficients that agree.
     """
-    overlap = 1 + together * (overlaps(pixels) - 1)
+    overlap = overlaps(pixels)
     shape = 1 + COHERENCE_SHAPE * (overlap - 1)
     edge = SHAPE_PRIOR * pixels.colour / prior.dc * shape
     share = edge + PRIOR  # what nobody saw does not agree with anything

@@ -157,22 +157,18 @@ class Manner(NamedTuple):
         round_rate: Factor of the learning rates in rounds.
         round_rate_to_photographs: The same where photographs are the target.
         settle_rate: The same when settling begins.
-        settle_share: Of all iterations, or of the time: kept for settling.
-        rounded: Whether units settle rounded under the very law that codes them, each before
-            it is coded; or exactly, once one before them is coded.
+        settle_share: Of all iterations, or of the time: kept for settling. None settle where
+            this is 0.
     """
 
     round_rate: float
     round_rate_to_photographs: float
-    settle_rate: float
-    settle_share: float
-    rounded: bool
+    settle_rate: float = 0.0
+    settle_share: float = 0.0
 
     def iterations(self, planned: int, turns: int) -> tuple[int, int]:
         """Of one of ``turns`` in which units settle, and of the whole optimisation, about."""
         total = self.settle_share * planned
-        if self.rounded:
-            return max(1, round(total / turns)), round(total / self.settle_share)
         return max(1, round(total) // turns), round(round(total) / self.settle_share)
 
 

@@ -217,12 +217,6 @@ class AroundKnown(Known):
         """What is decoded of the unit at hand, as neighbours see it: (columns, block)."""
         return np.zeros((self.unit.columns, self._columns.shape[1]), np.int8)
 
-    def copy(self) -> Self:
-        """See `Known`."""
-        other = super().copy()
-        other._features = self._features.copy()  # noqa: SLF001 - its own
-        return other
-
     def predicted(self) -> Law:
         """Networks see neighbours' values of the unit; centres follow their mean as well."""
         unit, model = self.unit, self.model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gscodec.coding import Encoder
@@ -82,16 +81,6 @@ class Block:
 
         self._turns(wanted, log2_ideal, note)
         return scattered(parts, turns, len(wanted))
-
-    def foreseen(
-        self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]
-    ) -> Expected:
-        """How the next unit would be coded if this were wanted; nothing is decided."""
-        if len(self.known.turns) == 1:
-            return expected(self.known)
-        trial = copy(self)
-        trial.known, trial.values = self.known.copy(), []
-        return trial.laws(wanted, log2_ideal)
 
     def code(self, wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
         """Rounds and codes the next unit."""

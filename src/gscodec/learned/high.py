@@ -1,8 +1,9 @@
 """Effort high: values that cost less and show the same, found through the renderer (HAC, eq. 9).
 
 Rounds: measure what values do to pixels, prune what is not worth its bits, learn a
-model, then descend on error plus bits under the laws of this model. At the end units are coded
-one after the other, and those not yet coded make up for what has changed (`settling`).
+model, then descend on error plus bits under the laws of this model. At the end constant colours
+make up for what coding changes (`fit.recolouring`); of anchors, units are coded one after the
+other, and those not yet coded do (`settling`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from copy import copy
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -20,8 +19,6 @@ from gscodec.intnet.context import (
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import NDArray
 
     from gscodec.coding import Decoder, Encoder
@@ -127,13 +124,6 @@ class Known:
         sizes = [len(range(*rows.indices(count))) for rows in self.turns]
         ends = list(accumulate(sizes))
         return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-
-    def copy(self) -> Self:
-        """For a trial of the unit at hand, before its first turn."""
-        other = copy(self)
-        other._columns = self._columns.copy()  # noqa: SLF001 - its own
-        other._law, other._decisions = None, dict(self._decisions)  # noqa: SLF001
-        return other
 
     @property
     def unit(self) -> Unit:

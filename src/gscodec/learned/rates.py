@@ -26,7 +26,7 @@ _BYTES_SLOPE = -0.2  # of log(bytes) over log(lambda), about: where to look firs
 _PSNR_SLOPE = -4.0  # dB over log(lambda)
 # As good as effort fast at one lambda, dB: what is promised is 0.5.
 _CLOSE_TO_FAST = 0.3
-_DESCENT_PRICE = 0.27  # part of lambda, about: what is left of the difference is found by trial
+_DESCENT_PRICE = 0.45  # part of lambda, about: what is left of the difference is found by trial
 _FEW_TRIALS = 4
 _STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
 _USUAL = Note(

@@ -1,8 +1,7 @@
-"""The end of effort high: units are coded one after the other while the rest settles.
+"""The end of effort high for anchors: units are coded one after the other while the rest settles.
 
-Rounding values one by one leaves errors that agree with each other. Here values move until the
-picture of what is decoded is right. That is worth something only under the very laws that code
-them: those of a unit are known when all units before it are decoded, so units take turns.
+Rounding values one by one leaves errors that agree with each other. Here values that are not coded
+yet, and networks, move until the picture of what is decoded is right.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from gscodec.fit.options import ITERATIONS
 from gscodec.learned.encoding import decoded_unit
-from gscodec.learned.high import joint, laws_of, merged, report
-from gscodec.learned.parallel import in_parallel
+from gscodec.learned.high import joint, laws_of, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from gscodec.learned.encoding import Block
     from gscodec.learned.model import Model
     from gscodec.learned.run import Run
-    from gscodec.units import Expected
 
 _NO_TIME = 1e-9  # seconds, when all are spent
 
@@ -36,7 +33,6 @@ class Settling:
         self._run_of, self._work = run, work
         self._columns: Columns = list(work.source.columns)
         self._laws = laws_of(run, work, model, lam)
-        self._ideal = work.source.ideal(run.subject.price(lam), lam)
         self._drawing = run.drawing(work)
         self._descent = joint(run, self._drawing, lam)
         self._first = len(self._columns) - len(self._laws)  # decisions do not move
@@ -50,28 +46,14 @@ class Settling:
         """Columns for unit ``number`` and those that follow; all before are ``done``."""
         if number:
             self._take(number - 1, done)
-        rounded = self._run_of.subject.manner.rounded
-        if number >= self._first + (not rounded):
-            if rounded:
-                self._laws[number - self._first] = self._foreseen(number, done)
+        if number > self._first:
             self._descend(number)
         return self._columns
 
-    def _foreseen(self, number: int, done: Sequence[Block]) -> Expected:
-        """How unit ``number`` would be coded as it is now."""
-        wanted, ideal = self._columns[number], self._ideal[number]
-
-        def foreseen(block: Block) -> list[Expected]:
-            return [block.foreseen(wanted[block.rows], ideal[block.rows])]
-
-        threads = self._run_of.options.threads
-        return merged(in_parallel(foreseen, done, threads, lambda _: None))[0]
-
     def finish(self, done: Sequence[Block]) -> None:
         """All units are ``done``: what is free besides them has the last word."""
-        if not self._run_of.subject.manner.rounded:
-            self._take(len(self._columns) - 1, done)
-            self._descend(len(self._columns))
+        self._take(len(self._columns) - 1, done)
+        self._descend(len(self._columns))
 
     def scene(self) -> Scene:
         """The scene with what is free besides columns."""
@@ -91,7 +73,7 @@ class Settling:
         from gscodec.fit.joint import Schedule
 
         manner, start = self._run_of.subject.manner, time.monotonic()
-        turns = len(self._columns) + (not manner.rounded) - number
+        turns = len(self._columns) + 1 - number
         seconds = max((self._limit - start) / turns, _NO_TIME)
 
         def pace(taken: int) -> float:
@@ -100,7 +82,7 @@ class Settling:
         schedule = Schedule(
             self._iterations,
             pace,
-            coding="rounded" if manner.rounded else "exact",
+            coding="exact",
             planned=self._planned,
             gentle=manner.settle_rate,
         )

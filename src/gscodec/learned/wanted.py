@@ -178,8 +178,8 @@ def _made_up_for(run: Run, work: Work, model: Model, lam: float) -> Work:
 
 
 def _finished(run: Run, work: Work, model: Model, lam: float) -> Coded:
-    """As `_coded`, after settling if values are found through the renderer."""
-    if not run.descends:
+    """As `_coded`; what is decoded is mended by colours, or settles after a descent."""
+    if not (run.descends and run.subject.manner.settle_share):
         return _coded(run, _made_up_for(run, work, model, lam), model, lam)
     settling = Settling(run, work, model, lam)
     done = settled_blocks(run, work, model, lam, settling)
