@@ -33,22 +33,22 @@ _LOADING = Cost(1.0, 0.3)  # of libraries that learn, while reading
 _RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
 _INSTANT = {
     "views": Cost(0.1, 0.0),
-    "measure": Cost(0.9, 2.5),
-    "fit": Cost(2.0, 4.0),
-    "code": Cost(0.2, 4.5),
+    "measure": Cost(1.0, 0.25),
+    "fit": Cost(3.0, 0.4),
+    "code": Cost(0.1, 1.25),
     "look": Cost(0.1, 0.0),
-    "verify": Cost(0.2, 1.4),
+    "verify": Cost(0.1, 0.9),
 }
 _FAST = {
-    "views": Cost(2.7, 1.0),
-    "prune": Cost(8.0, 8.0),
-    "measure": Cost(0.6, 5.8),
+    "views": Cost(2.4, 0.6),
+    "prune": Cost(9.0, 3.6),
+    "measure": Cost(0.6, 3.6),
     "predict": Cost(0.1, 0.2),
-    "fit": Cost(6.4, 12.8),
-    "colour": Cost(1.0, 12.0),
-    "code": Cost(0.1, 0.4),
-    "look": Cost(0.2, 1.3),
-    "verify": Cost(0.1, 1.2),
+    "fit": Cost(3.0, 9.0),
+    "colour": Cost(0.5, 9.0),
+    "code": Cost(0.1, 0.8),
+    "look": Cost(0.2, 0.8),
+    "verify": Cost(0.1, 0.7),
 }
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 10.0, "ralhe": 2.5}  # times that of hemgs
