@@ -139,18 +139,8 @@ class Projection:
         width, height = self.size
         image = np.empty((height, width, 3), np.float32)
         transmittance = np.empty((height, width), np.float32)
-        in_parts(
-            kernels.blend,
-            len(self.starts) - 1,
-            kernels.TILES_AT_ONCE,
-            self.splats,
-            self.starts,
-            self.lists,
-            self.conventions.max_alpha,
-            np.array(background, np.float32),
-            image,
-            transmittance,
-        )
+        behind = np.array(background, np.float32)
+        self.by_tile(kernels.blend, behind, image, transmittance)
         return Picture(image, transmittance, self)
 
     def lacking(self, target: Array) -> Array:
@@ -161,18 +151,13 @@ class Projection:
         of each Gaussian times those of all in the same pixel.
         """
         by_pair = np.empty((len(self.lists), 4), np.float32)
-        in_parts(
-            kernels.blend_lacking,
-            len(self.starts) - 1,
-            kernels.TILES_AT_ONCE,
-            self.splats,
-            self.starts,
-            self.lists,
-            self.conventions.max_alpha,
-            target,
-            by_pair,
-        )
+        self.by_tile(kernels.blend_lacking, target, by_pair)
         return self.gathered(by_pair)
+
+    def by_tile(self, kernel: Callable[..., None], *arrays: Array) -> None:
+        """Calls ``kernel`` for all tiles: with what is in each, then with ``arrays``."""
+        own = (self.splats, self.starts, self.lists, self.conventions.max_alpha)
+        in_parts(kernel, len(self.starts) - 1, kernels.TILES_AT_ONCE, *own, *arrays)
 
     def gathered(self, by_pair: Array) -> Array:
         """Sums ``by_pair`` (P, columns) of each Gaussian over its tiles, (N, columns)."""
@@ -244,19 +229,8 @@ class Picture:
         """What ``kernel`` tells of pairs, of each Gaussian (N, columns); given some ``pictures``."""
         own = self.projection
         by_pair = np.empty((len(own.lists), columns), np.float32)
-        in_parts(
-            kernel,
-            len(own.starts) - 1,
-            kernels.TILES_AT_ONCE,
-            own.splats,
-            own.starts,
-            own.lists,
-            own.conventions.max_alpha,
-            self.image,
-            self.transmittance,
-            *(np.require(picture, np.float32, ["C", "W"]) for picture in pictures),
-            by_pair,
-        )
+        given = (np.require(picture, np.float32, ["C", "W"]) for picture in pictures)
+        own.by_tile(kernel, self.image, self.transmittance, *given, by_pair)
         return own.gathered(by_pair)
 
     def backward(
