@@ -717,18 +717,20 @@ def blend_lacking(
 
     ``out`` (pairs, 4) is for each pair of Gaussian and tile W^T (``target`` - W c), with the
     weights W of all pixels, the colours c and a ``target`` (H, W, 3); then its weights times
-    those of all Gaussians of the pixel. Weights are kept in between, packed.
+    those of all Gaussians of the pixel. Weights are kept in between, packed, and where they end:
+    computed twice, with sums in another order, the rows that a Gaussian reaches may differ.
     """
     height, width = target.shape[0], target.shape[1]
     across = (width + TILE - 1) // TILE
     limit = _F(max_alpha)
-    weights = np.empty(0, np.float32)
+    weights, ends = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     for tile in range(begin, end):
         left, top = (tile % across) * TILE, (tile // across) * TILE
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
-        if len(weights) < (starts[tile + 1] - starts[tile]) * _PLANE:
+        if len(ends) < starts[tile + 1] - starts[tile]:
             weights = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
+            ends = np.empty((starts[tile + 1] - starts[tile], 2), np.int64)
         kept = 0
         beyond_last = starts[tile]
         for k in range(starts[tile], starts[tile + 1]):
@@ -758,6 +760,7 @@ def blend_lacking(
                 buffer[_U(_GREEN) + at] += weight * green
                 buffer[_U(_BLUE) + at] += weight * blue
             kept += int(beyond - first)
+            ends[k - starts[tile], 0], ends[k - starts[tile], 1] = first, beyond
             beyond_last = k + 1
             if (k & 7) == 7 and not _alive(buffer):
                 break
@@ -769,8 +772,7 @@ def blend_lacking(
                 buffer[_BLUE + spot] = target[v, u, 2] - buffer[_BLUE + spot]
         kept = 0
         for k in range(starts[tile], beyond_last):
-            my = splats[lists[k, 0], 1] - _F(top) - _F(0.5)
-            first, beyond = _rows_in_tile(my, splats[lists[k, 0], 9])
+            first, beyond = _U(ends[k - starts[tile], 0]), _U(ends[k - starts[tile], 1])
             place = _U(kept) - first
             by_red = by_green = by_blue = shared = _F(0)
             for at in range(first, beyond):
