@@ -129,3 +129,26 @@ def test_effort_fast_makes_up_for_what_it_rounds(
         assert squared_error(scene, after, cameras) < 0.9 * squared_error(
             scene, before, cameras
         )
+
+
+def test_weights_are_found_again_where_rows_nearly_begin() -> None:
+    """Reaches end within a rounding of a row; W^T W c, times c, is the square of the picture."""
+    count, rng = 20_000, np.random.default_rng(0)
+    view = np.eye(4)
+    view[:3, 3] = (0, 0, 5)
+    scene = replace(
+        make_scene(count, 0, seed=4),
+        means=rng.uniform(-3, 3, (count, 3)).astype(np.float32),
+        log_scales=rng.uniform(-5, -2, (count, 3)).astype(np.float32),
+        opacity_logits=np.full(count, -3, np.float32),
+    )
+    projection = project(activate(scene), Camera(800, 600, 500.0, 500.0, 400.0, 300.0, view))
+    splats, drawn = projection.splats.copy(), projection.depths > 0
+    y, reach = splats[drawn, 1] + np.float32(0.5), splats[drawn, 9]
+    splats[drawn, 9] = y - np.floor(y - reach - 1)  # further than alpha is seen
+    colors = rng.uniform(0.1, 1, (count, 3)).astype(np.float32)
+    coloured = replace(projection, splats=splats).recolored(colors)
+    lacking = coloured.lacking(np.zeros((600, 800, 3), np.float32))[:, :3].astype(np.float64)
+    picture = coloured.blend().image.astype(np.float64)
+    found = (colors * lacking).sum(axis=0)
+    assert np.allclose(found, -(picture**2).sum(axis=(0, 1)), rtol=1e-7)
