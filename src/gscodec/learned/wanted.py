@@ -176,6 +176,7 @@ def _made_up_for(run: Run, work: Work, model: Model, lam: float) -> Work:
     """``work`` with colours that make up for what coding it changes, see `fit.recolouring`."""
     if not run.looks or not run.subject.recolours:
         return work
+    run.progress("colour", 0.0)
     decoded = Tile.of(run, work, model, lam).decoded(run.given.room)
     return run.subject.recoloured(run, work, decoded)
 
