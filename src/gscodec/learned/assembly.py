@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind
     from gscodec.kinds.aside import Aside
-    from gscodec.learned.encoding import Done, Streams
+    from gscodec.learned.encoding import Done
     from gscodec.learned.model import Model
+    from gscodec.learned.positions import Streams
     from gscodec.learned.run import Run
     from gscodec.payload import Method
     from gscodec.room import Room

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gscodec.fit.subject import Columns, Work
+    from gscodec.fit.subject import Columns, Source, Work
     from gscodec.geometry import Lattice
     from gscodec.learned.model import Model
+    from gscodec.learned.positions import Streams
     from gscodec.learned.run import Run
     from gscodec.payload import Attribute, Stream
     from gscodec.units import Expected
 
-    Streams = list[tuple[Attribute, bytes]]
+    Take = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
 
 
 class Placed(Protocol):
@@ -116,6 +117,24 @@ class Block:
         return [(a, encoder.finish()) for a, encoder in self._encoders.items()]
 
 
+def in_turn(
+    block: Block, source: Source, ideal: Sequence[NDArray[np.float64]], take: Take
+) -> None:
+    """``take`` gets the columns of each unit, adapted to what units before it decode to.
+
+    Args:
+        block: Whose next unit ``take`` decides.
+        source: Of its rows.
+        ideal: Log2 of the ideal steps of each unit.
+        take: Of columns and their ideal steps.
+    """
+    columns: Columns = list(source.columns)
+    for number, log2_ideal in enumerate(ideal):
+        take(columns[number], log2_ideal)
+        done = block.values[-1]
+        columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+
+
 class Done(NamedTuple):
     """All blocks, coded.
 
@@ -171,15 +190,16 @@ def expected_laws(run: Run, work: Work, model: Model, lam: float) -> list[list[E
     ideal = work.source.ideal(run.subject.price(lam), lam)
 
     def of(rows: slice) -> list[Expected]:
-        block, source = Block(model, work, rows), work.source.rows(rows)
-        columns, laws = list(source.columns), []
-        for number in range(len(columns)):
+        block = Block(model, work, rows)
+        laws: list[Expected] = []
+
+        def take(wanted: NDArray[np.float64], log2_ideal: NDArray[np.float64]) -> None:
             if block.known.unit.decides:
-                block.round(columns[number], ideal[number][rows])
+                block.round(wanted, log2_ideal)
             else:
-                laws.append(block.laws(columns[number], ideal[number][rows]))
-            done = block.values[-1]
-            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+                laws.append(block.laws(wanted, log2_ideal))
+
+        in_turn(block, work.source.rows(rows), [own[rows] for own in ideal], take)
         return laws
 
     slices = blocks(len(work.codes), run.options.block_size)

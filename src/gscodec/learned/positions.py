@@ -11,7 +11,6 @@ first of them.
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,7 +95,7 @@ def decode(
         decoder.finish()
 
     in_parallel(part, range(len(firsts)), threads, progress)
-    for start, _ in pairwise(ends):
+    for start in starts[1:]:
         if codes[start] < codes[start - 1]:
             raise FormatError(
                 f"stream POSITION: found primitive {start} before the last one of the part "

@@ -15,7 +15,7 @@ import numpy as np
 
 from gscodec._version import __version__
 from gscodec.learned import positions
-from gscodec.learned.encoding import Block, Done, coded_positions
+from gscodec.learned.encoding import Block, Done, coded_positions, in_turn
 from gscodec.learned.filling import Filling
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.payload import Attribute
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from gscodec.fit.subject import Source, Work
     from gscodec.geometry import Lattice
     from gscodec.kinds import Kind
-    from gscodec.learned.encoding import Streams
+    from gscodec.learned.encoding import Take
     from gscodec.learned.model import Model, Restore
+    from gscodec.learned.positions import Streams
     from gscodec.learned.run import Run
     from gscodec.room import Room
     from gscodec.tiling import Arrays
-
-    Take = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
 
 _FIELD = "field "  # begins the name of a field among arrays that are kept
 
@@ -126,11 +125,7 @@ class Tile:
     def _through(self, block: Block, take: Take, filling: Filling) -> None:
         """Each unit of ``block`` in turn; what they decode to goes to ``filling``."""
         source = self.source.rows(block.rows)
-        columns, ideal = list(source.columns), source.ideal(self.price, self.lam)
-        for number in range(len(columns)):
-            take(columns[number], ideal[number])
-            done = block.values[-1]
-            columns = source.after(number, columns, done.quanta, done.floats(), moved=False)
+        in_turn(block, source, source.ideal(self.price, self.lam), take)
         block.forget()
         filling.fill(block.rows, self.restore(self.model, block.place, block.values))
 
