@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from anchors import make_anchor_scene
+import gscodec
+from anchors import make_anchor_scene, small_views
 from gscodec.camera import Camera
 from gscodec.errors import UsageError
 from gscodec.render import render
@@ -209,6 +210,30 @@ def test_scenes_of_nothing(n: int) -> None:
     assert len(in_picture(scene, camera(), NEAR)) == n
     assert render(scene, camera()).shape == (60, 80, 3)
     assert len(stand_in(scene)) <= 3 * n
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"log_scalings": 60.0},
+        {"log_scalings": 100.0, "offsets": 0.0},
+        {"log_scalings": 100.0, "offsets": 3e38, "anchors": -3e38},
+        {"features": 3e38},
+        {"anchors": 1e30},
+        {"anchors": 3e38},
+    ],
+)
+def test_values_beyond_all_measure_warn_of_nothing(values: dict[str, float]) -> None:
+    """Numpy's warnings are errors here; the other anchors are drawn."""
+    scene = make_anchor_scene(60)
+    for name, value in values.items():
+        array = getattr(scene, name).copy()
+        array[[3, 7]] = value
+        scene = replace(scene, **{name: array})
+    views = gscodec.virtual_cameras(scene, 2)
+    assert views
+    for camera in (*views, *small_views().cameras):
+        assert np.isfinite(render(scene, camera)).any()
 
 
 def test_a_camera_inside_an_anchor_gives_numbers() -> None:

@@ -109,7 +109,8 @@ def respond(
     """
     networks, shape = scene.networks, (len(rows), scene.offset_count)
     towards = scene.anchors[rows] - centre
-    distance = np.linalg.norm(towards, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # of what is too far to be seen
+        distance = np.linalg.norm(towards, axis=1, keepdims=True)
     view = np.concatenate([towards / np.maximum(distance, _NOT_ZERO), distance], axis=1)
     features = scene.features[rows]
     if networks.feature_bank is not None:
@@ -133,20 +134,23 @@ def gaussians_of(
     owner: NDArray[np.int64],
     offset: NDArray[np.int64],
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Means, quats, scales, opacities, colours of offsets ``offset`` of ``rows[owner]``."""
+    """Means, quats, scales, opacities, colours of offsets ``offset`` of ``rows[owner]``.
+
+    Of scales beyond float32 they are infinite or NaN, which nobody draws.
+    """
     anchor = rows[owner]
-    with np.errstate(over="ignore"):
-        scalings = np.exp(scene.log_scalings[anchor])
     covariances = responses.covariances[owner, offset]
     quats = covariances[:, 3:]
-    length = np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), _NOT_ZERO)
-    return (
-        scene.anchors[anchor] + scene.offsets[anchor, offset] * scalings[:, :3],
-        quats / length,
-        scalings[:, 3:] * _sigmoid(covariances[:, :3]),
-        responses.opacities[owner, offset],
-        _sigmoid(responses.colors[owner, offset]),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        scalings = np.exp(scene.log_scalings[anchor])
+        length = np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), _NOT_ZERO)
+        return (
+            scene.anchors[anchor] + scene.offsets[anchor, offset] * scalings[:, :3],
+            quats / length,
+            scalings[:, 3:] * _sigmoid(covariances[:, :3]),
+            responses.opacities[owner, offset],
+            _sigmoid(responses.colors[owner, offset]),
+        )
 
 
 def in_picture(scene: AnchorScene, camera: Camera, near: float) -> NDArray[np.bool_]:
@@ -249,10 +253,10 @@ def _touching(
     """
     view = camera.world_to_camera.astype(np.float32)
     turn, fx, fy = view[:3, :3], np.float32(camera.fx), np.float32(camera.fy)
-    x, y, z = (anchors @ turn.T + view[:3, 3]).T
-    before = z > np.float32(near)
-    z = np.where(before, z, np.float32(1))
     with np.errstate(over="ignore", invalid="ignore"):
+        x, y, z = (anchors @ turn.T + view[:3, 3]).T
+        before = z > np.float32(near)
+        z = np.where(before, z, np.float32(1))
         across = np.clip(x / z, *_limits(camera.width, camera.fx))
         down = np.clip(y / z, *_limits(camera.height, camera.fy))
         scales = np.exp(log_scales)
