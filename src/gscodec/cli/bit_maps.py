@@ -54,7 +54,9 @@ def _require_plots(option: str) -> None:
         raise UsageError(f"{option}: a .png needs matplotlib; pip install 'gscodec[report]'")
 
 
-def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: bool) -> None:
+def write_maps(
+    source: str, data: bytes, targets: Sequence[str], *, overwrite: bool, quiet: bool
+) -> None:
     """Decodes ``data``, the file ``source``, and writes each of ``targets``.
 
     Raises:
@@ -67,7 +69,7 @@ def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: b
     from gscodec.sceneio.comments import told_up
 
     name = _name(source)
-    with Session(quiet=False) as session, redirect_stdout(sys.stderr):
+    with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         found = bit_map(data, session.progress)
         session.progress("draw", 0.0)
         up = told_up(inspect(data).meta)
@@ -76,7 +78,7 @@ def write_maps(source: str, data: bytes, targets: Sequence[str], *, overwrite: b
         write_output(target, picture, overwrite=overwrite)
 
 
-def write_sheet(source: str, data: bytes, target: str, *, overwrite: bool) -> None:
+def write_sheet(source: str, data: bytes, target: str, *, overwrite: bool, quiet: bool) -> None:
     """Draws the latents of ``data``, the file ``source``; errors as `write_maps`.
 
     Raises:
@@ -87,7 +89,7 @@ def write_sheet(source: str, data: bytes, target: str, *, overwrite: bool) -> No
     from gscodec.report.latent_sheet import latent_sheet_png
     from gscodec.sceneio.comments import told_up
 
-    with Session(quiet=False) as session, redirect_stdout(sys.stderr):
+    with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
         found = latents(data, session.progress)
         session.progress("draw", 0.0)
         picture = latent_sheet_png(found, _name(source), told_up(inspect(data).meta))

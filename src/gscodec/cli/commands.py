@@ -123,6 +123,11 @@ class Commands(TyperGroup):
         """Options."""
         return quickened(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses; answers habits from other programs before the command as after it."""
+        check_habits(self, args[:1])
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Names."""
         return list(COMMANDS)

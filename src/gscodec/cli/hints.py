@@ -11,6 +11,7 @@ from gscodec.errors import UsageError
 from gscodec.report.text import printable
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+_RATE = re.compile(rf"({_NUMBER.pattern}|low|medium|high|best)")
 _QUALITY = "--quality low|medium|high|best, --target-psnr DB, --target-size SIZE or --lambda"
 _EFFORT = "--effort instant|fast|high"
 # Of zstd, gzip, cjxl, ffmpeg, tar and cp.
@@ -26,6 +27,8 @@ _HABITS = {
     "-T": "threads are --threads N",
     "-p": "several at once are --jobs N",
     "-r": "of a folder, name the scenes in it: DIR/*.ply",
+    "-v": "encode and decode tell more with it; the version is 'gscodec --version'",
+    "-V": "the version is 'gscodec --version'",
 }
 _COMMANDS = {
     "compress": "encode",
@@ -66,10 +69,10 @@ def _check_habit(arg: str, before: str, known: set[str]) -> None:
         shown = printable(arg)
         raise UsageError(f"{shown}: names that start with - are options; the file is ./{shown}")
     rates = "--quality" in known
-    quiet = before == "-q" and _NUMBER.fullmatch(arg) and not _is_file(arg)
-    if "-q" in known and (quiet or re.fullmatch(rf"-q{_NUMBER.pattern}", arg)):
+    meant = before == "-q" and _RATE.fullmatch(arg) and not _is_file(arg)
+    if "-q" in known and (meant or re.fullmatch(rf"-q{_RATE.pattern}", arg)):
         told = f"; quality is {_QUALITY}" if rates else ""
-        raise UsageError(f"-q: is --quiet, and takes no number{told}")
+        raise UsageError(f"-q: is --quiet, and takes no value{told}")
     if re.fullmatch(r"-\d+", arg):
         told = f"; there are {_EFFORT}, and {_QUALITY}" if rates else ""
         raise UsageError(f"{arg}: there are no levels{told}")

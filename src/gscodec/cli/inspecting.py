@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gscodec.cli.bit_maps import check_maps, check_sheet, write_maps, write_sheet
-from gscodec.cli.options import Overwrite
+from gscodec.cli.options import Overwrite, Quiet
 from gscodec.cli.several import each
 from gscodec.disk.files import named, read_coded
 from gscodec.errors import UsageError
@@ -42,6 +42,7 @@ def inspect(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -65,12 +66,12 @@ def inspect(
         with named(source):
             inspection = inspect_bytes(data)
             if maps:
-                write_maps(source, data, maps, overwrite=overwrite)
+                write_maps(source, data, maps, overwrite=overwrite, quiet=quiet)
             if latents is not None:
-                write_sheet(source, data, latents, overwrite=overwrite)
+                write_sheet(source, data, latents, overwrite=overwrite, quiet=quiet)
         if as_json:
             _report(source, inspection)
-        else:
+        elif not quiet:
             found[source] = inspection
 
     try:

@@ -91,14 +91,15 @@ class Session:
         view: View | None = None,
         *,
         quiet: bool = False,
+        stages: bool = True,
         estimate: Estimate | None = None,
     ) -> None:
-        """On ``view``, of what ``estimate`` hears; default: what suits stderr."""
+        """On ``view``, of what ``estimate`` hears; default: what suits stderr, as `view_of`."""
         self.stages: dict[str, float] = {}
         self.estimate = estimate or Estimate()
         self._start = self._since = time.perf_counter()
         self._stage = ""
-        self._view = view or view_of(self.estimate, quiet=quiet)
+        self._view = view or view_of(self.estimate, quiet=quiet, stages=stages)
 
     def __enter__(self) -> Self:
         return self

@@ -47,7 +47,7 @@ def verify(
         )
 
     def look(source: str) -> None:
-        with Session(quiet=quiet) as session:
+        with Session(quiet=quiet, stages=len(sources) == 1) as session:
             inspection = _checked(source, session, threads)
             if original is not None:
                 session.progress("source")
