@@ -384,7 +384,9 @@ def test_json_has_everything(cli: Cli) -> None:
     result = cli("a.ply", "b.gsz", "--views", "views.json", "--json")
     assert result.code == 0
     assert "gscodec: render\n" in result.err
+    assert result.out.count(b"\n") == 1
     report = json.loads(result.out)
+    assert (report["schema"], report["command"], report["status"]) == (1, "compare", "done")
     views = pictures(A, B).views
     assert report["psnr"] == pytest.approx(np.mean([v.quality.psnr for v in views]))
     assert report["ssim"] == pytest.approx(np.mean([v.quality.ssim for v in views]))

@@ -7,18 +7,25 @@ import pty
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
 import gscodec
+from anchors import small_views
 from gscodec.cli.estimate import Estimate, Step
-from gscodec.cli.plans import decoding, encoding
+from gscodec.cli.plans import before_curves, decoding, encoding, point
 from gscodec.cli.scenes_left import Scenes
+from gscodec.rd import jobs, measure
+from gscodec.report.rd_result import SPZ
 from scenes import make_scene
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from gscodec.rd import Job
 
 
 class Clock:
@@ -88,10 +95,28 @@ def test_steps_that_are_left_out_and_stages_that_are_unknown() -> None:
 
 
 def test_without_a_plan() -> None:
-    """There is the share of the stage, and no time left."""
+    """There is the share of the stage, which stands neither at 0 nor at 1, and no time left."""
     estimate = Estimate(Clock())
     estimate.hear("render", 0.4)
     assert (estimate.share(), estimate.left(), estimate.told()) == (0.4, None, "render")
+    estimate.hear("render", 1.0)
+    assert estimate.share() == 0.99
+    estimate.hear("match", 0.0)
+    assert estimate.share() is None
+
+
+def test_a_plan_that_grows() -> None:
+    """Less is done then, and the new steps are gone through as the others are."""
+    clock = Clock()
+    estimate = Estimate(clock)
+    estimate.extend(STEPS[:1])
+    estimate.hear(STEPS[0].name, 0.0)
+    clock.now += STEPS[0].seconds
+    before = estimate.share() or 0.0
+    estimate.extend(STEPS[1:])
+    assert 0.0 < (estimate.share() or 0.0) < before
+    estimate.hear("code", 0.0)
+    assert estimate.told() == "3/4 code"
 
 
 @pytest.mark.parametrize("method", ["raw", "hac", "hemgs", "ralhe", "predict-gs"])
@@ -127,6 +152,29 @@ def test_plans_have_the_stages_of_real_runs() -> None:
     gscodec.decode(data, lambda stage, *_: heard.append(stage))
     raw = gscodec.inspect(data).header.method.name == "RAW"
     assert set(heard) <= {step.name for step in decoding(200, raw=raw)}
+
+
+def test_plans_of_curves_have_the_stages_of_real_runs() -> None:
+    """Those that are added for a point beyond the others, too."""
+    pytest.importorskip("numba")
+    heard: list[str] = []
+    steps = list(before_curves(300, 3, SPZ))
+
+    def expecting(more: Sequence[Job]) -> None:
+        for job in more:
+            steps.extend(point(job.name, job.method, job.options, 300, 3))
+
+    measure(
+        make_scene(300),
+        jobs(("hemgs",), [0.5], {"effort": "instant", "raw_below": 0}),
+        small_views().cameras,
+        spz=find_spec("gaussforge") is not None,
+        progress=lambda stage, *_: heard.append(stage),
+        bracket=True,
+        expecting=expecting,
+    )
+    assert set(heard) <= {step.name for step in steps}
+    assert "hemgs 5e-1 fit" in heard
 
 
 def test_many_scenes() -> None:

@@ -418,7 +418,9 @@ def test_a_run(cli: Cli, scene: Path) -> None:
     args = ("--views", "cams.json", "--max-views", "2", "--lambda", "1e-4,1e-2", "--json")
     ended = cli("rd", "scene.ply", *args, "--method", "hac", "--png", "a.png", "--csv", "a.csv")
     assert ended.code == 0, ended.err
+    assert ended.out.count(b"\n") == 1
     report = json.loads(ended.out)
+    assert (report["schema"], report["command"], report["status"]) == (1, "rd", "done")
     assert report["views_from"] == "2 of the 5 cameras of cams.json"
     assert report["views"] == 2
     fine, coarse = (p for p in report["points"] if p["codec"] == "hac")

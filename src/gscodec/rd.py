@@ -21,7 +21,7 @@ from gscodec.report.rd_result import SPZ, Point, point_name
 from gscodec.scene import GaussianScene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -123,6 +123,7 @@ def measure(
     spz: bool,
     progress: Progress,
     bracket: bool = False,
+    expecting: Callable[[Sequence[Job]], None] = lambda _: None,
 ) -> Measured:
     """Measures every one of ``todo`` in those of ``cameras`` that see anything of ``scene``.
 
@@ -134,17 +135,19 @@ def measure(
         progress: Told what is done.
         bracket: Whether further lambdas are tried until the PSNR of SPZ lies between two points
             of every method.
+        expecting: Told the encodes to come, whenever there are more than before.
 
     Raises:
         SceneError: No view shows anything, or the scene holds values that cannot be coded.
         VerifyError: A file does not decode to what was meant.
     """
+    chosen = {job.name: job for job in (job.of(scene) for job in todo)}
+    left = list(chosen.values())
+    expecting(left)
     yardstick = _Yardstick(scene, cameras, progress)
     points, notes = _measure_spz(scene, yardstick, progress) if spz else ((), ())
     changes: dict[str, list[str]] = {}
-    chosen = {job.name: job for job in (job.of(scene) for job in todo)}
     models: dict[str, dict[float, object]] = {}
-    left = list(chosen.values())
     while left:
         job = left.pop(0)
         own = models.setdefault(job.method, {})
@@ -158,6 +161,7 @@ def measure(
             changes.setdefault(note, []).append(job.name)
         if bracket and not left:
             left = _beyond(points, chosen.values())
+            expecting(left)
     lines = [f"{', '.join(who)}: {note}" for note, who in changes.items()]
     return Measured(points, (*yardstick.notes, *notes, *lines), yardstick.views)
 

@@ -70,6 +70,7 @@ def write_maps(
 
     name = _name(source)
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = _name(source)
         found = bit_map(data, session.progress)
         session.progress("draw", 0.0)
         up = told_up(inspect(data).meta)
@@ -90,6 +91,7 @@ def write_sheet(source: str, data: bytes, target: str, *, overwrite: bool, quiet
     from gscodec.sceneio.comments import told_up
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = _name(source)
         found = latents(data, session.progress)
         session.progress("draw", 0.0)
         picture = latent_sheet_png(found, _name(source), told_up(inspect(data).meta))

@@ -69,6 +69,7 @@ def cameras(
     from gscodec.render.virtual import virtual_cameras
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = Path(source).name
         session.progress("read")
         scene = load_scene(source, Reading(allow_outside=allow_outside)).scene
         session.progress("cameras")

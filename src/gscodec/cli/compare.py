@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -25,8 +24,9 @@ from gscodec.cli.options import (
     check_psnr,
     parse_background,
 )
+from gscodec.cli.plans import comparing
 from gscodec.cli.session import Session
-from gscodec.disk.files import STDIO, check_output, write_output, write_stdout
+from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.disk.scenes import LoadedScene, Reading, load_scene
 from gscodec.disk.views import ChosenViews, choose_views
 from gscodec.errors import GscodecError, SceneError, UsageError, VerifyError
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     Scene = GaussianScene | AnchorScene
     Photograph = Callable[[Camera], NDArray[np.float32]]
 
+_USUAL_VIEWS = 24  # before it is known how many there are
 _SHEET_ROWS = 12  # pictures of more views would take memory, and nobody looks at them
 
 
@@ -129,14 +130,16 @@ def compare(
     from gscodec.report.compare_result import CompareResult
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = f"{Path(a).name}, {Path(b).name}"
         session.progress("read")
         reading = Reading(allow_outside=allow_outside)
         first, second = load_scene(a, reading), load_scene(b, reading)
         require_finite(first.scene, a)
         require_finite(second.scene, b)
         second = _beside(second, first)
-        session.progress("cameras")
         scenes = (first.scene, second.scene)
+        session.estimate.expect(comparing(max(map(len, scenes)), max_views or _USUAL_VIEWS))
+        session.progress("cameras")
         chosen = choose_views(
             scenes,
             views,
@@ -147,6 +150,7 @@ def compare(
             ),
             allow_outside=allow_outside,
         )
+        session.estimate.expect(comparing(max(map(len, scenes)), len(chosen.cameras)))
         pictures = compare_pictures(
             first.scene,
             second.scene,
@@ -262,10 +266,13 @@ def _caption(view: ViewQuality) -> str:
 
 
 def _print_json(result: CompareResult, session: Session, problem: GscodecError | None) -> None:
+    from gscodec.cli.outcome import report
+
     values = {**result.to_json(), "stages": session.stages, "seconds": session.seconds}
     if problem:
         values["error"] = failure_of(problem).to_json()
-    write_stdout((json.dumps(values, indent=2, allow_nan=False) + "\n").encode("ascii"))
+    status = "failed" if problem else "done"
+    report({"status": status, "command": "compare", **values})
 
 
 def _print_tables(result: CompareResult) -> None:

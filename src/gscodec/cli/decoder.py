@@ -104,7 +104,7 @@ class Decoding:
         data = read_coded(source)
         with named(source):
             inspection = inspect(data)
-        session.estimate.expect(_plan(inspection.header))
+        session.estimate.expect(plan_of(inspection.header))
         target, overwrite = self._target(job, inspection)
         parts = sum(r.chunks for r in inspection.rows if r.attribute is Attribute.POSITION)
         needed = of_decoding(inspection.header, self.threads or cpus(), max(1, parts))
@@ -186,7 +186,8 @@ class Decoding:
         return baked, (*notes, Note(told, "unseen-left-out", offsets=baked.unseen))
 
 
-def _plan(header: Header) -> tuple[Step, ...]:
+def plan_of(header: Header) -> tuple[Step, ...]:
+    """The steps of decoding such a file."""
     from gscodec.payload import Method, SceneKind
 
     anchors, raw = header.kind is SceneKind.ANCHORS, header.method is Method.RAW

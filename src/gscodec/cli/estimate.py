@@ -83,6 +83,11 @@ class Estimate:
         """The run is going to be ``steps``; those that are over keep their places."""
         self._steps = tuple(steps)
 
+    def extend(self, steps: Sequence[Step]) -> None:
+        """There are ``steps`` too, after all that was expected; so less of the run is done."""
+        self._steps += tuple(steps)
+        self._shown = 0.0
+
     def hear(self, stage: str, share: float, detail: str = "") -> None:
         """``share`` of ``stage`` is done."""
         now = self._clock()
@@ -118,10 +123,10 @@ class Estimate:
         return _left_of(expected, passed) + pace * later
 
     def share(self) -> float | None:
-        """Of the run; never less than before."""
+        """Of the run; never less than before. Without a plan, of a stage that says so."""
         left = self.left()
         if left is None:
-            return self._reported
+            return min(self._reported, MOST) or None
         passed = self._clock() - self._began
         found = passed / (passed + left) if left else MOST
         self._shown = min(max(self._shown, found, LEAST), MOST)

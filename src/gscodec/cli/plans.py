@@ -57,6 +57,10 @@ _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
 _SETTLING = 0.25  # of anchors: iterations after the descent, for each of it, in each trial
 _USUAL = 1500
+_CAMERAS = Cost(2.5, 0.3)  # to find, or to see whether they fit
+_DRAWN = Cost(0.15, 0.1)  # a view of one scene
+_JUDGED = Cost(0.4, 0.2)  # a view of two scenes, with all that is measured of it
+_MATCHED = Cost(0.3, 1.5)
 
 
 def encoding(
@@ -139,6 +143,48 @@ def decoding(count: int, *, anchors: bool = False, raw: bool = False) -> tuple[S
             Step("decode", Cost(0.1, 1.6).of(alike)),
         )
     return (Step("read", 0.1), *decode, Step("write", Cost(0.05, 0.2).of(alike)))
+
+
+def comparing(count: int, views: int) -> tuple[Step, ...]:
+    """The steps of comparing two scenes, the larger one of ``count`` primitives."""
+    return (
+        Step("read", 2 * _READ.of(count) + _LOADING.fixed),
+        Step("cameras", _CAMERAS.of(count)),
+        Step("render", _LOADING.fixed + views * _JUDGED.of(count)),
+        Step("match", _MATCHED.of(count)),
+    )
+
+
+def before_curves(count: int, views: int, spz: str) -> tuple[Step, ...]:
+    """The steps of a measurement of rates before its first encode; ``spz`` is SPZ's name."""
+    return (
+        Step("read", _READ.of(count) + _LOADING.of(count)),
+        Step("cameras", _CAMERAS.of(count)),
+        Step("render source", views * _DRAWN.of(count)),
+        Step(f"{spz} encode", 0.1),
+        Step(f"{spz} render", views * _DRAWN.of(count)),
+    )
+
+
+def point(
+    name: str,
+    method: str,
+    options: Mapping[str, Any],
+    count: int,
+    views: int,
+    *,
+    anchors: bool = False,
+) -> tuple[Step, ...]:
+    """The steps of one point of a curve, whose stages begin with its ``name``."""
+    steps = [
+        replace(
+            step,
+            name=f"{name} {step.name}",
+            within=frozenset(f"{name} {stage}" for stage in step.within),
+        )
+        for step in encoding(method, options, count, anchors=anchors)[1:-1]
+    ]
+    return (*steps, Step(f"{name} render", views * _DRAWN.of(count)))
 
 
 def counted(size: int) -> int:

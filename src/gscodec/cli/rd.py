@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import redirect_stdout
@@ -27,14 +26,9 @@ from gscodec.cli.options import (
     TimeLimit,
     check_of_views,
 )
+from gscodec.cli.plans import before_curves, point
 from gscodec.cli.session import Session
-from gscodec.disk.files import (
-    STDIO,
-    check_output,
-    output_path,
-    write_output,
-    write_stdout,
-)
+from gscodec.disk.files import STDIO, check_output, output_path, write_output
 from gscodec.disk.scenes import Reading, load_scene, suffix_of
 from gscodec.disk.views import choose_views
 from gscodec.errors import UsageError
@@ -44,6 +38,9 @@ from gscodec.report.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gscodec.anchors import Scene
+    from gscodec.cli.estimate import Step
+    from gscodec.rd import Job
     from gscodec.report.rd_result import RdResult
 
 _LIBRARIES = ("matplotlib", "numba", "scipy")
@@ -123,7 +120,7 @@ def rd(
     options = {"effort": effort, "iterations": iterations, "time_limit": seconds}
 
     from gscodec.rd import LAMBDAS, jobs, measure
-    from gscodec.report.rd_result import RdResult
+    from gscodec.report.rd_result import SPZ, RdResult
     from gscodec.scene import GaussianScene
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -131,6 +128,7 @@ def rd(
     for job in todo:
         job.require()
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = Path(source).name
         session.progress("read")
         loaded = load_scene(source, Reading(allow_outside=allow_outside))
         scene = loaded.scene
@@ -143,14 +141,17 @@ def rd(
             fit=lambda found: fitted(found, scene, source, force=force_views),
             allow_outside=allow_outside,
         )
-        cameras = chosen.cameras
+        session.estimate.expect(before_curves(len(scene), len(chosen.cameras), SPZ))
         measured = measure(
             scene,
             todo,
-            cameras,
+            chosen.cameras,
             spz=not no_spz,
             progress=session.progress,
             bracket=lambdas is None,
+            expecting=lambda more: session.estimate.extend(
+                _plan(more, scene, len(chosen.cameras))
+            ),
         )
         result = RdResult(
             source="stdin" if source == STDIO else Path(source).name,
@@ -171,7 +172,21 @@ def rd(
         sys.stderr.writelines(f"{line}\n" for line in result.lines())
         sys.stderr.write(f"  time       {session.seconds:.1f} s\n")
     if as_json:
-        _write_json(result, to_stderr=STDIO in targets)
+        from gscodec.cli.outcome import report
+
+        told = {"status": "done", "command": "rd", "input": source, "output": page}
+        report({**told, **result.to_json()}, to_stderr=STDIO in targets)
+
+
+def _plan(more: Sequence[Job], scene: Scene, views: int) -> list[Step]:
+    from gscodec.anchors import AnchorScene
+
+    anchors = isinstance(scene, AnchorScene)
+    return [
+        step
+        for job in more
+        for step in point(job.name, job.method, job.options, len(scene), views, anchors=anchors)
+    ]
 
 
 def _checked_targets(
@@ -220,11 +235,3 @@ def _files(result: RdResult, *, png: bool, csv: bool) -> list[bytes]:
     if csv:
         files.append(result.to_csv())
     return files
-
-
-def _write_json(result: RdResult, *, to_stderr: bool) -> None:
-    text = json.dumps(result.to_json(), indent=2, allow_nan=False) + "\n"
-    if to_stderr:
-        sys.stderr.write(text)
-    else:
-        write_stdout(text.encode("ascii"))

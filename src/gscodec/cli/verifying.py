@@ -69,13 +69,15 @@ def _checked(source: str, session: Session, threads: int | None) -> Inspection:
         FormatError: It is damaged, or holds another scene than its digest says.
         UnsupportedError: It needs something that this version lacks.
     """
+    from gscodec.cli.decoder import plan_of
     from gscodec.codec import decode, inspect
 
+    session.estimate.name = Path(source).name
     session.progress("read")
     data = read_coded(source)
     with named(source):
         inspection = inspect(data)
-        session.progress("decode")
+        session.estimate.expect(plan_of(inspection.header)[:-1])
         decode(data, session.progress, threads)
     return inspection
 

@@ -81,6 +81,7 @@ def view(
     from gscodec.report.view_page import view_html, view_parts
 
     with Session(quiet=quiet) as session, redirect_stdout(sys.stderr):
+        session.estimate.name = Path(source).name
         session.progress("read")
         loaded = load_scene(source, Reading(allow_outside=allow_outside))
         scene = _gaussians(loaded.scene, source)
