@@ -71,7 +71,7 @@ def test_without_torch_the_way_out_is_named(tmp_path: Path) -> None:
     """At the default effort."""
     made = alone(tmp_path, "encode", "scene.ply")
     assert made.returncode == 2
-    assert b"use --method hemgs --effort instant (of Gaussians) or --method raw" in made.stderr
+    assert b"use method hemgs at effort instant (of Gaussians) or method raw" in made.stderr
 
 
 def test_other_methods_have_no_effort_instant(cli: Cli) -> None:

@@ -23,6 +23,7 @@ from gscodec.errors import (
     SceneError,
     UsageError,
 )
+from gscodec.notes import Note
 from quick import set_defaults
 from scenes import gaussians, make_scene
 
@@ -73,7 +74,7 @@ def test_options_are_those_of_the_methods() -> None:
         "besides",
         "room",
         "tiling",
-    }  # the codec's own
+    } | {"quality"}  # the codec's own, and a name for lam
 
 
 # --- load and save --------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def test_anchors_are_a_file_or_a_folder() -> None:
 def test_an_output_that_exists_is_kept() -> None:
     gscodec.save(SCENE, "scene.ply")
     before = Path("scene.ply").read_bytes()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match=r"exists already; replace it with overwrite=True$"):
         gscodec.save(SCENE.take(np.arange(3)), "scene.ply")
     assert Path("scene.ply").read_bytes() == before
     gscodec.save(SCENE.take(np.arange(3)), "scene.ply", overwrite=True)
@@ -112,7 +113,9 @@ def test_what_reading_leaves_out_is_told() -> None:
     extra = gscodec.ExtraProperty("label", np.arange(60, dtype=np.uint8))
     gscodec.save(replace(SCENE, extras=(extra,)), "scene.ply")
     (note,) = gscodec.load_with_report("scene.ply").notes
-    assert "dropped 1 extra vertex property: label" in note
+    assert "dropped 1 extra vertex property: label; keep with keep_extra=True" in note
+    assert isinstance(note, Note)
+    assert (note.code, note.numbers) == ("extras-dropped", {"properties": 1})
     kept = gaussians(gscodec.load("scene.ply", keep_extra=True))
     assert kept.extras[0].values.tolist() == extra.values.tolist()
 
@@ -123,12 +126,40 @@ def test_what_reading_leaves_out_is_told() -> None:
         ("nothing.ply", InputError, "nothing.ply: cannot be read"),
         (3, UsageError, "path: found 3, expected a text or a pathlib.Path"),
         ("-", UsageError, "path: found '-', expected the name of a file"),
-        (b"scene.ply", UsageError, "path: found a bytes, expected a text"),
+        (b"scene.ply", UsageError, "path: found bytes, expected a text"),
     ],
 )
 def test_paths_that_are_none(path: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=re.escape(words)):
         gscodec.load(path)
+
+
+def test_what_is_refused_is_told_in_arguments() -> None:
+    """Those of Python, not those of the command line."""
+    broken = SCENE.take(np.arange(9))
+    broken.means[3] = np.nan
+    Path("scene.ply").write_bytes(gscodec.write_ply(broken))
+    with pytest.raises(SceneError, match=r"; drop them with drop_invalid=True$"):
+        gscodec.load("scene.ply")
+    assert len(gscodec.load("scene.ply", drop_invalid=True)) == 8
+    pytest.importorskip("torch")
+    gscodec.save(make_anchor_scene(5), "folder")
+    with pytest.raises(OutputError, match=r"exists already; replace it with overwrite=True$"):
+        gscodec.save(make_anchor_scene(5), "folder")
+
+
+def test_qualities_have_names() -> None:
+    """As on the command line; each is a lambda."""
+    pytest.importorskip("numba")
+    settings: dict[str, Any] = {"effort": "instant", "raw_below": 0}
+    named = gscodec.encode(SCENE, quality="low", **settings)
+    assert named == gscodec.encode(SCENE, lam=4e-3, **settings)
+    with pytest.raises(UsageError, match=r"^quality: found 'fine', expected low, medium, high"):
+        gscodec.encode(SCENE, quality="fine")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^quality and lam: choose one of them"):
+        gscodec.encode(SCENE, quality="low", lam=1e-3)
+    with pytest.raises(UsageError, match=r"^option quality: method raw has no such option"):
+        gscodec.encode(SCENE, "raw", quality="low")
 
 
 def test_a_suffix_that_nobody_writes() -> None:
@@ -146,7 +177,7 @@ def test_a_suffix_that_nobody_writes() -> None:
     [
         ("scene.ply", "found the text 'scene.ply', expected a GaussianScene"),
         (Path("scene.ply"), "read it with gscodec.load"),
-        (b"ply", "found a bytes, expected a GaussianScene or an AnchorScene; make one with"),
+        (b"ply", "found bytes, expected a GaussianScene or an AnchorScene; make one with"),
         (
             {"means": SCENE.means},
             "found a dict, expected a GaussianScene or an AnchorScene; ma",
@@ -156,7 +187,13 @@ def test_a_suffix_that_nobody_writes() -> None:
     ],
 )
 def test_scenes_that_are_none(scene: Any, words: str) -> None:
-    for call in (gscodec.encode, gscodec.to_torch, gscodec.virtual_cameras):
+    for call in (
+        gscodec.encode,
+        gscodec.to_torch,
+        gscodec.virtual_cameras,
+        gscodec.write_ply,
+        lambda scene: gscodec.render.render(scene, CAMERAS[0]),
+    ):
         with pytest.raises(UsageError, match=r"^scene: found .*expected a Gau") as caught:
             call(scene)
         assert words in str(caught.value)
@@ -166,6 +203,31 @@ def test_scenes_that_are_none(scene: Any, words: str) -> None:
         gscodec.save(scene, "scene.ply")
 
 
+@pytest.mark.parametrize(
+    ("cameras", "words"),
+    [
+        (
+            "cameras.json",
+            "cameras: found the text 'cameras.json', expected a list of Cameras; ",
+        ),
+        ([], "cameras: found an empty list, expected a list of Cameras"),
+        ([3], "camera: found 3, expected a gscodec.Camera; gscodec.load_cameras reads them"),
+    ],
+)
+def test_cameras_that_are_none(cameras: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        gscodec.compare(SCENE, SCENE, cameras)
+    wrong: Any = cameras[0] if cameras else None
+    with pytest.raises(UsageError, match=r"^camera: found .*expected a gscodec.Camera"):
+        gscodec.render.render(SCENE, wrong)
+
+
+def test_anchors_are_no_ply() -> None:
+    wrong: Any = make_anchor_scene(5)
+    with pytest.raises(UsageError, match=r"^scene: found anchors, expected a GaussianScene; "):
+        gscodec.write_ply(wrong)
+
+
 def test_bytes_that_are_none() -> None:
     data = gscodec.encode(SCENE, "raw")
     for call in (gscodec.decode, gscodec.inspect, gscodec.read_ply):
@@ -173,6 +235,14 @@ def test_bytes_that_are_none() -> None:
         for wrong in ("scene.gsz", Path("scene.gsz"), SCENE, None):
             with pytest.raises(UsageError, match=r"^data: found .*, expected bytes"):
                 call(wrong)
+    Path("scene.gsz").write_bytes(data)
+    with (
+        Path("scene.gsz").open("rb") as file,
+        pytest.raises(UsageError, match=r"found an open file, .* pass what its read"),
+    ):
+        gscodec.decode(file)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"found a numpy ndarray, .* pass what its tobytes"):
+        gscodec.decode(np.frombuffer(data, np.uint8))  # type: ignore[arg-type]
     like: Any
     for like in (bytearray(data), memoryview(data)):
         assert gscodec.decode(like).digest() == SCENE.digest()
@@ -187,7 +257,11 @@ def test_bytes_that_are_none() -> None:
         ("seed", 1.5, "option seed: found 1.5, expected a whole number"),
         ("iterations", "9", "expected a whole number or None"),
         ("effort", 3, "option effort: found 3, expected a text"),
-        ("views", "cameras.json", "expected TargetViews or a list of Cameras or None"),
+        (
+            "views",
+            "cameras.json",
+            "expected TargetViews or a list of Cameras or None; gscodec.lo",
+        ),
         ("views", [1], "option views: found a list, expected TargetViews"),
         ("checkpoint", 1, "option checkpoint: found 1, expected a function or None"),
         ("embed_prior", 1, "option embed_prior: found 1, expected True or False"),

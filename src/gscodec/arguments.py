@@ -7,6 +7,7 @@ belongs is told so, and what to call instead, before any work is done.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import IOBase
 from numbers import Integral, Real
 from os import PathLike
 from types import NoneType, UnionType
@@ -22,9 +23,13 @@ from gscodec.words import described
 
 
 class EncodeOptions(TypedDict, total=False):
-    """Options of all methods: fields of their ``Options`` and ``Given``, which say more."""
+    """Options of all methods: fields of their ``Options`` and ``Given``, which say more.
+
+    And ``quality``, a ``lam`` by name.
+    """
 
     lam: float
+    quality: Literal["low", "medium", "high", "best"]
     effort: Literal["instant", "fast", "high"]
     iterations: int | None
     time_limit: float | None
@@ -47,6 +52,7 @@ class EncodeOptions(TypedDict, total=False):
     start: object
 
 
+_CAMERAS = "; gscodec.load_cameras reads them from a file"
 _WORDS = {
     float: "a number",
     int: "a whole number",
@@ -69,8 +75,9 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(EncodeOptions)
     for name, value in options.items():
         if name in hints and not _fits(value, hints[name]):
+            advice = _CAMERAS if name == "views" else ""
             raise UsageError(
-                f"option {name}: found {described(value)}, expected {_expected(hints[name])}"
+                f"option {name}: found {described(value)}, expected {_expected(hints[name])}{advice}"
             )
     plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in options.items()}
     views = plain.get("views")
@@ -144,4 +151,48 @@ def bytes_given(value: object) -> bytes:
     advice = ""
     if isinstance(value, (str, PathLike)):
         advice = "; read a file with gscodec.load, or pass Path(...).read_bytes()"
+    elif isinstance(value, IOBase):
+        advice = "; pass what its read() gives"
+    elif isinstance(value, np.ndarray):
+        advice = "; pass what its tobytes() gives"
     raise UsageError(f"data: found {described(value)}, expected bytes{advice}")
+
+
+def gaussians_given(value: object) -> GaussianScene:
+    """``value``, which is to be a scene of Gaussians.
+
+    Raises:
+        UsageError: It is something else; with what makes a scene of it.
+    """
+    scene = scene_given(value)
+    if isinstance(scene, GaussianScene):
+        return scene
+    raise UsageError(
+        "scene: found anchors, expected a GaussianScene; gscodec.save writes a checkpoint"
+    )
+
+
+def camera_given(value: object) -> Camera:
+    """``value``, which is to be a camera.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, Camera):
+        return value
+    raise UsageError(f"camera: found {described(value)}, expected a gscodec.Camera{_CAMERAS}")
+
+
+def cameras_given(value: object) -> tuple[Camera, ...]:
+    """``value``, which is to be cameras, at least one.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, TargetViews):
+        return value.cameras
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(map(camera_given, value))
+    empty = isinstance(value, (list, tuple))
+    found = f"an empty {type(value).__name__}" if empty else described(value)
+    raise UsageError(f"cameras: found {found}, expected a list of Cameras{_CAMERAS}")

@@ -19,6 +19,7 @@ from gscodec.arguments import EncodeOptions, bytes_given, checked_options, scene
 from gscodec.container import Inspection, fitted_meta, inspect, pack, unpack
 from gscodec.container.layout import MAX_SMALL_BLOCKS, MIN_BLOCK_SIZE
 from gscodec.errors import CannotCodeError, FormatError, UsageError, VerifyError
+from gscodec.fit.options import with_lambda
 from gscodec.likeness import measured, require
 from gscodec.notes import Note
 from gscodec.payload import Attribute, Conventions, weight
@@ -153,6 +154,8 @@ def _checked(
     """Settings of ``method`` and what it is given besides; refuses bad ones before the work."""
     module = methods.by_name(method)
     known = [form.__dataclass_fields__ for form in (module.Options, module.Given)]
+    if "lam" in known[0]:
+        options = with_lambda(options)
     for name in options:
         if not any(name in fields for fields in known):
             has = ", ".join(
@@ -262,7 +265,7 @@ def _require_size(found: int, wanted: int, *, exact: bool) -> None:
     if not least <= found <= (1 + _PROMISED_SIZE) * wanted:
         raise UsageError(
             f"target size {wanted:,} bytes: missed, the nearest file has {found:,} bytes; nothing "
-            "was written. Choose another target, or a --lambda"
+            "was written. Choose another target, or a lambda"
         )
 
 

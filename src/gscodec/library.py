@@ -6,13 +6,15 @@ draws a scene (`gscodec.render`) takes them relative to ``scene.origin``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
 from gscodec.anchors import AnchorScene
-from gscodec.arguments import scene_given
+from gscodec.arguments import cameras_given, scene_given
 from gscodec.codec import encode_with_report
 from gscodec.comparison import (
     compare_pictures,
@@ -31,13 +33,14 @@ from gscodec.disk.saving import (
 )
 from gscodec.disk.scenes import LoadedScene, Reading, load_scene
 from gscodec.disk.views import read_views
-from gscodec.errors import UsageError
+from gscodec.errors import GscodecError, UsageError
 from gscodec.methods import DEFAULT
+from gscodec.notes import Note, note_of
 from gscodec.report.compare_result import CompareResult, Side
 from gscodec.words import described
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gscodec.anchors import Scene
     from gscodec.arguments import EncodeOptions
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 _VIRTUAL = 24  # cameras
+_ARGUMENT = re.compile(r"(?:encode )?--(overwrite|keep-extra|drop-invalid)\b")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,11 @@ def load_with_report(
     path: str | PathLike[str], *, keep_extra: bool = False, drop_invalid: bool = False
 ) -> LoadedScene[Scene]:
     """As `load`, with the bytes read, notes on what was changed or left out, and conventions."""
-    return load_scene(_path(path), Reading(keep_extra=keep_extra, drop_invalid=drop_invalid))
+    with _for_programs():
+        found = load_scene(
+            _path(path), Reading(keep_extra=keep_extra, drop_invalid=drop_invalid)
+        )
+    return replace(found, notes=tuple(map(_as_note_for_programs, found.notes)))
 
 
 def save(
@@ -112,7 +120,15 @@ def save(
         UsageError: No scene, no path, or a suffix that cannot be written.
         SceneError: The format, or the method, cannot hold the scene.
     """
-    scene, target = scene_given(scene), _path(path)
+    with _for_programs():
+        return _saved(
+            scene_given(scene), _path(path), overwrite=overwrite, method=method, options=options
+        )
+
+
+def _saved(
+    scene: Scene, target: str, *, overwrite: bool, method: str, options: EncodeOptions
+) -> Saved:
     coded = Path(target).suffix.lower() == ".gsz"
     if options and not coded:
         raise UsageError(f"{target}: options are for a .gsz, found {', '.join(options)}")
@@ -186,14 +202,15 @@ def compare(
         lpips: Whether LPIPS is measured; see `gscodec compare --lpips`.
 
     Raises:
-        UsageError: One is no scene, or a package is not installed.
+        UsageError: One is no scene, there is no camera, or a package is not installed.
         SceneError: A value is not finite, or no camera sees anything.
     """
     a, b = scene_given(a, "a"), scene_given(b, "b")
+    given = None if cameras is None else cameras_given(cameras)
     require_libraries()
     require_finite(a, "a")
     require_finite(b, "b")
-    views = tuple(virtual_cameras(a if len(a) else b) if cameras is None else cameras)
+    views = virtual_cameras(a if len(a) else b) if given is None else given
     named = f"{len(views)} {'virtual' if cameras is None else 'given'} cameras"
     second = b.relative_to(a.origin)
     pictures = compare_pictures(
@@ -222,6 +239,26 @@ def _side(name: str, scene: Scene) -> Side:
     if isinstance(scene, AnchorScene):
         return Side(name, None, None, None, len(scene), scene.offset_count)
     return Side(name, None, len(scene), scene.sh_degree)
+
+
+@contextmanager
+def _for_programs() -> Iterator[None]:
+    """Errors name arguments in place of the options that the command line has for them."""
+    try:
+        yield
+    except GscodecError as error:
+        error.args = (_in_words_of_programs(str(error)),)
+        raise
+
+
+def _in_words_of_programs(text: str) -> str:
+    return _ARGUMENT.sub(lambda found: f"{found[1].replace('-', '_')}=True", text)
+
+
+def _as_note_for_programs(note: str) -> Note:
+    told = note_of(note)
+    text = _in_words_of_programs(told)
+    return Note(text, told.code, changed=told.changed, **told.numbers)
 
 
 def _path(path: object) -> str:

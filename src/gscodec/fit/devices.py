@@ -12,8 +12,8 @@ def problem_of(wanted: str) -> str:
     if wanted != "cuda" or torch.cuda.is_available():
         return ""
     if torch.version.cuda is None:
-        return f"device cuda: torch {torch.__version__} is built without CUDA; use --device cpu"
-    return "device cuda: torch finds no GPU; use --device cpu"
+        return f"device cuda: torch {torch.__version__} is built without CUDA; use device cpu"
+    return "device cuda: torch finds no GPU; use device cpu"
 
 
 def on_device(wanted: str) -> str:

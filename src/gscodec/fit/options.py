@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gscodec.errors import UsageError
 from gscodec.geometry import MAX_BITS
 from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gscodec.camera import TargetViews
     from gscodec.room import Room
@@ -26,6 +26,22 @@ _FEW, _FEWEST = 128, 8
 EFFORTS = ("instant", "fast", "high")
 # Names for lambdas; what they give on real scenes is in docs/quality.md.
 QUALITIES = {"low": 4e-3, "medium": 1e-3, "high": 3e-4, "best": 5e-5}
+
+
+def with_lambda(options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` with the lambda that their ``quality`` names in its place.
+
+    Raises:
+        UsageError: There is a ``lam`` too, or no quality of this name.
+    """
+    quality, rest = options.get("quality"), {n: options[n] for n in options if n != "quality"}
+    if quality is None:
+        return rest
+    if quality not in QUALITIES:
+        raise UsageError(f"quality: found {quality!r}, expected {', '.join(QUALITIES)}")
+    if "lam" in rest:
+        raise UsageError("quality and lam: choose one of them")
+    return {**rest, "lam": QUALITIES[quality]}
 
 
 def enough(iterations: float, count: int) -> float:

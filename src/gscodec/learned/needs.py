@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _LIBRARIES = ("numba", "scipy", "torch")
 _WAY_OUT = (
-    "pip install 'gscodec[encode]', or use --method hemgs --effort instant (of Gaussians) or "
-    "--method raw, which need nothing more"
+    "pip install 'gscodec[encode]', or use method hemgs at effort instant (of Gaussians) or "
+    "method raw, which need nothing more"
 )
 
 

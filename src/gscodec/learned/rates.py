@@ -166,7 +166,7 @@ def require_psnr(found: float, target: float) -> None:
     if not is_met(found, None, target):
         raise UsageError(
             f"target PSNR {target:g} dB: missed, the nearest file has {found:.2f} dB; nothing was "
-            "written. Choose another target, or a --lambda"
+            "written. Choose another target, or a lambda"
         )
 
 

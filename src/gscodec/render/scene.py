@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.anchors import AnchorScene
+from gscodec.arguments import camera_given, scene_given
 from gscodec.render.conventions import conventions_of
 from gscodec.render.neural import neural_gaussians
 from gscodec.render.splat import Gaussians, rasterize
@@ -60,7 +61,12 @@ def render(
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
     conventions: Conventions | None = None,
 ) -> NDArray[np.float32]:
-    """Picture (H, W, 3) of ``scene``, not clipped; arguments as `picture_of`."""
+    """Picture (H, W, 3) of ``scene``, not clipped; arguments as `picture_of`.
+
+    Raises:
+        UsageError: One is no scene, or no camera.
+    """
+    scene, camera = scene_given(scene), camera_given(camera)
     return picture_of(scene, camera, background, conventions).image
 
 

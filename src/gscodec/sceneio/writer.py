@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gscodec.arguments import gaussians_given
 from gscodec.errors import SceneError
 from gscodec.room import MEMORY
 from gscodec.sceneio.comments import ANTIALIASED, told_by_comments, writable
@@ -35,8 +36,12 @@ _ROWS = 1 << 16  # that are written at once
 def write_ply(
     scene: GaussianScene, *, comments: Sequence[str] = (), infos: Sequence[str] = ()
 ) -> bytes:
-    """All of `ply_parts`."""
-    return b"".join(ply_parts(scene, comments=comments, infos=infos))
+    """All of `ply_parts`.
+
+    Raises:
+        UsageError: ``scene`` is no scene of Gaussians.
+    """
+    return b"".join(ply_parts(gaussians_given(scene), comments=comments, infos=infos))
 
 
 def ply_parts(
