@@ -58,6 +58,11 @@ class Browser:
         body = {"script": script, "args": []}
         return self._ask("POST", f"{self._session}/execute/sync", body)
 
+    def touch(self, kind: str, fingers: list[tuple[float, float]]) -> None:
+        """``kind``: touchStart, touchMove or touchEnd, of ``fingers`` at x, y."""
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
+        self._chrome("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
     def wait(self, condition: str) -> None:
         """Until the expression ``condition`` is true."""
         end = time.monotonic() + _PATIENCE

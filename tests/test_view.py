@@ -174,6 +174,7 @@ def test_written_page(cli: Cli, tmp_path: Path) -> None:
     assert not shown.has_normals
     assert b"50 Gaussians, SH 1" in html
     assert told(html)["settings"]["background"]["color"] == [1, 1, 1]
+    assert b'<body class="bright">' in html  # text is dark then
     assert told(html)["antialiased"] is False
     assert f"scene.gsz -> page.html, {len(html):,} bytes\n" in result.err
     again = cli("view", "scene.gsz", "--html", "page.html")

@@ -71,7 +71,7 @@ style="background: linear-gradient(90deg, {", ".join(RAMP)})"></span> <span id="
 </div>
 <canvas id="view"></canvas>
 <p id="about" class="muted"></p>
-<p class="muted">{safe(cells.caption())} Drag to turn, scroll to come nearer.</p>
+<p class="muted">{safe(cells.caption())} Drag to turn, scroll or pinch to come nearer.</p>
 <script id="data" type="application/json">{_data(cells)}</script>
 <script>
 {script}</script>"""

@@ -101,11 +101,25 @@
     requestAnimationFrame(() => { waiting = false; draw(); });
   }
 
-  // --- mouse ------------------------------------------------------------------------------------
+  // --- mouse and fingers ------------------------------------------------------------------------
 
-  canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+  const held = new Map(); // buttons and fingers that are down -> where
+  const apart = () => { const [a, b] = held.values(); return Math.hypot(a[0] - b[0], a[1] - b[1]); };
+  function nearer(factor) { zoom = Math.min(Math.max(zoom * factor, 0.3), 20); later(); }
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    held.set(event.pointerId, [event.clientX, event.clientY]);
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, (event) => held.delete(event.pointerId));
+  }
   canvas.addEventListener("pointermove", (event) => {
-    if (event.buttons) {
+    if (held.size === 2 && held.has(event.pointerId)) {
+      const before = apart();
+      held.set(event.pointerId, [event.clientX, event.clientY]);
+      if (before > 0) nearer(apart() / before);
+    } else if (event.buttons) {
+      held.set(event.pointerId, [event.clientX, event.clientY]);
       turn -= event.movementX / 150;
       rise = Math.min(Math.max(rise + event.movementY / 150, -1.57), 1.57);
       later();
@@ -113,8 +127,7 @@
   });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    zoom = Math.min(Math.max(zoom * Math.exp(-event.deltaY / 600), 0.3), 20);
-    later();
+    nearer(Math.exp(-event.deltaY / 600));
   }, { passive: false });
   function about(event) {
     const ratio = window.devicePixelRatio || 1, x = event.offsetX * ratio, y = event.offsetY * ratio;

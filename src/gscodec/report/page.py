@@ -53,7 +53,9 @@ th:first-child, td:first-child, .bars td, .bars th { text-align: left; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin-bottom: 0.6rem; }
 footer { margin-top: 3rem; font-size: 0.85rem; }
 @media (max-width: 36rem) {
-  svg text { font-size: 14px !important; }
+  .scroll > svg { min-width: 40rem; }
+  .bars th, .bars td { padding-right: 0.6rem; }
+  .bar { min-width: 4.5rem; }
   .narrow th, .narrow td { padding-right: 0.9rem; }
 }
 $style</style>

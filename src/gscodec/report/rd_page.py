@@ -26,7 +26,7 @@ def rd_html(result: RdResult) -> bytes:
         ModuleNotFoundError: matplotlib is not installed.
     """
     sections = (
-        ("Rate and distortion", rd_svg(result)),
+        ("Rate and distortion", f'<div class="scroll">{rd_svg(result)}</div>'),
         ("Points", _points(result)),
         ("Bits per Gaussian", _bars(result)),
         ("Curves against each other", _comparisons(result)),

@@ -35,7 +35,7 @@ _PAGE = Template("""\
 <link rel="icon" href="data:,">
 $style
 </head>
-<body>
+<body class="$light">
 <div id="viewer"></div>
 <p id="about"><b>$title</b> $about</p>
 <p id="problem" role="alert"></p>
@@ -46,6 +46,7 @@ $script</script>
 </html>
 """)
 _HALF_TURN = (0.0, 0.0, 1.0, 0.0)  # about z: x, y, z, w
+_BRIGHT = 1.5  # red, green and blue of a background before which text is dark
 _LEVEL = 2  # bytes of the .ply are nearly noise; more effort gains nothing
 _SETTINGS: dict[str, object] = {
     "version": 2,
@@ -147,6 +148,7 @@ def _page(
         scene=json.dumps(scene).replace("<", "\\u003c"),
         data=data,
         script=script,
+        light="bright" if sum(shown.background) > _BRIGHT else "",
     )
     return page.encode()
 
