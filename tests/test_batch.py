@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,11 @@ from failing_recipe import Recipe
 from gscodec.cli.batch import threads_each
 from gscodec.cli.crew import Stage, crew
 from gscodec.cli.failures import Failure, worst
+from gscodec.cli.forecast import bytes_of
 from gscodec.cli.jobs import Job
+from gscodec.cli.plans import encoding
+from gscodec.fit.options import QUALITIES
+from gscodec.footprint import of_encoding
 from gscodec.report.summary import Summary
 from scenes import make_scene
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from command import Cli
 
 RAW = ("--method", "raw")
+TABLE = Path(__file__).parent.parent / "docs/quality.json"
+MEASURED = [row for row in json.loads(TABLE.read_text()) if "gscodec" in row["codec"]]
 MESH = (
     b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement face 0\n"
     b"property list uchar int vertex_indices\nend_header\n"
@@ -244,6 +250,31 @@ def test_a_forecast_is_within_a_factor_of_two(cli: Cli) -> None:
     assert guess["primitives"] == 18_998
     assert cli("encode", scene, "-o", "x.gsz", *RAW, "-q").code == 0
     assert 0.5 < Path("x.gsz").stat().st_size / guess["bytes"] < 2
+
+
+@pytest.mark.parametrize("row", MEASURED, ids=lambda row: f"{row['scene']} {row['codec']}")
+def test_forecasts_of_bytes_are_within_a_factor_of_two(row: dict[str, Any]) -> None:
+    """Of what docs/quality.md has measured: by lambda, by effort, and by PSNR."""
+    quality = row["codec"].removeprefix("gscodec ")
+    options: list[dict[str, Any]] = [{"effort": "instant"}]
+    if quality in QUALITIES:
+        options = [{"lam": QUALITIES[quality]}, {"target_psnr": row["psnr"]}]
+    for given in options:
+        assert 0.5 < bytes_of(row["gaussians"], given) / row["bytes"] < 2
+
+
+def test_forecasts_of_small_scenes() -> None:
+    """Their files are mostly networks and notes; little is learned, and little memory taken."""
+    assert 0.5 < bytes_of(300, {"effort": "instant"}) / 5233 < 2
+    assert 0.5 < bytes_of(300, {}) / 4945 < 2
+    seconds = [
+        sum(step.seconds for step in encoding("hemgs", {"effort": "instant"}, count))
+        for count in (300, 18_998, 69_593, 250_000)
+    ]
+    for guess, measured in zip(seconds, (2.1, 3.4, 8.4, 11.5), strict=True):
+        assert 0.5 < guess / measured < 2
+    memory = of_encoding(300, 3, "hemgs", "instant", 1).in_memory
+    assert 0.5 < memory / 92e6 < 2
 
 
 def test_interrupted_and_taken_up_again(tmp_path: Path) -> None:

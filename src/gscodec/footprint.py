@@ -80,7 +80,8 @@ def of_encoding(
         whole = _PROGRAM + _COPIES * scene
         return Footprint(whole, whole, 0)
     if effort == "instant":
-        working = _INSTANT + int(_BLOCK_ENCODED * min(1.0, count / (1 << 16)) * threads)
+        share = min(1.0, count / (1 << 16))
+        working = int(share * (_INSTANT + _BLOCK_ENCODED * threads))
         on_disk = _PROGRAM + working + _INSTANT_EACH * count
         return Footprint(on_disk + _COPIES * scene, on_disk, _COPIES * scene)
     whole = _PROGRAM + _RENDERER + _EACH[effort] * count

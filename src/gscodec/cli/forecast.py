@@ -1,11 +1,12 @@
 """``--dry-run``: what an encode would take, from the header of a scene alone.
 
-Bytes are those of middling scenes (docs/benchmarks.md), memory is what `footprint` tells: each may
+Bytes are those of middling scenes (docs/quality.md), memory is what `footprint` tells: each may
 be off by a factor of two, which is told.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 _COUNT = re.compile(rb"^element vertex (\d{1,10})\s*$", re.MULTILINE)
 _HEADER = 1 << 16  # bytes in which it is looked for
 _USUAL = 3e-4  # lambda
-_SLOPE = -0.2  # of log(bytes) over log(lambda)
+_SLOPE = -0.3  # of log(bytes) over log(lambda)
+_USUAL_PSNR, _RISE = 48.0, 0.08  # what it gives in dB, and log(bytes) over dB
+_FIXED = 2500  # bytes of networks and notes
 _EACH = {"fast": 8.0, "instant": 9.4, "high": 7.0}  # bytes of a Gaussian
 _ANCHOR = 45.0
 _RAW = 0.79  # of the source
@@ -80,16 +83,25 @@ def forecast(method: str, options: Mapping[str, Any], source: str, *, verify: bo
     steps = encoding(name, options, count, anchors=anchors, verify=verify)
     alike, threads = count * (_ANCHORS_LIKE if anchors else 1), options.get("threads")
     memory = of_encoding(alike, degree, method, effort, threads or cpus())
-    rate = (options.get("lam", _USUAL) / _USUAL) ** _SLOPE
-    lossy = count * rate * (_ANCHOR if anchors else _EACH[effort])
-    wanted = options.get("target_bytes") or (_RAW * size if raw else lossy)
     return Forecast(
         primitives=count,
         anchors=anchors,
-        bytes=round(wanted),
+        bytes=round(_RAW * size) if raw else bytes_of(count, options, anchors=anchors),
         seconds=sum(step.seconds for step in steps),
         memory_bytes=memory.in_memory,
     )
+
+
+def bytes_of(count: int, options: Mapping[str, Any], *, anchors: bool = False) -> int:
+    """Of the file of so many primitives, by a method that learns."""
+    if options.get("target_bytes"):
+        return int(options["target_bytes"])
+    each = _ANCHOR if anchors else _EACH[options.get("effort", "fast")]
+    if options.get("target_psnr"):
+        rate = math.exp(_RISE * (options["target_psnr"] - _USUAL_PSNR))
+    else:
+        rate = (options.get("lam", _USUAL) / _USUAL) ** _SLOPE
+    return round(_FIXED + count * rate * each)
 
 
 def _count(source: str, size: int) -> int:

@@ -33,8 +33,8 @@ _LOADING = Cost(1.0, 0.3)  # of libraries that learn, while reading
 _RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
 _INSTANT = {
     "views": Cost(0.1, 0.0),
-    "measure": Cost(1.0, 0.25),
-    "fit": Cost(3.0, 0.4),
+    "measure": Cost(0.2, 2.5),
+    "fit": Cost(1.5, 4.0),
     "code": Cost(0.1, 1.25),
     "look": Cost(0.1, 0.0),
     "verify": Cost(0.1, 0.9),
@@ -50,6 +50,7 @@ _FAST = {
     "look": Cost(0.2, 0.8),
     "verify": Cost(0.1, 0.7),
 }
+_LEARNED = 65_536  # primitives that effort instant learns from at most
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 10.0, "ralhe": 2.5}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
@@ -86,7 +87,8 @@ def encoding(
     if options.get("keep_all"):
         left.add("prune")
     kept = [step for step in steps if step.name not in left]
-    loading = 0.0 if method == "raw" else _LOADING.of(count)
+    learns = method != "raw" and options.get("effort") != "instant"
+    loading = _LOADING.of(count) if learns else 0.0
     return (Step("read", _READ.of(count) + loading), *kept, Step("write", _WRITE.of(count)))
 
 
@@ -94,9 +96,16 @@ def _steps(method: str, options: Mapping[str, Any], count: int, *, anchors: bool
     if method == "raw":
         return [Step(name, cost.of(count)) for name, cost in _RAW.items()]
     effort = options.get("effort", "fast")
-    costs = _INSTANT if effort == "instant" else _FAST
+    instant = effort == "instant"
+    costs, some = (_INSTANT, min(count, _LEARNED)) if instant else (_FAST, count)
     steps = {
-        name: Step(name, cost.of(count, _FIT.get(method, 1.0) if name == "fit" else 1.0))
+        name: Step(
+            name,
+            cost.of(
+                some if name in {"measure", "fit"} else count,
+                _FIT.get(method, 1.0) if name == "fit" else 1.0,
+            ),
+        )
         for name, cost in costs.items()
         if (name != "predict" or method == "predict-gs")
         and not (anchors and name in {"prune", "colour"})
