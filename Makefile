@@ -45,7 +45,7 @@ $(PAGE)/viewer.js: $(PAGE)/package-lock.json
 wheel: $(READY) page ## Build dist/gscodec-*.whl, with the viewer in it
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@$(BIN)/python -m zipfile -l dist/gscodec-*.whl | grep -q page/viewer.js
+	@$(BIN)/python -m zipfile -l dist/gscodec-*.whl | grep page/viewer.js >/dev/null
 	@ls -l dist
 
 test: $(READY) ## Run the tests

@@ -27,7 +27,8 @@ def main() -> NoReturn:
             code = _run()
         except SystemExit as end:
             code = end.code
-            if isinstance(end, signals.Interrupted) and (told := signals.told()):
+            if isinstance(end, signals.Interrupted):
+                told = signals.told() or "nothing was written"
                 sys.stderr.write(f"gscodec: interrupted; {told}\n")
         signals.let_go(ignored=not code)
     sys.exit(code)
