@@ -16,6 +16,7 @@ pytest.importorskip("numba")
 from gscodec.fit.pixels import Canonical, coherence, measure
 from gscodec.fit.sensitivity import closed_form, combine, log2_ideal
 from gscodec.geometry.rotation import is_disc, sort_axes, to_twist_swing
+from gscodec.render.backdrop import over_speckled
 from gscodec.render.splat import INRIA, Conventions, rasterize
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def change(
     index: tuple[int, ...],
     by: float,
 ) -> float:
-    """Mean squared change of a pixel channel per squared change of one value."""
+    """Mean squared change of a pixel channel, before specks, per squared change of one value."""
     total = 0.0
     for view in cameras:
         pictures = []
@@ -64,7 +65,7 @@ def change(
             values: NDArray[np.float64] = getattr(scene, field).copy()
             values[index] += sign * by
             moved = replace(scene, **{field: values}).activate()  # type: ignore[arg-type]
-            pictures.append(rasterize(moved, view, conventions=how).image)
+            pictures.append(over_speckled(rasterize(moved, view, conventions=how)))
         total += float((((pictures[1] - pictures[0]) / (2 * by)) ** 2).mean()) / len(cameras)
     return total
 
@@ -88,6 +89,17 @@ def test_measured_is_what_finite_differences_give(scene: Canonical, how: Convent
         ):
             wanted = change(scene, cameras, how, name, index, by)
             assert got == pytest.approx(wanted, rel=0.4), (name, i)
+
+
+def test_what_is_dark_matters_by_what_it_hides(scene: Canonical) -> None:
+    """Before black, black Gaussians would show nothing, whatever their opacity."""
+    black = replace(scene, sh=np.zeros_like(scene.sh))
+    black.sh[:, 0] = -10
+    found = measure(black, [camera()], INRIA, probes=400, seed=0, progress=lambda _: None)
+    for i in (0, 4, 7):
+        wanted = change(black, [camera()], INRIA, "opacity_logits", (i,), 0.1)
+        assert wanted > 0
+        assert found.opacity[i] == pytest.approx(wanted, rel=0.4), i
 
 
 def test_weights_are_more_than_squares_of_weights(scene: Canonical) -> None:

@@ -81,22 +81,27 @@ def squared_error(a: GaussianScene, b: GaussianScene) -> float:
 
 
 def test_what_hardly_shows_goes_and_the_rest_makes_up(scene: GaussianScene) -> None:
-    """Colours move so that less than half of the error is left."""
+    """Before a wall: what shines through to nothing, no colours can make up for.
+
+    They move so that less than half of the error is left.
+    """
+    scene = scene.take(np.append(np.arange(N), N - 1))
+    scene.means[N:], scene.log_scales[N:], scene.opacity_logits[N:] = (0, 0, 3), 3, 9
     how = conventions_of(scene)
     shown: list[tuple[Camera, NDArray[np.float32]]] = []
     left, kept = pruned(
         scene,
         CAMERAS,
         how,
-        np.full(N, 1e-7),
+        np.full(N + 1, 1e-7),
         lambda _: None,
         lambda camera, picture: shown.append((camera, picture)),
     )
     assert len(shown) == len(CAMERAS)
     for view, seen in shown:
         np.testing.assert_array_equal(seen, render(scene, view))
-    gone = np.setdiff1d(np.arange(N), kept)
-    assert len(left) == len(kept) < N
+    gone = np.setdiff1d(np.arange(N + 1), kept)
+    assert len(left) == len(kept) < N + 1
     assert (gone < HIDDEN).sum() > 0.8 * HIDDEN
     error = squared_error(scene, left)
     assert error < 0.5 * squared_error(scene, scene.take(kept))
@@ -109,6 +114,18 @@ def test_nothing_goes_where_all_is_worth_its_bits(scene: GaussianScene) -> None:
     left, kept = pruned(scene, CAMERAS, conventions_of(scene), np.zeros(N), lambda _: None)
     assert len(kept) == N
     assert squared_error(scene, left) < 1e-12
+
+
+def test_what_is_dark_before_nothing_is_kept_for_what_it_hides(scene: GaussianScene) -> None:
+    """Of black Gaussians no picture over black would tell that they are there."""
+    black = replace(scene, sh_dc=np.full((N, 3), -10, np.float32))
+    assert not render(black, CAMERAS[0]).any()
+    white = (1.0, 1.0, 1.0)
+    _, kept = pruned(black, CAMERAS, conventions_of(black), np.full(N, 1e-7), lambda _: None)
+    assert N // 2 < len(kept) < N
+    for view in CAMERAS:
+        whole, left = (render(s, view, background=white) for s in (black, black.take(kept)))
+        assert np.mean((whole - left) ** 2) < 1e-2 * np.mean((1 - whole) ** 2)
 
 
 def test_more_views_are_looked_through_in_turns(

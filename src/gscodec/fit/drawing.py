@@ -75,10 +75,12 @@ def draw(
     number: int,
     camera: Camera,
     window: tuple[int, int, int, int],
+    before: Tensor | None = None,
 ) -> tuple[Tensor, float]:
     """A piece (height, width, 3) of a picture, and the share of the scene that it shows.
 
-    ``window`` is left, top, width, height.
+    ``window`` is left, top, width, height. The scene stands before grey values (height, width);
+    before black if there are none.
     """
     drawn = drawing.gaussians(values, number, camera)
     device, how = drawn.means.device, drawing.conventions
@@ -87,7 +89,7 @@ def draw(
     lens[0, 0], lens[1, 1] = camera.fx, camera.fy
     lens[0, 2], lens[1, 2] = camera.cx - left, camera.cy - top
     pose = torch.from_numpy(camera.world_to_camera).to(device, torch.float32)
-    image, _, found = rasterization(
+    image, alpha, found = rasterization(
         *drawn[:5],
         pose[None],
         lens[None].to(device),
@@ -98,7 +100,8 @@ def draw(
         sh_degree=drawn.sh_degree,
         rasterize_mode="antialiased" if how.antialiased else "classic",
     )
-    return image[0], float(found["drawn"].sum()) / drawn.whole
+    picture = image[0] if before is None else image[0] + (1 - alpha[0]) * before[..., None]
+    return picture, float(found["drawn"].sum()) / drawn.whole
 
 
 class GaussianDrawing:

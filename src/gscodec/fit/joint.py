@@ -22,6 +22,7 @@ from torch import Tensor
 
 from gscodec.fit.drawing import draw
 from gscodec.fit.threads import one_thread_an_operation
+from gscodec.render.backdrop import speckled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,14 +75,15 @@ class Joint:
         targets: Sequence[NDArray[np.float16]],
         price: float,
         *,
+        before_specks: bool,
         seed: int,
         device: str,
     ) -> None:
-        """``targets`` (H, W, 3) are what ``cameras`` should see."""
+        """``targets`` (H, W, 3) are what ``cameras`` should see, before black or `speckled`."""
         self._device = torch.device(device)
         self._drawing = drawing
         self._cameras, self._targets = cameras, targets
-        self._price = price
+        self._price, self._before_specks = price, before_specks
         self._generator = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
         self._shown = 1.0  # share of the scene that a picture shows
@@ -167,9 +169,14 @@ class Joint:
         number = self._order.pop()
         camera, target = self._cameras[number], self._targets[number]
         left, top, width, height = window = self._window(camera)
-        image, shown = draw(self._drawing, values, number, camera, window)
+        part = (slice(top, top + height), slice(left, left + width))
+        before = None
+        if self._before_specks:
+            specks = speckled(camera.height, camera.width)[part]
+            before = torch.from_numpy(specks).to(self._device)
+        image, shown = draw(self._drawing, values, number, camera, window, before)
         self._shown += 0.1 * (shown - self._shown)
-        piece = target[top : top + height, left : left + width].astype(np.float32)
+        piece = target[part].astype(np.float32)
         wanted = torch.from_numpy(piece).to(self._device)
         return ((image.clamp(0, 1) - wanted) ** 2).mean()
 

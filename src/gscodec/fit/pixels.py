@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.geometry.rotation import along_axes, from_twist_swing
+from gscodec.render.backdrop import speckled
 from gscodec.render.splat import Conventions, Gaussians, rasterize
 from gscodec.slices import in_slices
 
@@ -118,11 +119,13 @@ def measure(
     for number, camera in enumerate(cameras):
         picture = rasterize(gaussians, camera, conventions=conventions)
         shown(picture.image)
+        before = speckled(camera.height, camera.width)
         pixels += picture.transmittance.size
         for probe in range(probes):
             for array in gradients:
                 array.fill(0)
-            moments = picture.moments(_signs(rng, picture.image.shape))
+            signs = _signs(rng, picture.image.shape)
+            moments = picture.moments(signs, -before * signs.sum(axis=2))
             weight += 0 if probe else moments[:, 9]
             picture.projection.backward(moments, gradients)
             position += along_axes(gaussians.quats, means) ** 2

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.colours import SH_CONSTANT
+from gscodec.render.backdrop import over_speckled
 from gscodec.render.kernels import PRESENCE
 from gscodec.render.scene import activate
 from gscodec.render.splat import rasterize
@@ -110,7 +111,7 @@ class _Look:
         """At pictures of another ``scene``."""
         gaussians = activate(scene)
         pictures = (rasterize(gaussians, c, conventions=self.how) for c in self.cameras)
-        self.targets.extend(picture.image for picture in pictures)
+        self.targets.extend(over_speckled(picture) for picture in pictures)
 
     @property
     def size(self) -> int:
@@ -123,10 +124,12 @@ class _Look:
         total = np.zeros((len(scene), PRESENCE))
         for number, camera in enumerate(self.cameras):
             picture = rasterize(gaussians, camera, conventions=self.how)
+            before = over_speckled(picture)
             if number == len(self.targets):
-                self.targets.append(picture.image)
+                self.targets.append(before)
                 self.shown(camera, picture.image)
-            found = picture.presence(picture.image - self.targets[number])
+            picture = replace(picture, image=before)
+            found = picture.presence(before - self.targets[number])
             found[:, 2:5] *= picture.projection.splats[:, 6:9] > 0  # not clamped
             total += found
         weight = total[:, 1:2]

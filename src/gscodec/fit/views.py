@@ -14,6 +14,7 @@ from gscodec.camera import blind
 from gscodec.errors import UsageError
 from gscodec.fit.recent import Recent, key_of
 from gscodec.notes import Note
+from gscodec.render.backdrop import over_speckled
 from gscodec.render.conventions import conventions_of
 from gscodec.render.quality import psnr
 from gscodec.render.scene import activate, seen_by
@@ -91,11 +92,11 @@ class EncoderViews:
 
     @cached_property
     def targets(self) -> tuple[NDArray[np.float16], ...]:
-        """What each camera should show, (H, W, 3), 0 to 1."""
+        """What each camera should show, (H, W, 3), 0 to 1; if no photograph, `over_speckled`."""
         if self.photographs is not None:
             return self.photographs
         drawn = _drawing(self.scene, self.how)
-        pictures = (drawn(camera).image for camera in self.cameras)
+        pictures = (over_speckled(drawn(camera)) for camera in self.cameras)
         return tuple(on_screen(picture).astype(np.float16) for picture in pictures)
 
     def told(self, scene: GaussianScene | AnchorScene) -> tuple[Note, ...]:

@@ -160,6 +160,7 @@ def joint(run: Run, drawing: Drawing, lam: float) -> Joint:
         run.views.cameras,
         run.views.targets,
         run.subject.price(lam),
+        before_specks=run.views.photographs is None,
         seed=run.options.seed,
         device=on_device(run.options.device),
     )
