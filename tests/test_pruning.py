@@ -57,7 +57,9 @@ def test_cost_is_what_pictures_without_a_gaussian_tell(scene: GaussianScene) -> 
         picture = picture_of(few, view)
         error = np.linspace(0.1, 0.3, picture.image.size, dtype=np.float32)
         error = error.reshape(picture.image.shape)
-        found = picture.presence(error)
+        behind = np.zeros(error.shape[:2], np.float32)
+        again, found = picture.projection.presence(behind, picture.image - error)
+        np.testing.assert_allclose(again.image, picture.image, rtol=1e-6)
         for row in range(len(few)):
             rest = few.take(np.delete(np.arange(len(few)), row))
             change = (render(rest, view) - picture.image).astype(np.float64)
@@ -69,7 +71,9 @@ def test_colours_are_wrong_by_the_error_that_pixels_share(scene: GaussianScene) 
     """Of a picture that is too bright by one number, every colour is too bright by that."""
     picture = picture_of(scene, CAMERAS[0])
     cover = (1 - picture.transmittance)[..., None]
-    found = picture.presence(0.25 * cover * np.ones(3, np.float32))
+    error = 0.25 * cover * np.ones(3, np.float32)
+    behind = np.zeros(error.shape[:2], np.float32)
+    _, found = picture.projection.presence(behind, picture.image - error)
     seen = found[:, 1] > 1e-3
     assert seen.any()
     np.testing.assert_allclose(found[seen, 2:5] / found[seen, 1:2], 0.25, rtol=1e-3)

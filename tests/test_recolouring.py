@@ -74,7 +74,7 @@ def test_what_is_lacking_is_gathered_by_the_weights_of_blending(scene: GaussianS
     found = project(activate(scene), view, how).lacking(target)
     moments = picture.moments(target - picture.image)
     np.testing.assert_allclose(found[:, :3], moments[:, 6:9], rtol=1e-4, atol=1e-4)
-    shared = picture.presence(np.zeros_like(target))[:, 1]
+    shared = picture.projection.presence(target[..., 0], None)[1][:, 1]
     np.testing.assert_allclose(found[:, 3], shared, rtol=1e-4, atol=1e-4)
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.colours import SH_CONSTANT
-from gscodec.render.backdrop import over_speckled
+from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
 from gscodec.render.scene import activate
-from gscodec.render.splat import rasterize
+from gscodec.render.splat import project, rasterize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,14 +123,15 @@ class _Look:
         gaussians = activate(scene)
         total = np.zeros((len(scene), PRESENCE))
         for number, camera in enumerate(self.cameras):
-            picture = rasterize(gaussians, camera, conventions=self.how)
-            before = over_speckled(picture)
-            if number == len(self.targets):
-                self.targets.append(before)
+            first = number == len(self.targets)
+            projection = project(gaussians, camera, self.how)
+            behind = speckled(camera.height, camera.width)
+            target = None if first else self.targets[number]
+            picture, found = projection.presence(behind, target)
+            if first:
+                self.targets.append(over_speckled(picture))
                 self.shown(camera, picture.image)
-            picture = replace(picture, image=before)
-            found = picture.presence(before - self.targets[number])
-            found[:, 2:5] *= picture.projection.splats[:, 6:9] > 0  # not clamped
+            found[:, 2:5] *= projection.splats[:, 6:9] > 0  # not clamped
             total += found
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING

@@ -1,6 +1,6 @@
 """Rasterisation of Gaussians on the CPU: the numba kernels, forward and backward.
 
-Strategy: project every Gaussian (and shade it), list for each 16 x 16 tile the Gaussians that
+Strategy: project every Gaussian (and shade it), list for each 8 x 16 tile the Gaussians that
 reach it in depth order, then blend tile by tile. Backward walks the same lists front to back
 again and knows what lies behind from the final colour, so nothing is stored between the two.
 
@@ -34,7 +34,7 @@ from gscodec.render.compiled import FAST, compiled, inlined
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TILE = 16
+WIDE, HIGH = 8, 16  # of a tile, pixels
 # Columns of a projected Gaussian: centre x, y; pp, pq, qq; opacity; red, green, blue; reach in y.
 COLUMNS = 10
 # Columns of its gradient: sums of d loss / d exponent times 1, p, q, pp, pq, qq; then colour; and
@@ -48,7 +48,7 @@ PRESENCE = 6
 RUNS = 16
 # Rows that a kernel is called for at a time, see `parts`.
 GAUSSIANS_AT_ONCE = 4096
-TILES_AT_ONCE = 32
+TILES_AT_ONCE = 64
 
 _F = np.float32
 _D = np.float64
@@ -234,7 +234,7 @@ def project(
     a number, has no rows (end = first).
     """
     width, height = size
-    down = (height + TILE - 1) // TILE
+    down = (height + HIGH - 1) // HIGH
     centre = np.empty(3, np.float32)
     for k in range(3):
         centre[k] = -(view[k] * view[3] + view[4 + k] * view[7] + view[8 + k] * view[11])
@@ -273,8 +273,8 @@ def project(
         mx, my = _D(lens[0] * x / z + lens[2]), _D(lens[1] * y / z + lens[3])
         if not (mx + reach_x >= 0.5 and mx - reach_x <= width - 0.5):
             continue
-        y0 = int(min(max(math.ceil((my - reach_y - (TILE - 0.5)) / TILE), 0.0), _D(down)))
-        y1 = int(min(max(math.floor((my + reach_y - 0.5) / TILE) + 1.0, 0.0), _D(down)))
+        y0 = int(min(max(math.ceil((my - reach_y - (HIGH - 0.5)) / HIGH), 0.0), _D(down)))
+        y1 = int(min(max(math.floor((my + reach_y - 0.5) / HIGH) + 1.0, 0.0), _D(down)))
         if y1 <= y0:
             continue
         total: Any = _F(0)
@@ -326,7 +326,7 @@ def find_spans(
     of pixel centres: exact. Floats decide it here and nowhere else, since two compilations of
     the same comparison may disagree.
     """
-    edge, per_tile = _F(across), _F(1 / TILE)
+    edge, per_tile = _F(across), _F(1 / WIDE)
     for rank in range(begin, end):
         i = order[rank]
         mx, my, reach = splats[i, 0], splats[i, 1], splats[i, 9]
@@ -336,8 +336,8 @@ def find_spans(
         per_pp = _F(1) / pp
         k, n = first[rank], 0
         for row in range(rows[rank, 0], rows[rank, 1]):
-            top = _F(row * TILE) + _F(0.5) - my
-            low, high = max(top, -reach), min(top + _F(TILE - 1), reach)
+            top = _F(row * HIGH) + _F(0.5) - my
+            low, high = max(top, -reach), min(top + _F(HIGH - 1), reach)
             y = min(max(turn, low), high)
             half = _F(math.sqrt(max(limit - (qq * y) * (qq * y), _F(0))))
             left = mx - (pq * y + half) * per_pp
@@ -428,7 +428,7 @@ def falloff(exponent: Any) -> Any:
 
 
 # Scratch of a tile: one array, planes at fixed places, so that no two can overlap.
-_PLANE = TILE * TILE
+_PLANE = WIDE * HIGH
 _T, _LIVE, _RED, _GREEN, _BLUE = 0, _PLANE, 2 * _PLANE, 3 * _PLANE, 4 * _PLANE
 _BEHIND = 5 * _PLANE
 _X, _Y = 6 * _PLANE, 7 * _PLANE  # of the pixels of a tile
@@ -440,12 +440,12 @@ def _open_tile(
     buffer: NDArray[np.float32], left: int, top: int, width: int, height: int
 ) -> None:
     """Transmittance 1 everywhere; pixels outside of the picture are not alive."""
-    for y in range(TILE):
-        for x in range(TILE):
+    for y in range(HIGH):
+        for x in range(WIDE):
             inside = left + x < width and top + y < height
-            buffer[_T + y * TILE + x] = _F(1)
-            buffer[_LIVE + y * TILE + x] = _F(1) if inside else _F(0)
-            buffer[_X + y * TILE + x], buffer[_Y + y * TILE + x] = _F(x), _F(y)
+            buffer[_T + y * WIDE + x] = _F(1)
+            buffer[_LIVE + y * WIDE + x] = _F(1) if inside else _F(0)
+            buffer[_X + y * WIDE + x], buffer[_Y + y * WIDE + x] = _F(x), _F(y)
 
 
 @inlined
@@ -463,8 +463,8 @@ def _rows_in_tile(my: Any, reach: Any) -> Any:
     Over whole rows there is one loop, not one in another: sums are added up once at its end.
     """
     first = max(my - reach + _F(1), _F(0))
-    beyond = max(min(my + reach + _F(1), _F(TILE)), first)
-    return _U(int(first) * TILE), _U(int(beyond) * TILE)
+    beyond = max(min(my + reach + _F(1), _F(HIGH)), first)
+    return _U(int(first) * WIDE), _U(int(beyond) * WIDE)
 
 
 @_kernel
@@ -484,10 +484,10 @@ def blend(
     The list of a tile is ``lists[starts[tile] : starts[tile + 1]]``, see `fill_lists`.
     """
     height, width = transmittance.shape
-    across = (width + TILE - 1) // TILE
+    across = (width + WIDE - 1) // WIDE
     limit = _F(max_alpha)
     for tile in range(begin, end):
-        left, top = (tile % across) * TILE, (tile // across) * TILE
+        left, top = (tile % across) * WIDE, (tile // across) * HIGH
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
         for k in range(starts[tile], starts[tile + 1]):
@@ -516,9 +516,9 @@ def blend(
                 buffer[_U(_BLUE) + at] += weight * blue
             if (k & 7) == 7 and not _alive(buffer):
                 break
-        for y in range(min(TILE, height - top)):
-            for x in range(min(TILE, width - left)):
-                spot, v, u = y * TILE + x, top + y, left + x
+        for y in range(min(HIGH, height - top)):
+            for x in range(min(WIDE, width - left)):
+                spot, v, u = y * WIDE + x, top + y, left + x
                 t = buffer[_T + spot]
                 transmittance[v, u] = t
                 image[v, u, 0] = buffer[_RED + spot] + t * background[0]
@@ -547,15 +547,15 @@ def blend_backward(
     ``by_image`` only: one number per pixel, found from the final colour.
     """
     height, width = transmittance.shape
-    across = (width + TILE - 1) // TILE
+    across = (width + WIDE - 1) // WIDE
     limit = _F(max_alpha)
     for tile in range(begin, end):
-        left, top = (tile % across) * TILE, (tile // across) * TILE
+        left, top = (tile % across) * WIDE, (tile // across) * HIGH
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
-        for y in range(min(TILE, height - top)):
-            for x in range(min(TILE, width - left)):
-                spot, v, u = y * TILE + x, top + y, left + x
+        for y in range(min(HIGH, height - top)):
+            for x in range(min(WIDE, width - left)):
+                spot, v, u = y * WIDE + x, top + y, left + x
                 r, g, b = by_image[v, u, 0], by_image[v, u, 1], by_image[v, u, 2]
                 buffer[_RED + spot], buffer[_GREEN + spot], buffer[_BLUE + spot] = r, g, b
                 behind = r * image[v, u, 0] + g * image[v, u, 1] + b * image[v, u, 2]
@@ -622,34 +622,35 @@ def blend_without(
     starts: NDArray[np.int64],
     lists: NDArray[np.int32],
     max_alpha: float,
+    behind: NDArray[np.float32],
+    target: NDArray[np.float32],
     image: NDArray[np.float32],
     transmittance: NDArray[np.float32],
-    error: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """What each pair of Gaussian and tile is to a picture, into ``out`` (pairs, PRESENCE).
+    """As `blend` over black, and what each pair of Gaussian and tile is to the picture.
 
+    ``out`` (pairs, PRESENCE) is told of the picture over the grey values ``behind`` (H, W), which
+    is wrong by what it differs from its ``target`` (H, W, 3); nothing is wrong if that is empty.
     Blending is linear in every alpha: with T what shines through to a Gaussian, c its colour and
     R what is added behind it, without it the pixel changes by d = alpha (R / (1 - alpha) - T c),
-    and the square of ``error`` (H, W, 3) by d (d + 2 error). What blending never reached stays
-    unknown, at most `_STOP` / (1 - alpha) of the pixel.
+    and the square of the error by d (d + 2 error). What blending never reached stays unknown, at
+    most `_STOP` / (1 - alpha) of the pixel. Alphas are kept in between, see `blend_lacking`.
     """
     height, width = transmittance.shape
-    across = (width + TILE - 1) // TILE
+    across = (width + WIDE - 1) // WIDE
     limit = _F(max_alpha)
+    aimed = target.size > 0
+    alphas, ends = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     for tile in range(begin, end):
-        left, top = (tile % across) * TILE, (tile // across) * TILE
+        left, top = (tile % across) * WIDE, (tile // across) * HIGH
         buffer = np.zeros(_SCRATCH + 3 * _PLANE, np.float32)
         _open_tile(buffer, left, top, width, height)
-        for y in range(min(TILE, height - top)):
-            for x in range(min(TILE, width - left)):
-                spot, v, u = y * TILE + x, top + y, left + x
-                buffer[_RED + spot] = image[v, u, 0]
-                buffer[_GREEN + spot] = image[v, u, 1]
-                buffer[_BLUE + spot] = image[v, u, 2]
-                buffer[_BEHIND + spot] = _F(1) - transmittance[v, u]
-                for channel in range(3):
-                    buffer[_SCRATCH + channel * _PLANE + spot] = error[v, u, channel]
+        if len(ends) < starts[tile + 1] - starts[tile]:
+            alphas = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
+            ends = np.empty((starts[tile + 1] - starts[tile], 2), np.int64)
+        kept = 0
+        beyond_last = starts[tile]
         for k in range(starts[tile], starts[tile + 1]):
             i = lists[k, 0]
             mx = splats[i, 0] - _F(left) - _F(0.5)
@@ -657,8 +658,8 @@ def blend_without(
             pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
             opacity, reach = splats[i, 5], splats[i, 9]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            change = agreed = shared = by_red = by_green = by_blue = _F(0)
             first, beyond = _rows_in_tile(my, reach)
+            place = _U(kept) - first  # may wrap around, and does so back again
             for at in range(first, beyond):
                 dy = buffer[_U(_Y) + at] - my
                 q = qq * dy
@@ -667,19 +668,55 @@ def blend_without(
                 alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
                 alpha = alpha if alpha >= _SKIP else _F(0)
                 t = buffer[_U(_T) + at]
-                rest = _F(1) - alpha
                 live = buffer[_U(_LIVE) + at]
-                live = live if t * rest > _STOP else _F(0)
-                weight = alpha * t * live
+                live = live if t * (_F(1) - alpha) > _STOP else _F(0)
+                alpha = alpha * live
+                alphas[place + at] = alpha
+                weight = alpha * t
                 buffer[_U(_LIVE) + at] = live
                 buffer[_U(_T) + at] = t - weight
+                buffer[_U(_RED) + at] += weight * red
+                buffer[_U(_GREEN) + at] += weight * green
+                buffer[_U(_BLUE) + at] += weight * blue
+            kept += int(beyond - first)
+            ends[k - starts[tile], 0], ends[k - starts[tile], 1] = first, beyond
+            beyond_last = k + 1
+            if (k & 7) == 7 and not _alive(buffer):
+                break
+        for y in range(min(HIGH, height - top)):
+            for x in range(min(WIDE, width - left)):
+                spot, v, u = y * WIDE + x, top + y, left + x
+                t = buffer[_T + spot]
+                transmittance[v, u] = t
+                buffer[_BEHIND + spot] = _F(1) - t
+                for channel in range(3):
+                    value = buffer[_RED + channel * _PLANE + spot]
+                    image[v, u, channel] = value
+                    value += t * behind[v, u]
+                    buffer[_RED + channel * _PLANE + spot] = value
+                    if aimed:
+                        value -= target[v, u, channel]
+                        buffer[_SCRATCH + channel * _PLANE + spot] = value
+        for spot in range(_PLANE):
+            buffer[_T + spot] = _F(1)
+        kept = 0
+        for k in range(starts[tile], beyond_last):
+            i = lists[k, 0]
+            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
+            change = agreed = shared = by_red = by_green = by_blue = _F(0)
+            first, beyond = _U(ends[k - starts[tile], 0]), _U(ends[k - starts[tile], 1])
+            place = _U(kept) - first
+            for at in range(first, beyond):
+                alpha = alphas[place + at]
+                weight = alpha * buffer[_U(_T) + at]
+                buffer[_U(_T) + at] -= weight
                 r = buffer[_U(_RED) + at] - weight * red
                 g = buffer[_U(_GREEN) + at] - weight * green
                 b = buffer[_U(_BLUE) + at] - weight * blue
                 buffer[_U(_RED) + at] = r
                 buffer[_U(_GREEN) + at] = g
                 buffer[_U(_BLUE) + at] = b
-                odds = live * alpha / rest
+                odds = alpha / (_F(1) - alpha)
                 r = odds * r - weight * red
                 g = odds * g - weight * green
                 b = odds * b - weight * blue
@@ -692,14 +729,13 @@ def blend_without(
                 by_red += weight * e0
                 by_green += weight * e1
                 by_blue += weight * e2
+            kept += int(beyond - first)
             pair = lists[k, 1]
             out[pair, 0], out[pair, 1] = change, shared
             out[pair, 2], out[pair, 3], out[pair, 4] = by_red, by_green, by_blue
             out[pair, 5] = agreed
-            if (k & 7) == 7 and not _alive(buffer):
-                for rest_of_list in range(k + 1, starts[tile + 1]):
-                    out[lists[rest_of_list, 1]] = _F(0)
-                break
+        for k in range(beyond_last, starts[tile + 1]):
+            out[lists[k, 1]] = _F(0)
 
 
 @_kernel
@@ -721,11 +757,11 @@ def blend_lacking(
     computed twice, with sums in another order, the rows that a Gaussian reaches may differ.
     """
     height, width = target.shape[0], target.shape[1]
-    across = (width + TILE - 1) // TILE
+    across = (width + WIDE - 1) // WIDE
     limit = _F(max_alpha)
     weights, ends = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     for tile in range(begin, end):
-        left, top = (tile % across) * TILE, (tile // across) * TILE
+        left, top = (tile % across) * WIDE, (tile // across) * HIGH
         buffer = np.zeros(_SCRATCH, np.float32)
         _open_tile(buffer, left, top, width, height)
         if len(ends) < starts[tile + 1] - starts[tile]:
@@ -764,9 +800,9 @@ def blend_lacking(
             beyond_last = k + 1
             if (k & 7) == 7 and not _alive(buffer):
                 break
-        for y in range(min(TILE, height - top)):
-            for x in range(min(TILE, width - left)):
-                spot, v, u = y * TILE + x, top + y, left + x
+        for y in range(min(HIGH, height - top)):
+            for x in range(min(WIDE, width - left)):
+                spot, v, u = y * WIDE + x, top + y, left + x
                 buffer[_RED + spot] = target[v, u, 0] - buffer[_RED + spot]
                 buffer[_GREEN + spot] = target[v, u, 1] - buffer[_GREEN + spot]
                 buffer[_BLUE + spot] = target[v, u, 2] - buffer[_BLUE + spot]

@@ -14,7 +14,6 @@ import numpy as np
 
 from gscodec.colours import SH_CONSTANT
 from gscodec.errors import UsageError
-from gscodec.render.kernels import TILE
 from gscodec.render.perceptron import evaluate
 from gscodec.render.splat import Gaussians
 from gscodec.scene import GaussianScene
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 _BLOCK = 16_384  # anchors whose networks are evaluated at once
+_TILE = 16  # pixels along an edge; what reaches no tile of the picture is not seen
 _LOW_PASS = 0.3  # pixels squared, as renderers add to projected covariances
 _LEAST_SPREAD = 0.1  # floor under the discriminant of a covariance, as in the first 3DGS code
 _SIDE = 1.3  # half-widths of the picture; beyond, anchors are projected as if they were there
@@ -282,8 +282,8 @@ def _limits(edge: int, focal: float) -> tuple[np.float32, np.float32]:
 
 def _tiles(centre: Array, radius: Array, edge: int) -> NDArray[np.bool_]:
     """Whether centre +- radius reaches a tile of a picture of ``edge`` pixels."""
-    count = -(-edge // TILE)
-    first = np.clip(np.floor((centre - radius) / TILE), 0, count)
-    end = np.clip(np.floor((centre + radius + (TILE - 1)) / TILE), 0, count)
+    count = -(-edge // _TILE)
+    first = np.clip(np.floor((centre - radius) / _TILE), 0, count)
+    end = np.clip(np.floor((centre + radius + (_TILE - 1)) / _TILE), 0, count)
     result: NDArray[np.bool_] = end > first
     return result

@@ -154,6 +154,20 @@ class Projection:
         self.by_tile(kernels.blend_lacking, target, by_pair)
         return self.gathered(by_pair)
 
+    def presence(self, behind: Array, target: Array | None) -> tuple[Picture, Array]:
+        """The picture over black, and what each Gaussian is to it, (N, PRESENCE), see `kernels`.
+
+        The latter of the picture over grey values ``behind`` (H, W), which should be ``target``
+        (H, W, 3); it is right if that is None.
+        """
+        width, height = self.size
+        image = np.empty((height, width, 3), np.float32)
+        transmittance = np.empty((height, width), np.float32)
+        aim = np.empty((0, 0, 3), np.float32) if target is None else target
+        by_pair = np.empty((len(self.lists), kernels.PRESENCE), np.float32)
+        self.by_tile(kernels.blend_without, behind, aim, image, transmittance, by_pair)
+        return Picture(image, transmittance, self), self.gathered(by_pair)
+
     def by_tile(self, kernel: Callable[..., None], *arrays: Array) -> None:
         """Calls ``kernel`` for all tiles: with what is in each, then with ``arrays``."""
         own = (self.splats, self.starts, self.lists, self.conventions.max_alpha)
@@ -216,21 +230,12 @@ class Picture:
         """Gradients by the projected Gaussians (N, MOMENTS), see `kernels`; arguments as `backward`."""
         if by_alpha is None:
             by_alpha = np.zeros_like(self.transmittance)
-        return self._gathered(kernels.blend_backward, kernels.MOMENTS, by_image, by_alpha)
-
-    def presence(self, error: Array) -> Array:
-        """What each Gaussian is to this picture, (N, PRESENCE), see `kernels`: one pass for all.
-
-        ``error`` (H, W, 3) is by how much the picture is wrong.
-        """
-        return self._gathered(kernels.blend_without, kernels.PRESENCE, error)
-
-    def _gathered(self, kernel: Callable[..., None], columns: int, *pictures: Array) -> Array:
-        """What ``kernel`` tells of pairs, of each Gaussian (N, columns); given some ``pictures``."""
         own = self.projection
-        by_pair = np.empty((len(own.lists), columns), np.float32)
-        given = (np.require(picture, np.float32, ["C", "W"]) for picture in pictures)
-        own.by_tile(kernel, self.image, self.transmittance, *given, by_pair)
+        by_pair = np.empty((len(own.lists), kernels.MOMENTS), np.float32)
+        given = (
+            np.require(picture, np.float32, ["C", "W"]) for picture in (by_image, by_alpha)
+        )
+        own.by_tile(kernels.blend_backward, self.image, self.transmittance, *given, by_pair)
         return own.gathered(by_pair)
 
     def backward(
@@ -321,7 +326,7 @@ def _lists(
     size: tuple[int, int],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """`Projection.first_pair`, ``starts`` and ``lists``."""
-    across, down = (-(-edge // kernels.TILE) for edge in size)
+    across, down = -(-size[0] // kernels.WIDE), -(-size[1] // kernels.HIGH)
     order = near_to_far(depths, np.flatnonzero(rows[:, 1] > rows[:, 0]))
     rows = rows[order]
     first = _running_sum(rows[:, 1] - rows[:, 0])
