@@ -103,6 +103,32 @@ def test_json_tells_of_the_only_failure(cli: Cli, scenes: list[Path]) -> None:
     assert json.loads(data.err.splitlines()[0])["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("encode", "a.ply", "--target-psnr", "40dB"), "'--target-psnr'"),
+        (("encode", "a.ply", "--bogus"), "No such option: --bogus"),
+        (("encode", "a.ply", "-19"), "-19: there are no levels"),
+        (("decode",), "Missing argument"),
+        (("inspect", "a.gsz", "--bogus"), "No such option: --bogus"),
+        (("verify", "a.gsz", "--threads", "none"), "'--threads'"),
+    ],
+)
+def test_json_tells_of_what_cannot_be_parsed(
+    cli: Cli, args: tuple[str, ...], words: str
+) -> None:
+    """Where the report would have been, as of every other error."""
+    run = cli(*args, "--json")
+    assert run.code == 2
+    told = json.loads(run.out)
+    assert (told["status"], told["command"], told["schema"]) == ("failed", args[0], 1)
+    assert (told["error"]["code"], told["error"]["kind"]) == (2, "UsageError")
+    assert words in told["error"]["message"]
+    assert words in run.err
+    to_stdout = cli(*args, "-o", "-", "--json")
+    assert to_stdout.out == b"" or args[0] not in {"encode", "decode"}
+
+
 def test_notes_are_data(cli: Cli, scenes: list[Path]) -> None:
     """Code, numbers and text; what is changed apart from what is only told."""
     ply = scenes[0].read_bytes().replace(b"property float nz", b"property float zz")

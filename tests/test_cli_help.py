@@ -34,7 +34,7 @@ def scenes(cli: Cli, tmp_path: Path) -> list[str]:
     return ["a.gsz", "b.gsz"]
 
 
-@pytest.mark.parametrize("width", ["80", "120"])
+@pytest.mark.parametrize("width", ["80", "120", "200"])
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_fits(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str, width: str) -> None:
     """Into the terminal, with a hanging indent, and without breaking a name."""
@@ -43,6 +43,8 @@ def test_help_fits(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str, widt
     lines = text.splitlines()
     assert max(map(len, lines)) <= int(width)
     assert "predict-\n" not in text
+    if command == "encode":
+        assert max(map(len, lines)) > 0.9 * int(width)
     if command:
         assert lines[0].startswith(f"Usage: gscodec {command} ")
         assert "Examples:" in lines

@@ -14,6 +14,8 @@ from gscodec._version import __version__
 from gscodec.cli.commands import Commands
 from gscodec.disk.files import write_stdout
 
+_WIDEST = 10_000  # columns; help is as wide as the terminal
+
 app = typer.Typer(
     cls=Commands,
     name="gscodec",
@@ -26,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST},
 )
 
 

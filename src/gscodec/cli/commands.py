@@ -189,8 +189,18 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses; answers habits from other programs with what they are called here."""
-        check_habits(self, args)
-        return super().parse_args(ctx, args)
+        given = tuple(args)  # of which the parser leaves nothing
+        try:
+            check_habits(self, args)
+            return super().parse_args(ctx, args)
+        except (typer.Abort, typer.Exit):
+            raise
+        except Exception as error:
+            takes_json = any("--json" in parameter.opts for parameter in self.params)
+            if takes_json and "--json" in given and not ctx.resilient_parsing:
+                to = {"output": STDIO} if STDIO in given else {}
+                _tell_program(self.name or "", to, error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command.

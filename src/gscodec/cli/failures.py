@@ -55,6 +55,8 @@ def failure_of(error: Exception) -> Failure:
     kind = type(error).__name__
     if isinstance(error, GscodecError):
         return Failure(error.exit_code, kind, printable(str(error)))
+    if said := getattr(error, "format_message", None):  # of the parser of options
+        return Failure(UsageError.exit_code, "UsageError", printable(said()))
     if isinstance(error, MemoryError):
         told = (
             "out of memory; give --max-memory, so that scenes are kept in scratch files, or use a "
