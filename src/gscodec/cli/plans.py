@@ -33,8 +33,8 @@ _LOADING = Cost(1.0, 0.3)  # of libraries that learn, while reading
 _RAW = {"code": Cost(0.1, 0.8), "verify": Cost(0.1, 1.6)}
 _INSTANT = {
     "views": Cost(0.1, 0.0),
-    "measure": Cost(0.2, 2.5),
-    "fit": Cost(1.5, 4.0),
+    "measure": Cost(0.2, 0.16),
+    "fit": Cost(1.4, 0.35),
     "code": Cost(0.1, 1.25),
     "look": Cost(0.1, 0.0),
     "verify": Cost(0.1, 0.9),
@@ -51,6 +51,7 @@ _FAST = {
     "verify": Cost(0.1, 0.7),
 }
 _LEARNED = 65_536  # primitives that effort instant learns from at most
+_LEARNING = {"measure": 2.0, "fit": 3.4}  # its seconds for each 100,000 of these, besides
 _ANCHOR = 3.0  # an anchor takes as long as so many Gaussians
 _FIT = {"hac": 10.0, "ralhe": 2.5}  # times that of hemgs
 _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
@@ -97,14 +98,13 @@ def _steps(method: str, options: Mapping[str, Any], count: int, *, anchors: bool
         return [Step(name, cost.of(count)) for name, cost in _RAW.items()]
     effort = options.get("effort", "fast")
     instant = effort == "instant"
-    costs, some = (_INSTANT, min(count, _LEARNED)) if instant else (_FAST, count)
+    costs, learning = (_INSTANT, _LEARNING) if instant else (_FAST, {})
+    learned = min(count, _LEARNED) / _MANY
     steps = {
         name: Step(
             name,
-            cost.of(
-                some if name in {"measure", "fit"} else count,
-                _FIT.get(method, 1.0) if name == "fit" else 1.0,
-            ),
+            cost.of(count, _FIT.get(method, 1.0) if name == "fit" else 1.0)
+            + learned * learning.get(name, 0.0),
         )
         for name, cost in costs.items()
         if (name != "predict" or method == "predict-gs")
