@@ -147,6 +147,26 @@ def test_short_names(cli: Cli, scenes: list[str]) -> None:
     assert f"  versions  gscodec {gscodec.__version__}, Python " in run.err
 
 
+def test_outputs_of_cameras(cli: Cli, scenes: list[str]) -> None:
+    """IN OUT as well as -o, and into folders, old and new."""
+    del scenes
+    pytest.importorskip("numba")
+    few = ("--count", "2", "--size", "40x30", "-q")
+    for args, name in (
+        (("a.ply",), "a.cameras.json"),
+        (("a.ply", "b.json"), "b.json"),
+        (("a.ply", "-o", "new/"), "new/a.cameras.json"),
+        (("b.ply", "new"), "new/b.cameras.json"),
+    ):
+        assert cli("cameras", *args, *few).code == 0
+        assert len(json.loads(Path(name).read_text())) == 2
+    both = cli("cameras", "a.ply", "c.json", "-o", "d.json", *few)
+    assert (both.code, "c.json: found -o d.json too; name the output once" in both.err) == (
+        2,
+        True,
+    )
+
+
 def test_inspect_of_several(cli: Cli, scenes: list[str]) -> None:
     """A line each, and errors on stderr; the code is that of the worst."""
     Path("bad.gsz").write_bytes(b"bad")

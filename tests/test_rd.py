@@ -441,6 +441,11 @@ def test_virtual_cameras_by_default(cli: Cli, scene: Path) -> None:
     """Without --views the scene says where to look from."""
     ended = cli("rd", scene.name, "--method", "raw", "--max-views", "2", "--no-spz", "--json")
     assert ended.code == 0, ended.err
+    into = cli(
+        "rd", scene.name, "new/", "--method", "raw", "--max-views", "1", "--no-spz", "-q"
+    )
+    assert into.code == 0, into.err
+    Page((scene.parent / "new/scene.html").read_bytes())
     report = json.loads(ended.out)
     assert report["views_from"].startswith("2 virtual cameras, ")
     assert report["views"] == 2

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gscodec.cli.options import AllowOutside, Overwrite, Quiet
+from gscodec.cli.jobs import only_job
+from gscodec.cli.options import AllowOutside, Overwrite, Place, Quiet
 from gscodec.cli.session import Session
-from gscodec.disk.files import STDIO, check_output, output_path, write_output
+from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.disk.scenes import Reading, load_scene, suffix_of
 from gscodec.errors import SceneError, UsageError
 
@@ -32,14 +33,15 @@ def cameras(
     source: Annotated[
         str, typer.Argument(metavar="SCENE", help="A scene, as of encode, or .gsz.")
     ],
+    place: Place = None,
     output: Annotated[
         str | None,
         typer.Option(
             "-o",
             "--output",
             metavar="PATH",
-            help="JSON list of cameras to write, - for stdout; default: the input's name with "
-            "the suffix .cameras.json.",
+            help="JSON list of cameras to write, - for stdout, or DIR/ to write into; default: "
+            "the input's name with the suffix .cameras.json.",
         ),
     ] = None,
     preview: Annotated[
@@ -62,7 +64,9 @@ def cameras(
     """Find views that show all of a scene: SCENE -> cameras.json."""
     width, height = _size(size)
     old = suffix_of(source) or Path(source).suffix.lower()
-    target = output_path(source, output, old, ".cameras.json")
+    job = only_job(source, output, place)
+    target = job.target(source, old, ".cameras.json")
+    job.make_folder()
     _check(source, target, preview, overwrite=overwrite)
 
     from gscodec.cameraio import write_cameras

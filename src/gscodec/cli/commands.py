@@ -235,7 +235,7 @@ def _tell_program(command: str, given: dict[str, Any], error: Exception) -> None
     from gscodec.cli.outcome import failed, report
 
     sources = given.get("sources") or [given.get("source")]
-    output = given.get("output")
+    output = given.get("output") or given.get("place")
     to_stderr = output == STDIO or (sources == [STDIO] and "output" in given and not output)
     source = sources[0] if len(sources) == 1 else None
     report(failed(command, failure_of(error), source, output), to_stderr=to_stderr)

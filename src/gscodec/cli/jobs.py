@@ -82,6 +82,19 @@ class Job:
             raise OutputError(f"{name}: cannot be made: {error.strerror}") from error
 
 
+def only_job(source: str, output: str | None, place: str | None) -> Job:
+    """The job of one scene; what to write is named with -o (``output``) or after it (``place``).
+
+    Raises:
+        UsageError: Both ways.
+    """
+    if output is not None and place is not None:
+        raise UsageError(
+            f"{printable(place)}: found -o {printable(output)} too; name the output once"
+        )
+    return Job(source, place if output is None else output)
+
+
 def names_folder(output: str) -> bool:
     """Whether ``output`` is a folder, or is written as one."""
     if output == STDIO:

@@ -29,6 +29,9 @@ Output: TypeAlias = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Place: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="[OUT]", help="What to write, as with -o.")
+]
 Overwrite: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -13,6 +13,7 @@ import typer
 
 from gscodec.cli.effort import parse_seconds
 from gscodec.cli.fitting import fitted
+from gscodec.cli.jobs import only_job
 from gscodec.cli.options import (
     MOST_VIEWS,
     AllowOutside,
@@ -22,13 +23,14 @@ from gscodec.cli.options import (
     Json,
     Output,
     Overwrite,
+    Place,
     Quiet,
     TimeLimit,
     check_of_views,
 )
 from gscodec.cli.plans import before_curves, point
 from gscodec.cli.session import Session
-from gscodec.disk.files import STDIO, check_output, output_path, write_output
+from gscodec.disk.files import STDIO, check_output, write_output
 from gscodec.disk.scenes import Reading, load_scene, suffix_of
 from gscodec.disk.views import choose_views
 from gscodec.errors import UsageError
@@ -51,6 +53,7 @@ def rd(
         str,
         typer.Argument(metavar="IN", help="3DGS scene, as of encode, or .gsz, - for stdin."),
     ],
+    place: Place = None,
     output: Output = None,
     method: Annotated[
         list[str] | None,
@@ -112,10 +115,12 @@ def rd(
     as_json: Json = False,
 ) -> None:
     """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
-    page = output_path(source, output, suffix_of(source), ".html")
-    targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
     check_of_views(views, images=images, force_views=force_views)
     _require_libraries()
+    job = only_job(source, output, place)
+    page = job.target(source, suffix_of(source), ".html")
+    job.make_folder()
+    targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
     seconds = None if time_limit is None else parse_seconds(time_limit)
     options = {"effort": effort, "iterations": iterations, "time_limit": seconds}
 
