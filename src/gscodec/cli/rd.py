@@ -117,9 +117,9 @@ def rd(
     """Measure a scene at several rates: bytes, PSNR and SSIM -> OUT.html."""
     check_of_views(views, images=images, force_views=force_views)
     _require_libraries()
-    job = only_job(source, output, place)
-    page = job.target(source, suffix_of(source), ".html")
-    job.make_folder()
+    only = only_job(source, output, place)
+    page = only.target(source, suffix_of(source), ".html")
+    only.make_folder()
     targets = _checked_targets(source, (page, png, csv), overwrite=overwrite)
     seconds = None if time_limit is None else parse_seconds(time_limit)
     options = {"effort": effort, "iterations": iterations, "time_limit": seconds}
