@@ -16,8 +16,9 @@ from scenes import gaussians, make_scene
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from gscodec.fit import recolouring
-from gscodec.fit.recolouring import recoloured
+from gscodec.fit import gaussian_subject, recolouring
+from gscodec.fit.recolouring import MORE_STAGES, STAGES, Stage, recoloured
+from gscodec.intnet.neighbours import TURNS
 from gscodec.render import render
 from gscodec.render.conventions import conventions_of
 from gscodec.render.scene import activate, picture_of
@@ -58,11 +59,24 @@ def squared_error(a: GaussianScene, b: GaussianScene, cameras: list[Camera]) -> 
 
 
 def found_for(
-    scene: GaussianScene, cameras: list[Camera], source: GaussianScene
+    scene: GaussianScene,
+    cameras: list[Camera],
+    source: GaussianScene,
+    steps: int = 3,
+    free: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """Colours with which ``scene`` is like ``source``."""
+    """Colours with which ``scene`` is like ``source``; all are ``free`` if not told."""
     how = conventions_of(source)
-    return recoloured(scene, cameras, how, lambda c: render(source, c), lambda _: None)
+    moving = np.ones(len(scene), np.bool_) if free is None else free
+    return recoloured(
+        scene,
+        cameras,
+        how,
+        lambda camera: render(source, camera),
+        lambda _: None,
+        free=moving,
+        steps=steps,
+    )
 
 
 def test_what_is_lacking_is_gathered_by_the_weights_of_blending(scene: GaussianScene) -> None:
@@ -88,8 +102,7 @@ def test_colours_that_were_changed_are_found_again(
     left = [squared_error(scene, changed, CAMERAS)]
     monkeypatch.setattr(recolouring, "_RIDGE", 0.0)
     for steps in (1, 3, 12):
-        monkeypatch.setattr(recolouring, "_STEPS", steps)
-        mended = replace(changed, sh_dc=found_for(changed, CAMERAS, scene))
+        mended = replace(changed, sh_dc=found_for(changed, CAMERAS, scene, steps))
         left.append(squared_error(scene, mended, CAMERAS))
     assert left == sorted(left, reverse=True)
     assert left[-1] < 0.02 * left[0]
@@ -110,6 +123,42 @@ def test_few_views_move_little(scene: GaussianScene) -> None:
     assert few.mean() < 0.5 * many.mean()
 
 
+def test_some_make_up_for_how_others_are_rounded(scene: GaussianScene) -> None:
+    """Those that do not move are what they decode to; with every stage less error is left."""
+
+    def rounded(colours: NDArray[np.float32]) -> GaussianScene:
+        return replace(scene, sh_dc=0.3 * np.rint(colours / np.float32(0.3)))
+
+    left, colours = [], scene.sh_dc
+    for stage in MORE_STAGES:
+        is_now, free = rounded(colours).sh_dc, stage.free(N, block=64)
+        before = replace(scene, sh_dc=np.where(free[:, None], colours, is_now))
+        colours = found_for(before, CAMERAS, scene, stage.steps, free)
+        np.testing.assert_array_equal(colours[~free], is_now[~free])
+        left.append(squared_error(scene, rounded(colours), CAMERAS))
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < 0.6 * left[0]
+
+
+@pytest.mark.parametrize("block", [7, 64, 1000])
+def test_rows_of_the_last_turn_are_the_last_to_look_for_colours(block: int) -> None:
+    """Of every block; each stage fewer of those of the stage before."""
+    for stages in (STAGES, MORE_STAGES):
+        before = np.ones(200, np.bool_)
+        for stage in stages:
+            free = stage.free(200, block)
+            assert not (free & ~before).any()
+            for start in range(0, 200, block):
+                own = free[start : start + block]
+                wanted = np.zeros(len(own), np.bool_)
+                wanted[stage.one_in - 1 :: stage.one_in] = True
+                np.testing.assert_array_equal(own, wanted)
+            before = free
+    last = np.zeros(200, np.bool_)
+    last[TURNS[-1]] = True
+    np.testing.assert_array_equal(Stage(2, 1).free(200, 200), last)
+
+
 def test_effort_fast_makes_up_for_what_it_rounds(
     scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +171,7 @@ def test_effort_fast_makes_up_for_what_it_rounds(
         return gaussians(found.reconstruction)
 
     after = made()
-    monkeypatch.setattr(recolouring, "_STEPS", 0)
+    monkeypatch.setattr(gaussian_subject, "STAGES", ())
     before = made()
     np.testing.assert_array_equal(before.log_scales, after.log_scales)
     for cameras in (CAMERAS[::2], CAMERAS[1::2]):

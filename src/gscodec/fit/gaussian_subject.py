@@ -14,7 +14,7 @@ from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource
 from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.pruning import pruned
-from gscodec.fit.recolouring import recoloured
+from gscodec.fit.recolouring import MORE_STAGES, STAGES, recoloured
 from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
 from gscodec.geometry import MAX_BITS, Lattice
 from gscodec.geometry.rotation import rotated
@@ -26,7 +26,7 @@ from gscodec.notes import Note
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -160,19 +160,38 @@ class GaussianSubject(Subject):
         target = self.shown if scene is self.scene and not same else None
         return pruned(scene, views.pruning, views.how, worth, report, shown, target)
 
-    def recoloured(self, run: Asked, work: Work, decoded: Scene) -> Work:
-        """The constant ones.
+    def recoloured(self, run: Asked, work: Work, decoded: Callable[[Work], Scene]) -> Work:
+        """The constant ones: all of them first, then those that others cannot make up for.
 
         After a descent to photographs, pictures of where it led are what is aimed at.
         """
-        scene, views = cast("GaussianScene", work.scene), run.views
+        views, stages = run.views, MORE_STAGES if run.descends else STAGES
         if run.descends and views.photographs is not None:
-            views = replace(views, scene=scene)
-        wanted = replace(cast("GaussianScene", decoded), sh_dc=scene.sh_dc)
-        report = partial(run.progress, "colour")
-        found = recoloured(wanted, views.pruning, views.how, views.shows, report)
-        source = cast("Ordered | GaussianSource", work.source).recoloured(found)
-        return replace(work, scene=replace(scene, sh_dc=found), source=source)
+            views = replace(views, scene=work.scene)
+
+        def report(done: int, share: float) -> None:
+            run.progress("colour", (done + share) / len(stages))
+
+        for number, stage in enumerate(stages):
+            report(number, 0.0)
+            scene, is_now = work.scene, cast("GaussianScene", decoded(work))
+            free = stage.free(len(scene), run.options.block_size)
+            looks_for = np.where(
+                free[:, None], cast("GaussianScene", scene).sh_dc, is_now.sh_dc
+            )
+            found = recoloured(
+                replace(is_now, sh_dc=looks_for),
+                views.pruning,
+                views.how,
+                views.shows,
+                partial(report, number),
+                free=free,
+                steps=stage.steps,
+            )
+            source = cast("Ordered | GaussianSource", work.source).recoloured(found)
+            moved = replace(scene, sh_dc=found)
+            work = replace(work, scene=moved, source=source)
+        return work
 
     def drawing(self, run: Asked, work: Work) -> Moving:
         """``work`` as it is drawn while it changes."""

@@ -4,11 +4,14 @@ A picture is linear in colours: with the weights W that it is blended with, W c.
 else is decoded, the colours that are nearest to what the source shows solve W^T W c = W^T
 target. Conjugate gradients come close in a few steps (Hestenes and Stiefel, 1952); each takes one
 pass over the views, and W is never written down.
+
+Then colours are rounded, and what rounds half of them the other half can make up for, and so on:
+in every further stage some rows are what they decode to, and the others look for colours anew.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_STEPS = 3
 # Of the weights of a Gaussian, times the square of the number of views: a pull towards the colour
 # that it has. What few views show, others may not.
 _RIDGE = 50.0
@@ -36,32 +38,62 @@ _NOTHING = 1e-12
 _KEPT_BYTES = 3 << 27  # of all projections: fewer are kept from one pass to the next
 
 
+class Stage(NamedTuple):
+    """Some rows look for colours, the others keep those that they decode to.
+
+    Attributes:
+        one_in: Of so many rows of a block the last looks for one: rows whose turn comes last,
+            so that no other row decodes to something else because of it.
+        steps: Of conjugate gradients.
+    """
+
+    one_in: int
+    steps: int
+
+    def free(self, count: int, block: int) -> NDArray[np.bool_]:
+        """(N,) which rows look for colours, of blocks of so many rows."""
+        of_block = np.arange(min(count, block)) % self.one_in == self.one_in - 1
+        return np.resize(of_block, count)
+
+
+# Of effort fast, of effort high.
+STAGES = (Stage(1, 2), Stage(2, 2))
+MORE_STAGES = (Stage(1, 4), Stage(2, 4), Stage(4, 3), Stage(8, 3))
+
+
 def recoloured(
     scene: GaussianScene,
     cameras: Sequence[Camera],
     how: Conventions,
     target: Callable[[Camera], NDArray[np.float32]],
     progress: Callable[[float], None],
+    *,
+    free: NDArray[np.bool_],
+    steps: int,
 ) -> NDArray[np.float32]:
     """The constant colours (N, 3) with which ``scene`` is most like its targets.
 
     Args:
-        scene: As it is decoded, but for these colours.
+        scene: As it is decoded, but for the colours of ``free`` rows.
         cameras: Through which it is seen.
         how: It is drawn.
         target: What a camera should show, (H, W, 3), not clipped.
         progress: Hears how far this is.
+        free: (N,) whose colours move.
+        steps: Of conjugate gradients.
     """
     ridge = _RIDGE / len(cameras) ** 2
     seen = _Seen(activate(scene), cameras, how)
     lacking, weight = seen.lacking(target)
-    progress(1 / (_STEPS + 1))
+    lacking[~free] = 0
+    progress(1 / (steps + 1))
     weight += _LEAST_SHARE * weight.mean() + _NOTHING
     moved = np.zeros_like(lacking)
     way = lacking / weight
     slope = (lacking * way).sum(axis=0)
-    for step in range(_STEPS):
+    for step in range(steps):
         bend = seen.bend(way) + ridge * weight * way
+        bend[~free] = 0
         # No product of a BLAS: how it adds up depends on its number of threads.
         reach = slope / np.maximum((way * bend).sum(axis=0), _NOTHING)
         moved += reach * way
@@ -69,7 +101,7 @@ def recoloured(
         near, before = lacking / weight, slope
         slope = (lacking * near).sum(axis=0)
         way = near + slope / np.maximum(before, _NOTHING) * way
-        progress((step + 2) / (_STEPS + 1))
+        progress((step + 2) / (steps + 1))
     found = (scene.sh_dc + moved / SH_CONSTANT).astype(np.float32)
     return np.where(np.isfinite(found), found, scene.sh_dc)
 

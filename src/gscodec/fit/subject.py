@@ -15,7 +15,7 @@ from gscodec.notes import Note
 from gscodec.units import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -231,7 +231,12 @@ class Subject(ABC):
     ) -> Work:
         """``scene`` measured, without what is not worth its bits, in order on a lattice."""
 
-    def recoloured(self, run: Asked, work: Work, decoded: Scene) -> Work:  # noqa: ARG002
+    def recoloured(
+        self,
+        run: Asked,  # noqa: ARG002
+        work: Work,
+        decoded: Callable[[Work], Scene],  # noqa: ARG002
+    ) -> Work:
         """``work`` with colours that make up for what else changes until it is ``decoded``."""
         return work
 

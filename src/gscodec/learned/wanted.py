@@ -174,10 +174,12 @@ def _coded(run: Run, work: Work, model: Model, lam: float) -> Coded:
 
 def _made_up_for(run: Run, work: Work, model: Model, lam: float) -> Work:
     """``work`` with colours that make up for what coding it changes, see `fit.recolouring`."""
-    if not run.looks or not run.subject.recolours:
+    if not run.looks:
         return work
-    run.progress("colour", 0.0)
-    decoded = Tile.of(run, work, model, lam).decoded(run.given.room)
+
+    def decoded(work: Work) -> Scene:
+        return Tile.of(run, work, model, lam).decoded(run.given.room)
+
     return run.subject.recoloured(run, work, decoded)
 
 
