@@ -174,11 +174,9 @@ class GaussianSubject(Subject):
 
         for number, stage in enumerate(stages):
             report(number, 0.0)
-            scene, is_now = work.scene, cast("GaussianScene", decoded(work))
+            scene, is_now = (cast("GaussianScene", s) for s in (work.scene, decoded(work)))
             free = stage.free(len(scene), run.options.block_size)
-            looks_for = np.where(
-                free[:, None], cast("GaussianScene", scene).sh_dc, is_now.sh_dc
-            )
+            looks_for = np.where(free[:, None], scene.sh_dc, is_now.sh_dc)
             found = recoloured(
                 replace(is_now, sh_dc=looks_for),
                 views.pruning,
@@ -189,8 +187,7 @@ class GaussianSubject(Subject):
                 steps=stage.steps,
             )
             source = cast("Ordered | GaussianSource", work.source).recoloured(found)
-            moved = replace(scene, sh_dc=found)
-            work = replace(work, scene=moved, source=source)
+            work = replace(work, scene=replace(scene, sh_dc=found), source=source)
         return work
 
     def drawing(self, run: Asked, work: Work) -> Moving:
