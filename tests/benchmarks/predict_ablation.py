@@ -25,7 +25,7 @@ from gscodec.fit import anchor_pixels
 from gscodec.fit.anchors import AnchorSource
 
 if TYPE_CHECKING:
-    from gscodec.fit.subject import Columns
+    from gscodec.fit.mixing import Mixing
 
 PARTS = (
     "hac",
@@ -46,12 +46,11 @@ def short(dimensions: int) -> Any:
     """Coordinates beyond so many ``dimensions`` are their mean."""
     mixed = AnchorSource.mixed
 
-    def cut(self: AnchorSource, units: range, columns: Columns, steps: Any) -> AnchorSource:
-        found = mixed(self, units, columns, steps)
+    def cut(self: AnchorSource, mixing: Mixing, steps: Any) -> AnchorSource:
+        found = mixed(self, mixing, steps)
         whole = list(found.columns)
-        for number, start in zip(
-            units, np.cumsum([0, *(c.shape[1] for c in columns)]), strict=False
-        ):
+        widths = [column.shape[1] for column in mixing.own(whole)]
+        for number, start in zip(mixing.units, np.cumsum([0, *widths]), strict=False):
             kept = max(0, dimensions - int(start))
             own = whole[number].copy()
             own[:, kept:] = own[:, kept:].mean(axis=0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gscodec.anchors import AnchorScene
     from gscodec.fit.anchor_pixels import AnchorSensitivity
+    from gscodec.fit.mixing import Mixing
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
 
@@ -139,8 +140,9 @@ class AnchorSource:
         np.fill_diagonal(together, 1.0)
         return together
 
-    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> AnchorSource:
-        """With ``columns`` for ``units``."""
+    def mixed(self, mixing: Mixing, steps: NDArray[np.float64]) -> AnchorSource:
+        """With residuals where there is ``mixing``."""
+        units, columns = mixing.units, mixing.own(mixing.residuals(list(self.columns)))
         ideal = []
         for column in columns:
             widest = np.log2(np.maximum(column.std(axis=0), 1e-30) * _LARGEST)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
+    from gscodec.fit.mixing import Mixing
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
@@ -282,15 +283,9 @@ class GaussianSource:
         """Coefficients err as if they were independent."""
         return np.eye(sum(column.shape[1] for column in self.columns[units.start : units.stop]))
 
-    def mixed(
-        self,
-        units: range,
-        columns: Columns,
-        steps: NDArray[np.float64],  # noqa: ARG002
-    ) -> GaussianSource:
-        """With ``columns`` for ``units``; all higher coefficients have the same steps anyway."""
-        whole = (*self.columns[: units.start], *columns, *self.columns[units.stop :])
-        return replace(self, columns=whole)
+    def mixed(self, mixing: Mixing, steps: NDArray[np.float64] | None = None) -> GaussianSource:  # noqa: ARG002
+        """With residuals; all higher coefficients have the same steps anyway."""
+        return replace(self, columns=tuple(mixing.residuals(list(self.columns))))
 
     def take(self, order: NDArray[np.int64] | slice) -> GaussianSource:
         """The rows ``order``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,28 +28,40 @@ class Mixing:
     Attributes:
         units: Numbers of the units, one after the other.
         prediction: What a file says.
-        predicted: (N, F) float64 coordinates that its pool predicts.
+        predicted: (N, F) float64 coordinates that its pool predicts; None if it has none.
     """
 
     units: range
     prediction: Prediction
-    predicted: NDArray[np.float64]
+    predicted: NDArray[np.float64] | None = None
 
     @cached_property
-    def matrix(self) -> NDArray[np.float64]:
-        """(F, F): values are this times coordinates."""
+    def matrix(self) -> NDArray[np.float64] | None:
+        """(F, F): values are this times coordinates; None: they are coordinates."""
         basis = self.prediction.basis
-        return np.eye(self.predicted.shape[1]) if basis is None else basis.floats()
+        return None if basis is None else basis.floats()
+
+    def rows(self, rows: slice) -> Mixing:
+        """Of some rows."""
+        if self.predicted is None:
+            return self
+        return replace(self, predicted=self.predicted[rows])
 
     def residuals(self, columns: Columns) -> Columns:
         """``columns`` of all units, those of `units` as residuals; inverse of `values`."""
         whole = np.concatenate(self.own(columns), axis=1)
-        return self._with(columns, whole @ np.linalg.inv(self.matrix).T - self.predicted)
+        if self.matrix is not None:
+            whole = whole @ np.linalg.inv(self.matrix).T
+        if self.predicted is not None:
+            whole = whole - self.predicted
+        return self._with(columns, whole)
 
     def values(self, columns: Columns) -> Columns:
         """``columns`` of all units, those of `units` as they are in the scene."""
         whole = np.concatenate(self.own(columns), axis=1)
-        return self._with(columns, (whole + self.predicted) @ self.matrix.T)
+        if self.predicted is not None:
+            whole = whole + self.predicted
+        return self._with(columns, whole if self.matrix is None else whole @ self.matrix.T)
 
     def own(self, columns: Columns) -> Columns:
         """Those of `units`."""
@@ -73,7 +85,7 @@ class _MixedDrawing:
         self._units = slice(mixing.units.start - decisions, mixing.units.stop - decisions)
         self.free, self.limits = drawing.free, drawing.limits
         self.conventions = drawing.conventions
-        self._constants: tuple[Tensor, Tensor] | None = None
+        self._constants: list[Tensor | None] = []
 
     def gaussians(self, values: Sequence[Tensor], number: int, camera: Camera) -> Drawn:
         """See `Drawing`."""
@@ -81,18 +93,24 @@ class _MixedDrawing:
 
         own = values[self._units]
         predicted, matrix = self._on(own[0].device)
-        mixed = (torch.cat(list(own), dim=1) + predicted) @ matrix
+        mixed = torch.cat(list(own), dim=1)
+        if predicted is not None:
+            mixed = mixed + predicted
+        if matrix is not None:
+            mixed = mixed @ matrix.T
         parts = torch.split(mixed, [part.shape[1] for part in own], dim=1)
         whole = [*values[: self._units.start], *parts, *values[self._units.stop :]]
         return self._drawing.gaussians(whole, number, camera)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _on(self, device: torch.device) -> list[Tensor | None]:
         import torch
 
-        if self._constants is None:
-            arrays = self._mixing.predicted, self._mixing.matrix.T
-            first, second = (torch.from_numpy(a.astype(np.float32)).to(device) for a in arrays)
-            self._constants = first, second
+        if not self._constants:
+            arrays = self._mixing.predicted, self._mixing.matrix
+            self._constants = [
+                None if a is None else torch.from_numpy(a.astype(np.float32)).to(device)
+                for a in arrays
+            ]
         return self._constants
 
     def follow(self, number: int, quanta: NDArray[np.int64]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.fit.estimate import About
+    from gscodec.fit.mixing import Mixing
     from gscodec.fit.sensitivity import Sensitivity, Usual
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
@@ -114,23 +115,30 @@ class Ordered:
         scene: In the order of the file.
         weighs: How much its values matter.
         displaced: The lattice, if the last group displaces positions in its cells.
+        mixing: Of some columns, which are residuals then.
     """
 
     scene: GaussianScene
     weighs: Weighs
     displaced: Lattice | None
+    mixing: Mixing | None = None
 
     def rows(self, rows: slice) -> GaussianSource:
         """Of some rows."""
         scene = self.scene.rows(rows)
         source = self.weighs.source(scene, rows)
-        if self.displaced is None:
-            return source
-        return source.displaced(scene.means, self.displaced)
+        if self.displaced is not None:
+            source = source.displaced(scene.means, self.displaced)
+        return source if self.mixing is None else source.mixed(self.mixing.rows(rows))
 
     def part(self, rows: slice) -> Ordered:
         """Some rows, for somebody else."""
-        return replace(self, scene=self.scene.rows(rows), weighs=self.weighs.part(rows))
+        return replace(
+            self,
+            scene=self.scene.rows(rows),
+            weighs=self.weighs.part(rows),
+            mixing=None if self.mixing is None else self.mixing.rows(rows),
+        )
 
     @cached_property
     def whole(self) -> GaussianSource:
@@ -168,14 +176,12 @@ class Ordered:
         return columns
 
     def agreement(self, units: range) -> NDArray[np.float64]:
-        """Of all rows."""
-        return self.whole.agreement(units)
+        """The same for any rows."""
+        return self.rows(slice(0, 1)).agreement(units)
 
-    def mixed(
-        self, units: range, columns: Columns, steps: NDArray[np.float64]
-    ) -> GaussianSource:
-        """Of all rows."""
-        return self.whole.mixed(units, columns, steps)
+    def mixed(self, mixing: Mixing, steps: NDArray[np.float64]) -> Ordered:  # noqa: ARG002
+        """With residuals, made when rows are asked for."""
+        return replace(self, mixing=mixing)
 
     def recoloured(self, sh_dc: NDArray[np.float32]) -> Ordered:
         """With other constant colours (N, 3), R, G, B."""

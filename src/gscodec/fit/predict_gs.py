@@ -20,16 +20,17 @@ from gscodec.fit.mixing import Mixing
 from gscodec.fit.pool import learned_pool, predicted_by
 from gscodec.intnet.basis import MAX_EXPONENT, Basis
 from gscodec.intnet.prediction import Prediction, mixed
+from gscodec.slices import in_slices
 from gscodec.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Work
-    from gscodec.fit.targets import Target
+    from gscodec.fit.targets import Target, Targets
     from gscodec.scene import GaussianScene
 
 _FLOOR = 0.02  # of the agreement of errors: so much of it is taken as chance
@@ -63,19 +64,24 @@ class Steps(NamedTuple):
     level: float
 
     @classmethod
-    def of(cls, targets: Sequence[Target]) -> Steps:
-        """Of the units that are mixed; whoever sees one value of a primitive sees all."""
-        offsets = [np.array(t.unit.step_offset) / LEVELS_PER_OCTAVE for t in targets]
-        ideal = np.concatenate(
-            [
-                t.log2_ideal[:, t.unit.step_of] + o
-                for t, o in zip(targets, offsets, strict=True)
-            ],
-            axis=1,
-        )
-        typical, offset = ideal.mean(axis=0), np.concatenate(offsets)
-        own = -0.5 * np.log2(np.exp2(2 * (typical - ideal)).mean(axis=1))
-        return cls(typical, own, offset, float((typical - offset).mean()))
+    def of(cls, parts: Iterable[Sequence[Target]]) -> Steps:
+        """Of the units that are mixed, some rows at a time; gone through twice.
+
+        Whoever sees one value of a primitive sees all.
+        """
+        totals, count = [], 0
+        for part in parts:
+            offsets, ideal = _ideal(part)
+            totals.append(ideal.sum(axis=0))
+            count += len(ideal)
+        typical = np.sum(totals, axis=0) / count
+        own = np.empty(count)
+        rows = slice(0, 0)
+        for part in parts:
+            _, ideal = _ideal(part)
+            rows = slice(rows.stop, rows.stop + len(ideal))
+            own[rows] = -0.5 * np.log2(np.exp2(2 * (typical - ideal)).mean(axis=1))
+        return cls(typical, own, offsets, float((typical - offsets).mean()))
 
     def bits(self, variances: NDArray[np.float64]) -> float:
         """Of columns of such ``variances`` (columns,) in typical steps, of all primitives."""
@@ -84,27 +90,34 @@ class Steps(NamedTuple):
         return float(0.5 * np.log2(1 + ratio).sum() * len(self.own) / _CLASSES)
 
 
-class _Columns(NamedTuple):
-    """Units that are mixed, the values (N, F) of their columns, and the steps of these."""
+def _ideal(targets: Sequence[Target]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Offsets (F,) and ideal steps (N, F) of all columns, log2."""
+    offsets = [np.array(t.unit.step_offset) / LEVELS_PER_OCTAVE for t in targets]
+    ideal = [t.log2_ideal[:, t.unit.step_of] + o for t, o in zip(targets, offsets, strict=True)]
+    return np.concatenate(offsets), np.concatenate(ideal, axis=1)
 
-    units: range
-    values: NDArray[np.float64]
-    steps: Steps
 
-    @classmethod
-    def of(cls, targets: Sequence[Target]) -> _Columns | None:
-        """None where none are mixed."""
-        units = mixed([target.unit for target in targets])
-        if not units:
-            return None
-        own = targets[units.start : units.stop]
-        values = np.concatenate([target.values for target in own], axis=1)
-        return cls(units, values, Steps.of(own))
+def _values(targets: Sequence[Target]) -> NDArray[np.float64]:
+    """(N, F), of all columns."""
+    return np.concatenate([target.values for target in targets], axis=1)
+
+
+class _Parts:
+    """Targets of the units that are mixed, some rows at a time: all at once would be large."""
+
+    def __init__(self, targets: Targets, units: range, count: int) -> None:
+        self._targets, self._units, self._count = targets, units, count
+
+    def __iter__(self) -> Iterator[Sequence[Target]]:
+        return (self.of(rows) for rows in in_slices(self._count, _LEARNED_FROM))
+
+    def of(self, rows: slice) -> Sequence[Target]:
+        return self._targets.of([rows])[self._units.start : self._units.stop]
 
 
 def mixed_work(
     work: Work,
-    targets: Sequence[Target],
+    targets: Targets,
     options: Options,
     progress: Callable[[float], None],
 ) -> Work:
@@ -112,21 +125,25 @@ def mixed_work(
 
     As it is where neither a basis nor a pool pays, or where values are too far apart.
     """
-    own = _Columns.of(targets)
-    if own is None:
+    units, count = mixed(targets.units), len(work.codes)
+    if not units:
         return work
-    units, values, steps = own
+    parts = _Parts(targets, units, count)
+    steps = Steps.of(parts)
     with one_blas_thread():
-        basis = learned_basis(values[_some(values)], steps, work.source.agreement(units))
-        mixing = Mixing(units, Prediction(basis), np.zeros(values.shape))
-        if not _in_reach(mixing.own(mixing.residuals(list(work.source.columns))), steps):
-            return work
+        some = _values(parts.of(_some(count)))
+        basis = learned_basis(some, steps, work.source.agreement(units))
+        mixing = Mixing(units, Prediction(basis))
+        for rows in in_slices(count, _LEARNED_FROM):
+            columns = list(work.source.rows(rows).columns)
+            if not _in_reach(mixing.own(mixing.residuals(columns)), steps):
+                return work
         mixing = _with_pool(mixing, work, steps, options, progress)
-        if not mixing.prediction:
-            return work
-        columns = mixing.residuals(list(work.source.columns))
-    source = work.source.mixed(units, mixing.own(columns), steps.own + steps.level)
-    return replace(work, source=source, mixing=mixing)
+    if not mixing.prediction:
+        return work
+    return replace(
+        work, source=work.source.mixed(mixing, steps.own + steps.level), mixing=mixing
+    )
 
 
 def likely_to_pay(scene: GaussianScene, lam: float) -> bool:
@@ -135,10 +152,11 @@ def likely_to_pay(scene: GaussianScene, lam: float) -> bool:
     with np.errstate(all="ignore"):  # values that are not finite are refused elsewhere
         source = GaussianSource.of(some)
         targets = source.targets(price(lam, len(scene)), lam)
-        own = _Columns.of(targets)
-        if own is None:
+        units = mixed([target.unit for target in targets])
+        if not units:
             return False
-        units, values, steps = own
+        own = targets[units.start : units.stop]
+        values, steps = _values(own), Steps.of([own])
         if not np.isfinite(values).all() or not np.isfinite(steps.own).all():
             return False
         with one_blas_thread():
@@ -206,13 +224,12 @@ def _with_pool(
     progress: Callable[[float], None],
 ) -> Mixing:
     """``mixing`` with a pool that predicts its coordinates, if one pays."""
-    cells, some = work.cells, _some(work.cells)
-    columns = [column[some] for column in work.source.columns]
-    few = replace(mixing, predicted=mixing.predicted[some])
+    cells, some = work.cells, _some(len(work.codes))
+    columns = list(work.source.rows(some).columns)
     size = np.exp2(-2 * (steps.level + steps.offsets))
     pool = learned_pool(
         cells[some],
-        np.concatenate(few.own(few.residuals(columns)), axis=1),
+        np.concatenate(mixing.own(mixing.residuals(columns)), axis=1),
         (steps.own[some] + steps.level)[:, None] + steps.offsets,
         lambda variances: steps.bits(variances * size),
         options,
@@ -224,6 +241,6 @@ def _with_pool(
     return replace(mixing, prediction=prediction, predicted=predicted_by(pool, cells))
 
 
-def _some(rows: NDArray[np.generic]) -> slice:
-    """Of ``rows`` as many as are learned from."""
-    return slice(None, None, 1 + len(rows) // _LEARNED_FROM)
+def _some(count: int) -> slice:
+    """Of so many rows as many as are learned from."""
+    return slice(None, None, 1 + count // _LEARNED_FROM)

@@ -108,8 +108,8 @@ class Source(Protocol):
     def agreement(self, units: range) -> NDArray[np.float64]:
         """How errors in the F columns of ``units`` agree in pictures: (F, F), 1 with themselves."""
 
-    def mixed(self, units: range, columns: Columns, steps: NDArray[np.float64]) -> Source:
-        """With ``columns`` for ``units``: mixtures, of the ideal ``steps`` (N,), log2."""
+    def mixed(self, mixing: Mixing, steps: NDArray[np.float64]) -> Source:
+        """With residuals where there is ``mixing``, of the ideal ``steps`` (N,), log2."""
 
 
 @dataclass(frozen=True)
