@@ -164,7 +164,7 @@ Iterations: TypeAlias = Annotated[
         metavar="N",
         min=1,
         max=10**8,
-        help="Of effort high. Default: 1500.",
+        help="Of effort high. Default: 1500; 600 for Gaussians without photographs.",
         rich_help_panel="Effort",
     ),
 ]

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from gscodec.learned.run import Run
 
 _MOST_ROUNDS = 10  # where the number of iterations is known
+# Of Gaussians whose target is the source: what rounds after the first gain is less than what values
+# that have moved so far cost more.
+_ONE_ROUND = 600
 _MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 _PRUNE_EVERY = 3  # rounds: in others what is left settles
 _LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
@@ -40,17 +43,26 @@ _LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
 class Clock:
     """The share of an optimisation that is done, by iterations or by time."""
 
-    def __init__(self, options: Options, settle_share: float, spent: float = 0.0) -> None:
+    def __init__(
+        self,
+        options: Options,
+        settle_share: float,
+        spent: float = 0.0,
+        *,
+        one_round: bool = False,
+    ) -> None:
         """``settle_share`` of all iterations, or of the time, is kept for settling.
 
-        ``spent`` are the seconds before an interruption.
+        ``spent`` are the seconds before an interruption. With ``one_round`` there are no more,
+        except against the clock.
         """
+        usual, most = (_ONE_ROUND, 1) if one_round else (ITERATIONS, _MOST_ROUNDS)
         self.seconds = options.time_limit or math.inf
-        self.total = options.iterations or (ITERATIONS if math.isinf(self.seconds) else 10**9)
+        self.total = options.iterations or (usual if math.isinf(self.seconds) else 10**9)
         self.started = time.monotonic() - spent
-        self.known = options.iterations or (0 if options.time_limit else ITERATIONS)
+        self.known = options.iterations or (0 if options.time_limit else usual)
         self._rounds = 1 - settle_share  # share of them in all
-        self.round = max(options.round_length, round(self._rounds * self.known / _MOST_ROUNDS))
+        self.round = max(options.round_length, round(self._rounds * self.known / most))
 
     def planned(self, done: int) -> int:
         """Iterations of the whole optimisation; against the clock, as ``done`` of them tell."""
@@ -77,7 +89,9 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
     state = State.start(run.subject.scene)
     if run.given.resume is not None:
         state = State.load(run.given.resume, key, run)
-    clock = Clock(run.options, run.subject.manner.settle_share, state.seconds)
+    settles = run.subject.manner.settle_share
+    one_round = not settles and run.views.photographs is None
+    clock = Clock(run.options, settles, state.seconds, one_round=one_round)
 
     def tell(state: State) -> None:
         if run.given.checkpoint is not None:
