@@ -16,7 +16,7 @@ import scenes
 from gscodec import codec
 from gscodec.container import pack
 from gscodec.errors import FormatError
-from gscodec.fit import recolouring
+from gscodec.fit import gaussian_subject
 from gscodec.intnet.context import STEPS
 from gscodec.intnet.hashgrid import GridLevel
 from gscodec.methods import hac
@@ -86,7 +86,7 @@ def test_scene_of_several_blocks_decodes_alike() -> None:
 @pytest.mark.usefixtures("quick_fit")
 def test_escapes_decode_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values far from all others are beyond the support of every table."""
-    monkeypatch.setattr(recolouring, "_STEPS", 0)  # colours stay those of the source
+    monkeypatch.setattr(gaussian_subject, "STAGES", ())  # colours stay those of the source
     scene = scenes.make_scene(150, 1)
     sh_dc, sh_rest = scene.sh_dc.copy(), scene.sh_rest.copy()
     sh_dc[::40], sh_rest[7, 1] = 250, -200

@@ -16,7 +16,7 @@ from anchors import make_anchor_scene, small_views
 from gscodec import codec
 from gscodec.anchors import AnchorScene, Storage
 from gscodec.container import pack
-from gscodec.fit import recolouring
+from gscodec.fit import gaussian_subject
 from gscodec.methods import hemgs
 from gscodec.payload import Attribute, Payload
 from quick import set_defaults
@@ -69,7 +69,7 @@ def test_duplicates_and_a_coarse_lattice_decode_alike() -> None:
 
 def test_escapes_decode_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values beyond the support of every table, in each turn: escapes follow their turn."""
-    monkeypatch.setattr(recolouring, "_STEPS", 0)  # colours stay those of the source
+    monkeypatch.setattr(gaussian_subject, "STAGES", ())  # colours stay those of the source
     scene = make_scene(150, 1)
     sh_dc, sh_rest = scene.sh_dc.copy(), scene.sh_rest.copy()
     sh_dc[::7], sh_rest[::11, 1] = 250, -200

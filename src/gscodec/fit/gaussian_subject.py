@@ -175,7 +175,7 @@ class GaussianSubject(Subject):
         for number, stage in enumerate(stages):
             report(number, 0.0)
             scene, is_now = (cast("GaussianScene", s) for s in (work.scene, decoded(work)))
-            free = stage.free(len(scene), run.options.block_size)
+            free = stage.free(len(scene))
             looks_for = np.where(free[:, None], scene.sh_dc, is_now.sh_dc)
             found = recoloured(
                 replace(is_now, sh_dc=looks_for),

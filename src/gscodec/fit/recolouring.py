@@ -42,18 +42,18 @@ class Stage(NamedTuple):
     """Some rows look for colours, the others keep those that they decode to.
 
     Attributes:
-        one_in: Of so many rows of a block the last looks for one: rows whose turn comes last,
-            so that no other row decodes to something else because of it.
+        one_in: Of so many rows the last looks for one: in blocks of an even number of rows,
+            rows whose turn comes last, so that no other row decodes to something else.
         steps: Of conjugate gradients.
     """
 
     one_in: int
     steps: int
 
-    def free(self, count: int, block: int) -> NDArray[np.bool_]:
-        """(N,) which rows look for colours, of blocks of so many rows."""
-        of_block = np.arange(min(count, block)) % self.one_in == self.one_in - 1
-        return np.resize(of_block, count)
+    def free(self, count: int) -> NDArray[np.bool_]:
+        """(N,) which rows look for colours."""
+        free: NDArray[np.bool_] = np.arange(count) % self.one_in == self.one_in - 1
+        return free
 
 
 # Of effort fast, of effort high.
