@@ -41,11 +41,11 @@ _INSTANT = {
 }
 _FAST = {
     "views": Cost(2.4, 0.6),
-    "prune": Cost(7.5, 3.2),
+    "prune": Cost(7.5, 2.2),
     "measure": Cost(0.6, 4.0),
     "predict": Cost(0.1, 0.2),
-    "fit": Cost(3.0, 7.0),
-    "colour": Cost(0.5, 19.0),
+    "fit": Cost(3.0, 6.4),
+    "colour": Cost(0.5, 19.5),
     "code": Cost(0.1, 0.8),
     "look": Cost(0.2, 0.8),
     "verify": Cost(0.1, 0.7),
