@@ -58,7 +58,6 @@ _CODED = 0.65  # of the seconds of stage code, after which all blocks are coded
 _TRIALS = 4  # that a search for a size or a PSNR takes, about
 _ITERATION = Cost(0.05, 0.25)  # of effort high
 _SETTLING = 0.25  # of anchors: iterations after the descent, for each of it, in each trial
-_ITERATIONS, _OF_ANCHORS = 600, 1500  # of effort high; to photographs Gaussians take more
 _CAMERAS = Cost(2.5, 0.3)  # to find, or to see whether they fit
 _DRAWN = Cost(0.15, 0.1)  # a view of one scene
 _JUDGED = Cost(0.4, 0.2)  # a view of two scenes, with all that is measured of it
@@ -124,8 +123,11 @@ def _steps(method: str, options: Mapping[str, Any], count: int, *, anchors: bool
 
 def _high(steps: dict[str, Step], options: Mapping[str, Any], count: int) -> list[Step]:
     """Rounds of measuring, fitting and descending are one step; so is all that ends them."""
+    from gscodec.fit.options import ITERATIONS, ITERATIONS_TO_SOURCE
+
     fit = sum(steps[name].seconds for name in ("measure", "fit", "predict") if name in steps)
-    usual = _ITERATIONS if "colour" in steps else _OF_ANCHORS
+    # To photographs Gaussians take more.
+    usual = ITERATIONS_TO_SOURCE if "colour" in steps else ITERATIONS
     iterations = options.get("iterations") or usual
     limit = options.get("time_limit")
     descent = limit or iterations * _ITERATION.of(count)

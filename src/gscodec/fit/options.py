@@ -20,6 +20,7 @@ LEAST_LAMBDA, MOST_LAMBDA = 1e-6, 1.0
 MAX_BLOCK_SIZE = 65_536  # of a file; of an encoder unless said otherwise
 MAX_ITERATIONS = 10**8
 ITERATIONS = 1500  # of effort high, unless said otherwise
+ITERATIONS_TO_SOURCE = 600  # the same of Gaussians without photographs
 # Fewer primitives than `_FEW` are learned in a share of the iterations, as if there were `_FEWEST` at
 # least: each is still looked at many thousand times.
 _FEW, _FEWEST = 128, 8

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gscodec.fit.options import ITERATIONS
+from gscodec.fit.options import ITERATIONS, ITERATIONS_TO_SOURCE
 from gscodec.learned.encoding import expected_laws
 from gscodec.learned.state import State, key_of
 from gscodec.units import Expected
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from gscodec.learned.run import Run
 
 _MOST_ROUNDS = 10  # where the number of iterations is known
-# Of Gaussians whose target is the source: what rounds after the first gain is less than what values
-# that have moved so far cost more.
-_ONE_ROUND = 600
 _MODEL_SHARE = 0.5  # of the usual training, for models that last only a round
 _PRUNE_EVERY = 3  # rounds: in others what is left settles
 _LATE = 0.9  # pruning ends here: what is pruned later cannot be made up for
@@ -56,7 +53,7 @@ class Clock:
         ``spent`` are the seconds before an interruption. With ``one_round`` there are no more,
         except against the clock.
         """
-        usual, most = (_ONE_ROUND, 1) if one_round else (ITERATIONS, _MOST_ROUNDS)
+        usual, most = (ITERATIONS_TO_SOURCE, 1) if one_round else (ITERATIONS, _MOST_ROUNDS)
         self.seconds = options.time_limit or math.inf
         self.total = options.iterations or (usual if math.isinf(self.seconds) else 10**9)
         self.started = time.monotonic() - spent
@@ -90,6 +87,7 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
     if run.given.resume is not None:
         state = State.load(run.given.resume, key, run)
     settles = run.subject.manner.settle_share
+    # What later rounds gain is less than what values that have moved so far cost more.
     one_round = not settles and run.views.photographs is None
     clock = Clock(run.options, settles, state.seconds, one_round=one_round)
 

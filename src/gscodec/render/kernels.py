@@ -614,6 +614,60 @@ def blend_backward(
                 break
 
 
+@inlined
+def _blend_kept(
+    splats: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    lists: NDArray[np.int32],
+    limit: Any,
+    tile: int,
+    left: int,
+    top: int,
+    buffer: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    ends: NDArray[np.int64],
+) -> Any:
+    """Blends a tile that was opened, as `blend` does; returns how far its list was followed.
+
+    ``weights`` are kept, packed, and where the pixels of each entry begin and end: computed
+    twice, with sums in another order, the rows that a Gaussian reaches may differ.
+    """
+    kept = 0
+    beyond_last = starts[tile]
+    for k in range(starts[tile], starts[tile + 1]):
+        i = lists[k, 0]
+        mx = splats[i, 0] - _F(left) - _F(0.5)
+        my = splats[i, 1] - _F(top) - _F(0.5)
+        pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
+        opacity, reach = splats[i, 5], splats[i, 9]
+        red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
+        first, beyond = _rows_in_tile(my, reach)
+        place = _U(kept) - first  # may wrap around, and does so back again
+        for at in range(first, beyond):
+            dy = buffer[_U(_Y) + at] - my
+            q = qq * dy
+            p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
+            qsquared = q * q
+            alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
+            alpha = alpha if alpha >= _SKIP else _F(0)
+            t = buffer[_U(_T) + at]
+            live = buffer[_U(_LIVE) + at]
+            live = live if t * (_F(1) - alpha) > _STOP else _F(0)
+            weight = alpha * t * live
+            weights[place + at] = weight
+            buffer[_U(_LIVE) + at] = live
+            buffer[_U(_T) + at] = t - weight
+            buffer[_U(_RED) + at] += weight * red
+            buffer[_U(_GREEN) + at] += weight * green
+            buffer[_U(_BLUE) + at] += weight * blue
+        kept += int(beyond - first)
+        ends[k - starts[tile], 0], ends[k - starts[tile], 1] = first, beyond
+        beyond_last = k + 1
+        if (k & 7) == 7 and not _alive(buffer):
+            break
+    return beyond_last
+
+
 @_kernel
 def blend_without(
     begin: int,
@@ -635,54 +689,23 @@ def blend_without(
     Blending is linear in every alpha: with T what shines through to a Gaussian, c its colour and
     R what is added behind it, without it the pixel changes by d = alpha (R / (1 - alpha) - T c),
     and the square of the error by d (d + 2 error). What blending never reached stays unknown, at
-    most `_STOP` / (1 - alpha) of the pixel. Alphas are kept in between, see `blend_lacking`.
+    most `_STOP` / (1 - alpha) of the pixel. Weights are kept in between.
     """
     height, width = transmittance.shape
     across = (width + WIDE - 1) // WIDE
     limit = _F(max_alpha)
     aimed = target.size > 0
-    alphas, ends = np.empty(0, np.float32), np.empty((0, 2), np.int64)
+    weights, ends = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     for tile in range(begin, end):
         left, top = (tile % across) * WIDE, (tile // across) * HIGH
         buffer = np.zeros(_SCRATCH + 3 * _PLANE, np.float32)
         _open_tile(buffer, left, top, width, height)
         if len(ends) < starts[tile + 1] - starts[tile]:
-            alphas = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
+            weights = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
             ends = np.empty((starts[tile + 1] - starts[tile], 2), np.int64)
-        kept = 0
-        beyond_last = starts[tile]
-        for k in range(starts[tile], starts[tile + 1]):
-            i = lists[k, 0]
-            mx = splats[i, 0] - _F(left) - _F(0.5)
-            my = splats[i, 1] - _F(top) - _F(0.5)
-            pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
-            opacity, reach = splats[i, 5], splats[i, 9]
-            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            first, beyond = _rows_in_tile(my, reach)
-            place = _U(kept) - first  # may wrap around, and does so back again
-            for at in range(first, beyond):
-                dy = buffer[_U(_Y) + at] - my
-                q = qq * dy
-                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
-                qsquared = q * q
-                alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
-                alpha = alpha if alpha >= _SKIP else _F(0)
-                t = buffer[_U(_T) + at]
-                live = buffer[_U(_LIVE) + at]
-                live = live if t * (_F(1) - alpha) > _STOP else _F(0)
-                alpha = alpha * live
-                alphas[place + at] = alpha
-                weight = alpha * t
-                buffer[_U(_LIVE) + at] = live
-                buffer[_U(_T) + at] = t - weight
-                buffer[_U(_RED) + at] += weight * red
-                buffer[_U(_GREEN) + at] += weight * green
-                buffer[_U(_BLUE) + at] += weight * blue
-            kept += int(beyond - first)
-            ends[k - starts[tile], 0], ends[k - starts[tile], 1] = first, beyond
-            beyond_last = k + 1
-            if (k & 7) == 7 and not _alive(buffer):
-                break
+        beyond_last = _blend_kept(
+            splats, starts, lists, limit, tile, left, top, buffer, weights, ends
+        )
         for y in range(min(HIGH, height - top)):
             for x in range(min(WIDE, width - left)):
                 spot, v, u = y * WIDE + x, top + y, left + x
@@ -707,16 +730,16 @@ def blend_without(
             first, beyond = _U(ends[k - starts[tile], 0]), _U(ends[k - starts[tile], 1])
             place = _U(kept) - first
             for at in range(first, beyond):
-                alpha = alphas[place + at]
-                weight = alpha * buffer[_U(_T) + at]
-                buffer[_U(_T) + at] -= weight
+                weight = weights[place + at]
+                rest = buffer[_U(_T) + at] - weight
+                buffer[_U(_T) + at] = rest
                 r = buffer[_U(_RED) + at] - weight * red
                 g = buffer[_U(_GREEN) + at] - weight * green
                 b = buffer[_U(_BLUE) + at] - weight * blue
                 buffer[_U(_RED) + at] = r
                 buffer[_U(_GREEN) + at] = g
                 buffer[_U(_BLUE) + at] = b
-                odds = alpha / (_F(1) - alpha)
+                odds = weight / rest  # alpha / (1 - alpha)
                 r = odds * r - weight * red
                 g = odds * g - weight * green
                 b = odds * b - weight * blue
@@ -753,8 +776,7 @@ def blend_lacking(
 
     ``out`` (pairs, 4) is for each pair of Gaussian and tile W^T (``target`` - W c), with the
     weights W of all pixels, the colours c and a ``target`` (H, W, 3); then its weights times
-    those of all Gaussians of the pixel. Weights are kept in between, packed, and where they end:
-    computed twice, with sums in another order, the rows that a Gaussian reaches may differ.
+    those of all Gaussians of the pixel. Weights are kept in between.
     """
     height, width = target.shape[0], target.shape[1]
     across = (width + WIDE - 1) // WIDE
@@ -767,39 +789,9 @@ def blend_lacking(
         if len(ends) < starts[tile + 1] - starts[tile]:
             weights = np.empty((starts[tile + 1] - starts[tile]) * _PLANE, np.float32)
             ends = np.empty((starts[tile + 1] - starts[tile], 2), np.int64)
-        kept = 0
-        beyond_last = starts[tile]
-        for k in range(starts[tile], starts[tile + 1]):
-            i = lists[k, 0]
-            mx = splats[i, 0] - _F(left) - _F(0.5)
-            my = splats[i, 1] - _F(top) - _F(0.5)
-            pp, pq, qq = splats[i, 2], splats[i, 3], splats[i, 4]
-            opacity, reach = splats[i, 5], splats[i, 9]
-            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            first, beyond = _rows_in_tile(my, reach)
-            place = _U(kept) - first  # may wrap around, and does so back again
-            for at in range(first, beyond):
-                dy = buffer[_U(_Y) + at] - my
-                q = qq * dy
-                p = pp * (buffer[_U(_X) + at] - mx) + pq * dy
-                qsquared = q * q
-                alpha = min(opacity * falloff(min(p * p + qsquared, _F(5.6))), limit)
-                alpha = alpha if alpha >= _SKIP else _F(0)
-                t = buffer[_U(_T) + at]
-                live = buffer[_U(_LIVE) + at]
-                live = live if t * (_F(1) - alpha) > _STOP else _F(0)
-                weight = alpha * t * live
-                weights[place + at] = weight
-                buffer[_U(_LIVE) + at] = live
-                buffer[_U(_T) + at] = t - weight
-                buffer[_U(_RED) + at] += weight * red
-                buffer[_U(_GREEN) + at] += weight * green
-                buffer[_U(_BLUE) + at] += weight * blue
-            kept += int(beyond - first)
-            ends[k - starts[tile], 0], ends[k - starts[tile], 1] = first, beyond
-            beyond_last = k + 1
-            if (k & 7) == 7 and not _alive(buffer):
-                break
+        beyond_last = _blend_kept(
+            splats, starts, lists, limit, tile, left, top, buffer, weights, ends
+        )
         for y in range(min(HIGH, height - top)):
             for x in range(min(WIDE, width - left)):
                 spot, v, u = y * WIDE + x, top + y, left + x
