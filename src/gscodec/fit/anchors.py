@@ -38,7 +38,8 @@ _OFFSET_SCALING_STEP = 0.5
 _DIRECTIONS = 160
 _NOT_DRAWN = 0.02  # opacity at most; renderers draw nothing below 1 / 255
 _ROWS = 16_384
-_BITS_PER_VALUE = 0.02  # of an anchor; by far not all it saves, for views miss much
+# Of an anchor; not all that it saves: the errors of many that go agree, and views miss some.
+_BITS_PER_VALUE = 0.5
 
 
 @dataclass(frozen=True)
