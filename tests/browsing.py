@@ -111,7 +111,11 @@ def browser(folder: Path) -> Iterator[Browser]:
             window.close()
     finally:
         driver.terminate()
-        driver.wait()
+        try:
+            driver.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:  # it does not always hear that on a busy machine
+            driver.kill()
+            driver.wait()
 
 
 def _port(log: Path) -> int:

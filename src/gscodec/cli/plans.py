@@ -45,7 +45,7 @@ _FAST = {
     "measure": Cost(0.6, 4.0),
     "predict": Cost(0.1, 0.2),
     "fit": Cost(3.0, 6.4),
-    "colour": Cost(0.5, 19.5),
+    "colour": Cost(0.5, 14.5),
     "code": Cost(0.1, 0.8),
     "look": Cost(0.2, 0.8),
     "verify": Cost(0.1, 0.7),
