@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,17 +16,19 @@ from scenes import gaussians, make_scene
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from gscodec.fit import gaussian_subject, recolouring
+from gscodec.fit import gaussian_subject, recolouring, views
 from gscodec.fit.recolouring import MORE_STAGES, STAGES, recoloured
+from gscodec.fit.views import choose_views
 from gscodec.intnet.neighbours import TURNS
 from gscodec.render import render
 from gscodec.render.conventions import conventions_of
 from gscodec.render.scene import activate, picture_of
-from gscodec.render.splat import project
+from gscodec.render.splat import project, rasterize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gscodec.render.splat import Gaussians, Picture
     from gscodec.scene import GaussianScene
 
 N = 200
@@ -159,10 +161,10 @@ def test_effort_fast_makes_up_for_what_it_rounds(
 ) -> None:
     """Less error, in views that it has not seen too; nothing but colours is another."""
     set_defaults(monkeypatch, training=20, raw_below=0)
-    views = TargetViews(tuple(CAMERAS[::2]))
+    given = TargetViews(tuple(CAMERAS[::2]))
 
     def made() -> GaussianScene:
-        found = gscodec.encode_with_report(scene, "hac", lam=1e-2, views=views)
+        found = gscodec.encode_with_report(scene, "hac", lam=1e-2, views=given)
         return gaussians(found.reconstruction)
 
     after = made()
@@ -173,6 +175,25 @@ def test_effort_fast_makes_up_for_what_it_rounds(
         assert squared_error(scene, after, cameras) < 0.9 * squared_error(
             scene, before, cameras
         )
+
+
+def test_targets_are_drawn_once(scene: GaussianScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often colours are looked for; a copy of the views with another source draws anew."""
+    seen = choose_views(scene, TargetViews(tuple(CAMERAS)), "fast")
+    drawn: list[Camera] = []
+
+    def counted(gaussians: Gaussians, camera: Camera, **more: Any) -> Picture:
+        drawn.append(camera)
+        return rasterize(gaussians, camera, **more)
+
+    monkeypatch.setattr(views, "rasterize", counted)
+    for _ in range(2):
+        for camera in seen.pruning:
+            np.testing.assert_array_equal(seen.shows(camera), render(scene, camera))
+    assert drawn == list(seen.pruning)
+    dark = replace(scene, sh_dc=scene.sh_dc - 0.5)
+    other = replace(seen, scene=dark)
+    np.testing.assert_array_equal(other.shows(CAMERAS[0]), render(dark, CAMERAS[0]))
 
 
 def test_weights_are_found_again_where_rows_nearly_begin() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.colours import SH_CONSTANT
+from gscodec.fit.views import in_turns
 from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
 from gscodec.render.scene import activate
@@ -63,8 +64,8 @@ def pruned(
         shown: Gets the picture of ``scene`` through each camera, not clipped.
         target: What is to be shown, if that is not ``scene`` as it is.
     """
-    parts = min(max(1, len(cameras) // _VIEWS), _PARTS)
-    looks = [_Look(cameras[part::parts], how, shown) for part in range(parts)]
+    looks = [_Look(part, how, shown) for part in in_turns(cameras, _VIEWS, _PARTS)]
+    parts = len(looks)
     if target is not None:
         for look in looks:
             look.aim_at(target)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gscodec.colours import SH_CONSTANT
+from gscodec.fit.views import in_turns
 from gscodec.render.scene import activate
 from gscodec.render.splat import project
 
@@ -85,11 +86,11 @@ def recoloured(
         steps: Each looks through a part of the cameras.
     """
     ridge = _RIDGE / len(cameras) ** 2
-    count, gaussians = min(max(1, len(cameras) // _VIEWS), _PARTS), activate(scene)
+    parts, gaussians = in_turns(cameras, _VIEWS, _PARTS), activate(scene)
     start, moved = gaussians.colors[:, 0].copy(), np.zeros((len(scene), 3))
     for step in range(steps):
         total = np.zeros((len(scene), 4))
-        for camera in cameras[step % count :: count]:
+        for camera in parts[step % len(parts)]:
             projection = project(gaussians, camera, how)
             found = projection.lacking(target(camera))
             found[:, :3] *= projection.splats[:, 6:9] > 0  # not clamped

@@ -142,16 +142,17 @@ class EncoderViews:
 
     def shows(self, camera: Camera) -> NDArray[np.float32]:
         """What ``camera``, one of `pruning`, sees of the source, (H, W, 3), not clipped."""
-        found = self._shown.get(id(camera))
-        return self._source(camera).image if found is None else found.astype(np.float32)
+        if id(camera) not in self._shown:
+            self._shown[id(camera)] = self._source(camera).image
+        return self._shown[id(camera)].astype(np.float32, copy=False)
 
     @cached_property
     def _source(self) -> Callable[[Camera], Picture]:
         return _drawing(self.scene, self.how)
 
     @cached_property
-    def _shown(self) -> dict[int, NDArray[np.float16]]:
-        """What was to be remembered of the source, by identity of cameras that last as long."""
+    def _shown(self) -> dict[int, NDArray[np.floating]]:
+        """What was drawn of the source, by identity of cameras that last as long."""
         return {}
 
     @cached_property
@@ -183,6 +184,12 @@ def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
 
 def _measuring(scene: GaussianScene | AnchorScene) -> int:
     return _MEASURING_ANCHORS if isinstance(scene, AnchorScene) else _MEASURING
+
+
+def in_turns(cameras: Sequence[Camera], least: int, most: int) -> list[Sequence[Camera]]:
+    """At most so many parts of ``cameras``, of at least so many, each evenly over them all."""
+    parts = min(max(1, len(cameras) // least), most)
+    return [cameras[part::parts] for part in range(parts)]
 
 
 def smaller(camera: Camera, edge: int = _LARGEST) -> Camera:

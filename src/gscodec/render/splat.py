@@ -121,12 +121,6 @@ class Projection:
         result: NDArray[np.bool_] = self.first_pair[1:] > self.first_pair[:-1]
         return result
 
-    @property
-    def nbytes(self) -> int:
-        """Of the arrays that it is the only one to hold."""
-        held = (self.depths, self.splats, self.first_pair, self.starts, self.lists)
-        return sum(array.nbytes for array in held)
-
     def recolored(self, colors: Array) -> Projection:
         """The same Gaussians with other colours (N, up to 3), not clamped; missing ones are 0."""
         splats = self.splats.copy()
