@@ -1,4 +1,4 @@
-"""All methods side by side, on Gaussians and on checkpoints -> docs/methods.md and .json.
+"""All methods side by side, on Gaussians and on checkpoints -> docs/methods.md, .json and .svg.
 
 Every encode and decode is a process of its own through the command line. Quality is that of
 the independent judge: of Gaussians against renders of the source, of checkpoints against their
@@ -17,17 +17,21 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from bench import JUDGE, ROOT, SHARED, SPZ, Codec, Cost, judge, run
+from bench import JUDGE, LGSC, ROOT, SHARED, SPZ, Codec, Cost, judge, run
 from scaffold import judged
 
 from gscodec.methods import names
 from gscodec.report.curve import bjontegaard_rate
+from gscodec.report.plot_style import STYLE, log_ticks
+from gscodec.report.rd_plot import file_size
+from gscodec.report.rd_style import COLOURS, series_colour
 
 SCENES = ("mic-small", "mic", "plant", "fox", "playbot", "mic-scaffold", "kwrous-scaffold")
 LAMBDAS = ("2.5e-4", "1e-3", "4e-3", "8e-3")
 SPZ_COMMAND = (sys.executable, str(ROOT / "tests" / "benchmarks" / "spz.py"))
 CLI = (sys.executable, "-m", "gscodec")
 PAGE = ROOT / "docs" / "methods.md"
+COLUMNS = 3  # of the figure
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def rates(points: list[Point]) -> list[str]:
 
 
 def table(points: list[Point]) -> list[str]:
-    """All points of a scene."""
+    """All points of a scene, and that of L-GSC where it was measured."""
+    other = LGSC.get(points[0].scene)
     return [
         "| method | lambda | bytes | PSNR | encode | decode |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -110,7 +115,60 @@ def table(points: list[Point]) -> list[str]:
             f"| {_cost(p.decode)} |"
             for p in points
         ),
+        *(
+            [f"| L-GSC level 2 | - | {other[0]:,} | {other[1]:.2f} dB | - | - |"]
+            if other
+            else []
+        ),
     ]
+
+
+def plot(points: list[Point], target: Path) -> None:
+    """Curves of all methods, a panel for each scene; other codecs are points."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    scenes = list(dict.fromkeys(p.scene for p in points))
+    methods = [m for m in dict.fromkeys(p.method for p in points) if m != SPZ]
+    across = min(COLUMNS, len(scenes))
+    down = -(-len(scenes) // across)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4 * across, 3.4 * down + 0.5), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes, scene in zip(panels, scenes, strict=False):
+            own = [p for p in points if p.scene == scene]
+            shown = [(p.bytes, p.psnr) for p in own]
+            for number, method in enumerate(methods):
+                curve = sorted((p.bytes, p.psnr) for p in own if p.method == method)
+                colour = COLOURS[series_colour(number)]
+                axes.plot(
+                    *zip(*curve, strict=True), "o-", color=colour, markersize=4, label=method
+                )
+            others = [("D", SPZ, *shown[-1])] if own[-1].method == SPZ else []
+            if scene in LGSC:
+                others.append(("s", "L-GSC level 2", *LGSC[scene]))
+            for marker, name, size, psnr in others:
+                shown.append((size, psnr))
+                axes.plot(size, psnr, marker, color=COLOURS["ink"], markersize=5, label=name)
+            low, high = (
+                min(size for size, _ in shown) / 1.15,
+                max(size for size, _ in shown) * 1.15,
+            )
+            axes.set(xscale="log", xlim=(low, high), title=scene)
+            ticks = log_ticks(low, high)
+            axes.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + len(ticks) // 6]))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: file_size(value)))
+            axes.tick_params(axis="x", labelsize=7)
+            axes.grid(visible=True)
+        for axes in panels[len(scenes) :]:
+            axes.set_axis_off()
+        for axes in panels[::across]:
+            axes.set_ylabel("PSNR, dB")
+        most = max(panels[: len(scenes)], key=lambda axes: len(axes.lines))
+        figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        figure.savefig(target, metadata={"Date": None})
 
 
 def _cost(value: Cost) -> str:
@@ -149,7 +207,7 @@ def document(points: list[Point]) -> str:
     given = [argument for argument in sys.argv[1:] if argument != "--go-on"]
     command = shlex.join(["python", "tests/benchmarks/methods.py", *given])
     parts = [HEAD.format(command=command, version=version, reference=points[0].method)]
-    parts += [*rates(points), "", WHICH]
+    parts += [*rates(points), "", "![Curves](methods.svg)", "", WHICH]
     for scene, own in groupby(points, key=lambda p: p.scene):
         parts += [f"## {scene}", "", *table(list(own)), ""]
     return "\n".join(parts)
@@ -166,6 +224,7 @@ def write(page: Path, points: list[Point]) -> None:
     """The page, and its numbers."""
     results = json.dumps([asdict(point) for point in points], indent=1)
     page.with_suffix(".json").write_text(results + "\n")
+    plot(points, page.with_suffix(".svg"))
     page.write_text(document(points))
 
 

@@ -1,8 +1,9 @@
 """`gscodec compare` beside a judge that is no part of gscodec: both must say the same.
 
 Each scene is encoded and decoded once; then both compare it with its source, over the same
-cameras. Checkpoints of Scaffold-GS are compared with their photographs as they are. They share
-no code: the judge has its own reader, renderer (C++), PSNR and SSIM.
+cameras; what checkpoints of Scaffold-GS decode to, with their photographs. They share no code:
+the judge has its own reader, renderer (C++), PSNR and SSIM. Pictures of checkpoints are compared
+one by one, too: those that the judge draws of the decoded folder, and ours.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gscodec
+from gscodec.render import render
+from gscodec.render.quality import psnr
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -37,14 +46,20 @@ class Verdict:
 
 
 def coded(scene: Path, folder: Path, lam: str) -> Path:
-    """The .gsz and the .ply that it decodes to, made unless they are in ``folder``."""
+    """The .gsz, and beside it what it decodes to, made unless they are in ``folder``."""
+    checkpoint = (scene / "cfg_args").exists()
     gsz = folder / f"{scene.name}-{lam}.gsz"
     if not gsz.exists():
-        run(*GSCODEC, "encode", scene / "scene.ply", "--lambda", lam, "-o", gsz, "--quiet")
-    ply = gsz.with_suffix(".ply")
-    if not ply.exists():
-        run(*GSCODEC, "decode", gsz, "-o", ply, "--quiet")
+        source = scene if checkpoint else scene / "scene.ply"
+        run(*GSCODEC, "encode", source, "--lambda", lam, "-o", gsz, "--quiet")
+    if not decoded(gsz, checkpoint=checkpoint).exists():
+        run(*GSCODEC, "decode", gsz, "-o", decoded(gsz, checkpoint=checkpoint), "--quiet")
     return gsz
+
+
+def decoded(gsz: Path, *, checkpoint: bool) -> Path:
+    """A folder or a .ply."""
+    return gsz.with_suffix("" if checkpoint else ".ply")
 
 
 def ours(scene: Path, gsz: Path) -> Verdict:
@@ -65,33 +80,60 @@ def theirs(scene: Path, ply: Path, folder: Path) -> Verdict:
     return Verdict(result["psnr"], result["worst_psnr"], result["ssim"], count)
 
 
-def ours_of_checkpoint(scene: Path, images: Path) -> Verdict:
-    """By `gscodec compare`, of its renders against photographs."""
+def ours_of_checkpoint(scene: Path, gsz: Path, images: Path) -> Verdict:
+    """By `gscodec compare`, of renders of the .gsz against photographs."""
     views = ("--views", scene / "cameras.json", "--images", images)
-    result = json.loads(run(*GSCODEC, "compare", scene, scene, *views, "--quiet", "--json"))
-    mean = result["photographs"]["a"]
-    worst = min(view["a_to_photograph"]["psnr"] for view in result["views"])
+    result = json.loads(run(*GSCODEC, "compare", scene, gsz, *views, "--quiet", "--json"))
+    mean = result["photographs"]["b"]
+    worst = min(view["b_to_photograph"]["psnr"] for view in result["views"])
     return Verdict(mean["psnr"], worst, mean["ssim"], len(result["views"]))
 
 
-def theirs_of_checkpoint(scene: Path, images: Path, folder: Path) -> Verdict:
-    """By the judge."""
+def theirs_of_checkpoint(scene: Path, made: Path, images: Path, folder: Path) -> Verdict:
+    """By the judge, of the decoded folder ``made``."""
     out, cameras = folder / "judge.json", scene / "cameras.json"
     options = ("--images", images, "--json", out)
-    run(sys.executable, JUDGE_OF_CHECKPOINTS, scene, cameras, *options)
+    run(sys.executable, JUDGE_OF_CHECKPOINTS, made, cameras, *options)
     result = json.loads(out.read_text())
     worst = min(view["psnr"] for view in result["rows"])
     return Verdict(result["psnr"], worst, result["ssim"], result["views"])
 
 
-def verdicts(name: str, keep: Path, scratch: Path, lam: str) -> tuple[Verdict, Verdict]:
-    """Ours and theirs of one scene."""
+def alike(scene: Path, made: Path) -> float:
+    """PSNR, dB, of the judge's pictures of a decoded checkpoint against ours, in the worst view."""
+    judge, cameras = judge_of_checkpoints(), scene / "cameras.json"
+    theirs, own = judge.load(made), gscodec.load(made)
+    found = [
+        psnr(np.clip(render(own, camera), 0, 1), judge.render(theirs, raw)[0])
+        for raw, camera in zip(
+            json.loads(cameras.read_text()), gscodec.load_cameras(cameras), strict=True
+        )
+    ]
+    return min(found)
+
+
+def judge_of_checkpoints() -> Any:
+    """The judge as a module."""
+    spec = spec_from_file_location("judge_scaffold", JUDGE_OF_CHECKPOINTS)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def verdicts(name: str, keep: Path, scratch: Path, lam: str) -> tuple[Verdict, Verdict, str]:
+    """Ours and theirs of one scene, and how alike pictures are where that is measured."""
     scene = SHARED / "scenes" / name
+    gsz = coded(scene, keep, lam)
     if name in CHECKPOINTS:
         images = SHARED / "scenes" / CHECKPOINTS[name] / "images"
-        return ours_of_checkpoint(scene, images), theirs_of_checkpoint(scene, images, scratch)
-    gsz = coded(scene, keep, lam)
-    return ours(scene, gsz), theirs(scene, gsz.with_suffix(".ply"), scratch)
+        made = decoded(gsz, checkpoint=True)
+        a = ours_of_checkpoint(scene, gsz, images)
+        b = theirs_of_checkpoint(scene, made, images, scratch)
+        return a, b, f"{alike(scene, made):.1f} dB"
+    a, b = ours(scene, gsz), theirs(scene, decoded(gsz, checkpoint=False), scratch)
+    return a, b, "-"
 
 
 def run(*command: str | Path) -> bytes:
@@ -99,11 +141,11 @@ def run(*command: str | Path) -> bytes:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
-def row(name: str, a: Verdict, b: Verdict) -> str:
+def row(name: str, a: Verdict, b: Verdict, pictures: str) -> str:
     """One line of the table; ``a`` is ours, ``b`` the judge's."""
     return (
         f"| {name} | {a.views} | {a.psnr:.3f} dB | {b.psnr:.3f} dB | {a.psnr - b.psnr:+.4f} dB "
-        f"| {a.worst - b.worst:+.4f} dB | {a.ssim - b.ssim:+.6f} |"
+        f"| {a.worst - b.worst:+.4f} dB | {a.ssim - b.ssim:+.6f} | {pictures} |"
     )
 
 
@@ -121,18 +163,18 @@ def main() -> None:
     args = parser.parse_args()
     if not JUDGE.exists():
         sys.exit(f"skipped: there is no judge at {JUDGE}")
-    print("| scene | views | ours | yardstick | difference | worst view | SSIM |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    print("| scene | views | ours | yardstick | difference | worst view | SSIM | pictures |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     differences = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         for name in args.scenes:
             scene = SHARED / "scenes" / name
             if not (scene / ("cfg_args" if name in CHECKPOINTS else "scene.ply")).exists():
-                print(f"| {name} | skipped: not on this machine | | | | | |", flush=True)
+                print(f"| {name} | skipped: not on this machine | | | | | | |", flush=True)
                 continue
-            a, b = verdicts(name, folder, Path(scratch), args.lam)
-            print(row(name, a, b), flush=True)
+            a, b, pictures = verdicts(name, folder, Path(scratch), args.lam)
+            print(row(name, a, b, pictures), flush=True)
             differences += [abs(a.psnr - b.psnr), abs(a.worst - b.worst)]
     if max(differences, default=0.0) > TOLERANCE:
         sys.exit(f"differences up to {max(differences):.3f} dB, expected at most {TOLERANCE}")
