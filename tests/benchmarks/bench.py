@@ -42,6 +42,7 @@ LAMBDAS = {
 }
 SPZ = "SPZ v4"
 # Not measured here: bytes and PSNR of qualcomm/lite-3Dgsplat-codec at its level 2, by the judge.
+LGSC_NAME = "L-GSC level 2"
 LGSC = {"mic": (1_500_022, 47.85), "fox": (1_944_692, 37.99)}
 
 

@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
+from typing import Any
 
-from bench import JUDGE, LGSC, ROOT, SHARED, SPZ, Codec, Cost, judge, run
+from bench import JUDGE, LGSC, LGSC_NAME, ROOT, SHARED, SPZ, Codec, Cost, judge, run
 from scaffold import judged
 
 from gscodec.methods import names
 from gscodec.report.curve import bjontegaard_rate
-from gscodec.report.plot_style import STYLE, log_ticks
-from gscodec.report.rd_plot import file_size
+from gscodec.report.plot_style import STYLE
+from gscodec.report.rd_plot import scale_by_size
 from gscodec.report.rd_style import COLOURS, series_colour
 
 SCENES = ("mic-small", "mic", "plant", "fox", "playbot", "mic-scaffold", "kwrous-scaffold")
@@ -31,7 +32,8 @@ LAMBDAS = ("2.5e-4", "1e-3", "4e-3", "8e-3")
 SPZ_COMMAND = (sys.executable, str(ROOT / "tests" / "benchmarks" / "spz.py"))
 CLI = (sys.executable, "-m", "gscodec")
 PAGE = ROOT / "docs" / "methods.md"
-COLUMNS = 3  # of the figure
+COLUMNS, TICKS = 3, 5  # of the figure, of a panel at most
+MARKS = {SPZ: "D", LGSC_NAME: "s"}  # codecs that have no curve
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def rates(points: list[Point]) -> list[str]:
 
 def table(points: list[Point]) -> list[str]:
     """All points of a scene, and that of L-GSC where it was measured."""
-    other = LGSC.get(points[0].scene)
+    others = [LGSC[s] for s in (points[0].scene,) if s in LGSC]
     return [
         "| method | lambda | bytes | PSNR | encode | decode |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -115,11 +117,7 @@ def table(points: list[Point]) -> list[str]:
             f"| {_cost(p.decode)} |"
             for p in points
         ),
-        *(
-            [f"| L-GSC level 2 | - | {other[0]:,} | {other[1]:.2f} dB | - | - |"]
-            if other
-            else []
-        ),
+        *(f"| {LGSC_NAME} | - | {size:,} | {psnr:.2f} dB | - | - |" for size, psnr in others),
     ]
 
 
@@ -127,48 +125,42 @@ def plot(points: list[Point], target: Path) -> None:
     """Curves of all methods, a panel for each scene; other codecs are points."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     scenes = list(dict.fromkeys(p.scene for p in points))
-    methods = [m for m in dict.fromkeys(p.method for p in points) if m != SPZ]
     across = min(COLUMNS, len(scenes))
     down = -(-len(scenes) // across)
     with rc_context(STYLE):
         figure = Figure(figsize=(4 * across, 3.4 * down + 0.5), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes, scene in zip(panels, scenes, strict=False):
-            own = [p for p in points if p.scene == scene]
-            shown = [(p.bytes, p.psnr) for p in own]
-            for number, method in enumerate(methods):
-                curve = sorted((p.bytes, p.psnr) for p in own if p.method == method)
-                colour = COLOURS[series_colour(number)]
-                axes.plot(
-                    *zip(*curve, strict=True), "o-", color=colour, markersize=4, label=method
-                )
-            others = [("D", SPZ, *shown[-1])] if own[-1].method == SPZ else []
-            if scene in LGSC:
-                others.append(("s", "L-GSC level 2", *LGSC[scene]))
-            for marker, name, size, psnr in others:
-                shown.append((size, psnr))
-                axes.plot(size, psnr, marker, color=COLOURS["ink"], markersize=5, label=name)
-            low, high = (
-                min(size for size, _ in shown) / 1.15,
-                max(size for size, _ in shown) * 1.15,
-            )
-            axes.set(xscale="log", xlim=(low, high), title=scene)
-            ticks = log_ticks(low, high)
-            axes.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + len(ticks) // 6]))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: file_size(value)))
-            axes.tick_params(axis="x", labelsize=7)
-            axes.grid(visible=True)
+            _panel(axes, [p for p in points if p.scene == scene])
         for axes in panels[len(scenes) :]:
             axes.set_axis_off()
         for axes in panels[::across]:
             axes.set_ylabel("PSNR, dB")
-        most = max(panels[: len(scenes)], key=lambda axes: len(axes.lines))
-        figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        names = {line.get_label(): line for axes in panels for line in axes.lines}
+        figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=6)
         figure.savefig(target, metadata={"Date": None})
+
+
+def _panel(axes: Any, points: list[Point]) -> None:
+    """Of one scene."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for point in points:
+        curves.setdefault(point.method, []).append((point.bytes, point.psnr))
+    if points[0].scene in LGSC:
+        curves[LGSC_NAME] = [LGSC[points[0].scene]]
+    colours = map(series_colour, count())
+    for name, curve in curves.items():
+        style = MARKS.get(name, "o-")
+        colour = COLOURS["ink" if name in MARKS else next(colours)]
+        x, y = zip(*sorted(curve), strict=True)
+        axes.plot(x, y, style, color=colour, markersize=4, label=name)
+    sizes = [size for curve in curves.values() for size, _ in curve]
+    scale_by_size(axes, sizes, TICKS)
+    axes.set_title(points[0].scene)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.grid(visible=True)
 
 
 def _cost(value: Cost) -> str:

@@ -20,7 +20,7 @@ import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import JUDGE, LGSC, ROOT, SHARED, SPZ, judgement, usage_of
+from bench import JUDGE, LGSC, LGSC_NAME, ROOT, SHARED, SPZ, judgement, usage_of
 
 import gscodec
 from gscodec._version import __version__
@@ -34,7 +34,6 @@ INSTANT, OURS = "instant", "gscodec"
 SOG = "SOG"
 README = ROOT / "README.md"
 START, END = "<!-- of tests/benchmarks/quality.py -->", "<!-- end -->"
-LGSC_NAME = "L-GSC level 2"
 
 
 @dataclass(frozen=True)

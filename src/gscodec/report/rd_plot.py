@@ -145,15 +145,9 @@ def _draw_spz(axes: Any, spz: Any, result: RdResult) -> None:
 
 
 def _dress(axes: Any, shown: Sequence[Point]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+    from matplotlib.ticker import MaxNLocator
 
-    axes.set_xscale("log")
-    sizes = [point.bytes for point in shown]
-    low, high = min(sizes) / 1.25, max(sizes) * 1.25
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: file_size(value)))
+    scale_by_size(axes, [point.bytes for point in shown])
     axes.yaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
     axes.margins(y=0.12)
     axes.grid(visible=True)
@@ -161,6 +155,18 @@ def _dress(axes: Any, shown: Sequence[Point]) -> None:
     axes.set_xlabel("file size (logarithmic)")
     axes.set_ylabel("PSNR of renders, dB")
     axes.legend(loc="upper left", frameon=False)
+
+
+def scale_by_size(axes: Any, sizes: Sequence[float], most_ticks: int | None = None) -> None:
+    """The horizontal axis for files of these ``sizes``: logarithmic, ticks at round numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.set_xscale("log")
+    low, high = min(sizes) / 1.25, max(sizes) * 1.25
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high), most_ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: file_size(value)))
 
 
 def file_size(count: float) -> str:
