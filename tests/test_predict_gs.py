@@ -188,6 +188,12 @@ def test_a_pool_is_learned_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
     left = smooth + 40 - fit_pool.predicted_by(pool, cells)
     assert left.var() < 0.6 * smooth.var()
     assert abs(left.mean()) < 20
+    # The same bits are not worth a training where all else takes a thousand times as many.
+    monkeypatch.setattr(fit_pool, "_trained", None)
+    large = fit_pool.learned_pool(
+        cells, smooth, ideal, lambda v: 1e9 + steps.bits(v), options, lambda _: None
+    )
+    assert large is None
 
 
 def test_values_too_far_apart_are_not_mixed() -> None:

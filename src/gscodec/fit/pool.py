@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
 # Of what a pool saves alone, what it saves where laws see decoded neighbours, about.
 SHARE = 0.2
-# Of what means of cells promise, what a trained grid keeps, at most: training takes longer than
-# all the rest, and is not worth a few bits.
+# Of what means of cells promise, what a trained grid keeps, at most.
 _KEPT = 0.5
+# Of the bits of all coordinates, what a grid must promise: training takes longer than all the
+# rest. The larger a scene, the less of it pays for a grid of one size.
+_LEAST = 5e-3
 _SHRINKAGE = 2.0  # primitives: a cell knows as much less as if so many others were in it
 _RESOLUTIONS = (8, 12, 16, 24, 32, 48, 64)
 _LARGEST_TABLE = 13  # log2 of its entries, as in the paper
@@ -90,7 +92,7 @@ def _promising(
     judged = judged - judged.mean(axis=0)
     count = coordinates.shape[1]
     whole = coordinates.var(axis=0)
-    best, most = None, 0.0
+    best, most = None, _LEAST * bits(whole)
     for resolution in _RESOLUTIONS:
         left = whole.copy()
         left[:_JUDGED] = _left(u * (resolution - 1) >> 16, judged)

@@ -65,23 +65,24 @@ class Steps(NamedTuple):
 
     @classmethod
     def of(cls, parts: Iterable[Sequence[Target]]) -> Steps:
-        """Of the units that are mixed, some rows at a time; gone through twice.
+        """Of the units that are mixed, some rows at a time.
 
-        Whoever sees one value of a primitive sees all.
+        Whoever sees one value of a primitive sees all. Ideal steps of all rows are kept as units
+        have them, one for many columns: columns of all rows would be large.
         """
-        totals, count = [], 0
+        offsets, kept, totals = np.empty(0), [], []
         for part in parts:
-            offsets, ideal = _ideal(part)
-            totals.append(ideal.sum(axis=0))
-            count += len(ideal)
+            offsets = _offsets(part)
+            ideal = [(t.unit.step_of, t.log2_ideal) for t in part]
+            totals.append(_by_column(ideal, offsets).sum(axis=0))
+            kept.append(ideal)
+        count = sum(len(part[0][1]) for part in kept)
         typical = np.sum(totals, axis=0) / count
-        own = np.empty(count)
-        rows = slice(0, 0)
-        for part in parts:
-            _, ideal = _ideal(part)
-            rows = slice(rows.stop, rows.stop + len(ideal))
-            own[rows] = -0.5 * np.log2(np.exp2(2 * (typical - ideal)).mean(axis=1))
-        return cls(typical, own, offsets, float((typical - offsets).mean()))
+        own = [
+            -0.5 * np.log2(np.exp2(2 * (typical - _by_column(ideal, offsets))).mean(axis=1))
+            for ideal in kept
+        ]
+        return cls(typical, np.concatenate(own), offsets, float((typical - offsets).mean()))
 
     def bits(self, variances: NDArray[np.float64]) -> float:
         """Of columns of such ``variances`` (columns,) in typical steps, of all primitives."""
@@ -90,11 +91,16 @@ class Steps(NamedTuple):
         return float(0.5 * np.log2(1 + ratio).sum() * len(self.own) / _CLASSES)
 
 
-def _ideal(targets: Sequence[Target]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Offsets (F,) and ideal steps (N, F) of all columns, log2."""
-    offsets = [np.array(t.unit.step_offset) / LEVELS_PER_OCTAVE for t in targets]
-    ideal = [t.log2_ideal[:, t.unit.step_of] + o for t, o in zip(targets, offsets, strict=True)]
-    return np.concatenate(offsets), np.concatenate(ideal, axis=1)
+def _offsets(targets: Sequence[Target]) -> NDArray[np.float64]:
+    """(F,) that the units add to the steps of their columns, log2."""
+    return np.concatenate([np.array(t.unit.step_offset) / LEVELS_PER_OCTAVE for t in targets])
+
+
+def _by_column(
+    ideal: Sequence[tuple[tuple[int, ...], NDArray[np.float64]]], offsets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Ideal steps (N, F) of all columns, log2, from those of units (N, steps)."""
+    return np.concatenate([own[:, step_of] for step_of, own in ideal], axis=1) + offsets
 
 
 def _values(targets: Sequence[Target]) -> NDArray[np.float64]:
