@@ -11,7 +11,7 @@ import numpy as np
 
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
-from gscodec.fit.gaussians import GaussianSource
+from gscodec.fit.gaussians import GaussianSource, Prune
 from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.pruning import pruned
 from gscodec.fit.recolouring import MORE_STAGES, STAGES, recoloured
@@ -152,8 +152,12 @@ class GaussianSubject(Subject):
         self, run: Asked, scene: GaussianScene, price: float
     ) -> tuple[GaussianScene, NDArray[np.int64]]:
         """See `pruning.pruned`; where Gaussians were merged, colours make up for that too."""
-        count = len(run.views.pruning)
-        worth = fit.worth(scene, price, count, descends=run.descends)
+        prune = Prune.by_colours(len(run.views.pruning))
+        if run.descends and run.views.photographs is not None:
+            prune = Prune.by_rounds(len(run.views.pruning))
+        elif run.descends:
+            prune = Prune.by_descent(len(run.views.cameras))
+        worth = prune.worth(scene, price)
         report = partial(run.progress, "prune")
         views, same = run.views, scene is run.views.scene
         shown = views.remember if same else lambda *_: None

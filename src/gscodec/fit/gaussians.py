@@ -69,9 +69,12 @@ _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 # Bits that leaving a Gaussian out is worth, fewer than it takes: the errors of many
 # that go add up to several times their sum.
 _BITS_SAVED = 3.0
-_MENDED = 5.5  # a descent makes up for more than colours do
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3
+# A descent makes up for so many times more than colours do; rounds prune time and again. It does
+# so in the views that it aims at: few of them say little of others, see `recolouring`.
+_MENDED, _MENDED_IN_ROUNDS = 19.0, 5.5
+_UNSEEN_BY_DESCENT = 1.5  # over the number of views, once more than above
 _SEEN: Recent[Seen] = Recent()
 
 
@@ -334,17 +337,41 @@ def to_scene(
     )
 
 
-def worth(
-    scene: GaussianScene, price: float, views: int, *, descends: bool
-) -> NDArray[np.float64]:
-    """(N,) what a Gaussian must show in ``views`` to be kept, as `pruning.pruned` takes it.
+class Prune(NamedTuple):
+    """What decides which Gaussians leave.
 
-    Views that nobody has looked through may show more of it: what it could show at most counts.
+    Attributes:
+        bits: That leaving one out is worth.
+        unseen: As if so much of a view more had shown all that it could show.
     """
-    could = GaussianSource.of(scene.without_rest()).weights.dc
-    bits = _BITS_SAVED * (_MENDED if descends else 1)
-    result: NDArray[np.float64] = bits * price - _UNSEEN / views * could
-    return result
+
+    bits: float
+    unseen: float
+
+    @classmethod
+    def by_colours(cls, views: int) -> Prune:
+        """Where colours make up for it, in as many ``views``."""
+        return cls(_BITS_SAVED, _UNSEEN / views)
+
+    @classmethod
+    def by_rounds(cls, views: int) -> Prune:
+        """Where every round may leave more out, and mends what it can."""
+        return cls(_BITS_SAVED * _MENDED_IN_ROUNDS, _UNSEEN / views)
+
+    @classmethod
+    def by_descent(cls, views: int) -> Prune:
+        """Where one descent through ``views`` comes after it."""
+        return cls(_BITS_SAVED * _MENDED, _UNSEEN_BY_DESCENT / views**2)
+
+    def worth(self, scene: GaussianScene, price: float) -> NDArray[np.float64]:
+        """(N,) what a Gaussian must show to be kept, as `pruning.pruned` takes it.
+
+        Views that nobody has looked through may show more of it: what it could show at most
+        counts.
+        """
+        could = GaussianSource.of(scene.without_rest()).weights.dc
+        result: NDArray[np.float64] = self.bits * price - self.unseen * could
+        return result
 
 
 def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:

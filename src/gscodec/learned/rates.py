@@ -26,7 +26,10 @@ _BYTES_SLOPE = -0.2  # of log(bytes) over log(lambda), about: where to look firs
 _PSNR_SLOPE = -4.0  # dB over log(lambda)
 # As good as effort fast at one lambda, dB: what is promised is 0.5.
 _CLOSE_TO_FAST = 0.3
-_DESCENT_PRICE = 0.45  # part of lambda, about: what is left of the difference is found by trial
+# A descent at this part of lambda, coded with steps for so many times as much, ends there, about:
+# what is left of the difference is found by trial. Coarser steps after a finer descent take less
+# than both at one price. What settles is coded at the price of the descent.
+_DESCENT_PRICE, _CODED_COARSER = 0.45, 1.4
 _FEW_TRIALS = 4
 _STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
 _USUAL = Note(
@@ -46,6 +49,12 @@ def likely(lam: float, views: EncoderViews) -> float:
     return lam if views.photographs is not None else max(lam * _DESCENT_PRICE, LEAST_LAMBDA)
 
 
+def coded_at(descended_at: float, views: EncoderViews, *, settles: bool) -> float:
+    """The lambda for the steps of what was ``descended_at`` another one, see `likely`."""
+    as_it_is = settles or views.photographs is not None
+    return descended_at if as_it_is else descended_at * _CODED_COARSER
+
+
 def as_good_as(
     fast: Callable[[], Coded],
     finished: Callable[[float], Coded],
@@ -60,7 +69,7 @@ def as_good_as(
     Args:
         fast: Codes at effort fast; not called where photographs are the target.
         finished: Ends the descent at a lambda; takes minutes, hence few are tried.
-        start: As of `likely`.
+        start: As of `coded_at`.
         views: To look through.
         options: Of effort high. Against the clock, the first trial counts.
     """

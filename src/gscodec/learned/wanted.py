@@ -20,7 +20,7 @@ from gscodec.kinds.finite import check_finite
 from gscodec.learned.assembly import assembled
 from gscodec.learned.encoding import settled_blocks
 from gscodec.learned.high import optimised
-from gscodec.learned.rates import as_good_as, is_met, likely, require_psnr, search
+from gscodec.learned.rates import as_good_as, coded_at, is_met, likely, require_psnr, search
 from gscodec.learned.run import Run
 from gscodec.learned.settling import Settling
 from gscodec.learned.state import set_aside
@@ -86,7 +86,8 @@ def _at(run: Run, lam: float) -> Coded:
             return _at(replace(run, options=options, given=given, views=views), lam)
         return _at(Run.of(run.method, run.aside, options, given, run.progress), lam)
 
-    return as_good_as(fast, finished, start, run.views, run.options)
+    first = coded_at(start, run.views, settles=run.subject.manner.settle_share > 0)
+    return as_good_as(fast, finished, first, run.views, run.options)
 
 
 def _at_target(run: Run) -> Coded:
