@@ -16,6 +16,7 @@ from scenes import gaussians, make_scene
 pytest.importorskip("torch")
 pytest.importorskip("numba")
 
+from gscodec.fit.gaussians import Prune
 from gscodec.fit.pruning import pruned
 from gscodec.fit.views import choose_views
 from gscodec.render import render
@@ -170,3 +171,16 @@ def test_efforts_prune_unless_all_is_to_be_kept(
     assert f"pruned {N - len(left)} of {N} Gaussians" in made.notes
     assert not any("pruned" in note for note in whole.notes)
     assert len(made.data) < len(whole.data)
+
+
+def test_a_descent_leaves_more_out_the_more_views_it_aims_at() -> None:
+    """Where few are aimed at, others may show what is hardly seen; colours make up for less."""
+    scene = make_scene(50, 0)
+    few, many = (Prune.by_descent(views).worth(scene, 1e-6) for views in (8, 80))
+    assert (few < many).all()
+    small = replace(scene, opacity_logits=scene.opacity_logits - 20)  # nobody could see these
+    colours, rounds, descent = (
+        prune(72).worth(small, 1e-6).mean()
+        for prune in (Prune.by_colours, Prune.by_rounds, Prune.by_descent)
+    )
+    assert 0 < colours < rounds < descent
