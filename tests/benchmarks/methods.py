@@ -187,7 +187,7 @@ WHICH = """## Which one
   go together so well, in a sample, that a basis of the scene's own saves more than it takes. Else,
   and with `--effort instant`, it is `hemgs`.
 - `hemgs` codes what the scene has, column by column, under laws that look at decoded neighbours.
-- `ralhe` has latents on levels of the octree beside that; they cost a little more than they save.
+- `ralhe` has latents on levels of the octree beside that: half a percent less or more, and slower.
 - `hac` has a hash grid in place of neighbours: larger, and several times slower to train.
 - `raw` keeps every bit.
 """
