@@ -3,10 +3,10 @@
     python tests/benchmarks/gpu.py [CASE ...] [--scratch DIR] [--devices cuda cpu]
 
 A case is SCENE:EFFORT[:ITERATIONS], SCENE being one of those beside the checkout, the bundled
-example, or COUNT of `scale.write_tiled`. Each runs on every device, in a process of its own, through
-the training cameras where there are some; before that the bundled example goes through every
-device once, so that kernels are compiled. Where there is no GPU nothing is measured and nothing
-written: the exit code is 1.
+example, or COUNT of `scale.write_tiled`. Each runs on every device, in a process of its own,
+through the training cameras where there are some; before that the bundled example goes through
+every device once, so that kernels are compiled. Where there is no GPU nothing is measured and
+nothing written: the exit code is 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT, SHARED
-from scale import run, write_tiled
+from scale import cost, run, stages, write_tiled
 
 from gscodec.disk.memory import cpus
 from gscodec.fit.devices import problem_of
@@ -59,17 +59,16 @@ def document(found: dict[str, dict[str, dict[str, Any]]]) -> str:
         "",
         "Written by `python tests/benchmarks/gpu.py`. Seconds by the clock, kernels compiled.",
         "",
-        "| case | device | bytes | seconds | of the CPU's | CPU s | MB | by stage |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| case | device | bytes | s, CPU s, MB | of the CPU's s | by stage |",
+        "| --- | --- | ---: | ---: | ---: | --- |",
     ]
     for case, rows in found.items():
         usual = rows.get("cpu")
         for device, row in rows.items():
             ratio = f"{row['seconds'] / usual['seconds']:.2f}" if usual else ""
-            stages = ", ".join(f"{n} {s:.1f}" for n, s in row["stages"].items() if s >= 0.05)
             lines.append(
-                f"| {case} | {device} | {row['bytes']:,} | {row['seconds']:.1f} | {ratio} "
-                f"| {row['cpu']:.0f} | {row['peak_mb']:,.0f} | {stages} |"
+                f"| {case} | {device} | {row['bytes']:,} | {cost(row)} | {ratio} "
+                f"| {stages(row)} |"
             )
     return "\n".join([*lines, "", f"On {machine()}.", ""])
 

@@ -154,7 +154,7 @@ def document(rows: list[dict[str, Any]]) -> list[str]:
     ]
     lines += [
         f"| {r['count']:,}, {r['degree']} | {r['effort']} | {r['ply']:,} "
-        f"| {r['encode']['bytes']:,} | {_cost(r['encode'])} | {_cost(r['decode'])} "
+        f"| {r['encode']['bytes']:,} | {cost(r['encode'])} | {cost(r['decode'])} "
         f"| {r['load']} |"
         for r in rows
     ]
@@ -166,19 +166,19 @@ def document(rows: list[dict[str, Any]]) -> list[str]:
         "| ---: | --- | --- | --- |",
     ]
     lines += [
-        f"| {r['count']:,}, {r['degree']} | {r['effort']} | {_stages(r['encode'])} "
-        f"| {_stages(r['decode'])} |"
+        f"| {r['count']:,}, {r['degree']} | {r['effort']} | {stages(r['encode'])} "
+        f"| {stages(r['decode'])} |"
         for r in rows
     ]
     machines = sorted({row["machine"] for row in rows})
     return [*lines, "", f"On {'; '.join(machines)}.", "", "![Growth](scale.svg)", ""]
 
 
-def _cost(found: dict[str, Any]) -> str:
+def cost(found: dict[str, Any]) -> str:
     return f"{found['seconds']:.0f}, {found['cpu']:.0f}, {found['peak_mb']:,.0f}"
 
 
-def _stages(found: dict[str, Any]) -> str:
+def stages(found: dict[str, Any]) -> str:
     return ", ".join(f"{n} {s:.1f}" for n, s in found["stages"].items() if s >= 0.05)
 
 

@@ -153,10 +153,10 @@ class GaussianSubject(Subject):
     ) -> tuple[GaussianScene, NDArray[np.int64]]:
         """See `pruning.pruned`; where Gaussians were merged, colours make up for that too."""
         prune = Prune.by_colours(len(run.views.pruning))
-        if run.descends and run.views.photographs is not None:
-            prune = Prune.by_rounds(len(run.views.pruning))
-        elif run.descends:
+        if self.descends_once(run):
             prune = Prune.by_descent(len(run.views.cameras))
+        elif run.descends:
+            prune = Prune.by_rounds(len(run.views.pruning))
         worth = prune.worth(scene, price)
         report = partial(run.progress, "prune")
         views, same = run.views, scene is run.views.scene

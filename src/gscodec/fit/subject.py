@@ -203,6 +203,10 @@ class Subject(ABC):
     def price(self, lam: float) -> float:
         """Squared error of a picture that a bit is worth."""
 
+    def descends_once(self, run: Asked) -> bool:
+        """Whether effort high has one round: ways to photographs are longer, and some settle."""
+        return run.descends and run.views.photographs is None and not self.manner.settle_share
+
     def check(self, run: Asked, lam: float) -> None:  # noqa: B027
         """Whether an octree can be deep enough.
 

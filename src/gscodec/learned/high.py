@@ -86,10 +86,10 @@ def optimised(run: Run, lam: float) -> tuple[Work, Model]:
     state = State.start(run.subject.scene)
     if run.given.resume is not None:
         state = State.load(run.given.resume, key, run)
-    settles = run.subject.manner.settle_share
     # What later rounds gain is less than what values that have moved so far cost more.
-    one_round = not settles and run.views.photographs is None
-    clock = Clock(run.options, settles, state.seconds, one_round=one_round)
+    one_round = run.subject.descends_once(run)
+    settle_share = run.subject.manner.settle_share
+    clock = Clock(run.options, settle_share, state.seconds, one_round=one_round)
 
     def tell(state: State) -> None:
         if run.given.checkpoint is not None:

@@ -28,7 +28,7 @@ _PSNR_SLOPE = -4.0  # dB over log(lambda)
 _CLOSE_TO_FAST = 0.3
 # A descent at this part of lambda, coded with steps for so many times as much, ends there, about:
 # what is left of the difference is found by trial. Coarser steps after a finer descent take less
-# than both at one price. What settles is coded at the price of the descent.
+# than both at one price. After rounds, or where values settle, both have one price.
 _DESCENT_PRICE, _CODED_COARSER = 0.45, 1.4
 _FEW_TRIALS = 4
 _STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
@@ -49,10 +49,9 @@ def likely(lam: float, views: EncoderViews) -> float:
     return lam if views.photographs is not None else max(lam * _DESCENT_PRICE, LEAST_LAMBDA)
 
 
-def coded_at(descended_at: float, views: EncoderViews, *, settles: bool) -> float:
-    """The lambda for the steps of what was ``descended_at`` another one, see `likely`."""
-    as_it_is = settles or views.photographs is not None
-    return descended_at if as_it_is else descended_at * _CODED_COARSER
+def coded_at(descended_at: float, *, once: bool) -> float:
+    """The lambda for the steps of what was ``descended_at`` another one, ``once`` or in rounds."""
+    return descended_at * _CODED_COARSER if once else descended_at
 
 
 def as_good_as(

@@ -86,7 +86,7 @@ def _at(run: Run, lam: float) -> Coded:
             return _at(replace(run, options=options, given=given, views=views), lam)
         return _at(Run.of(run.method, run.aside, options, given, run.progress), lam)
 
-    first = coded_at(start, run.views, settles=run.subject.manner.settle_share > 0)
+    first = coded_at(start, once=run.subject.descends_once(run))
     return as_good_as(fast, finished, first, run.views, run.options)
 
 
