@@ -57,9 +57,9 @@ def encoded(scene: GaussianScene | AnchorScene, **options: Any) -> bytes:
 
 
 def resumed(scene: GaussianScene) -> bytes:
-    """As after an interruption in the middle."""
+    """As after an interruption in the middle; to photographs, or it may be the file of fast."""
     states: list[bytes] = []
-    high: dict[str, Any] = {"effort": "high", "iterations": 45, "keep_all": False}
+    high = {"effort": "high", "iterations": 45, "keep_all": False, "views": _photographs()}
     encoded(scene, **high, checkpoint=states.append)
     return encoded(scene, **high, resume=states[len(states) // 2])
 
