@@ -103,7 +103,7 @@ def test_an_interrupted_run_goes_on(scene: GaussianScene) -> None:
         states.append(state)
         raise KeyboardInterrupt
 
-    options: dict[str, Any] = {"lam": 1e-3, "views": VIEWS, "effort": "high", "iterations": 60}
+    options: dict[str, Any] = {"lam": 1e-4, "views": VIEWS, "effort": "high", "iterations": 60}
     with pytest.raises(KeyboardInterrupt):
         gscodec.encode(scene, "hac", **options, checkpoint=interrupt)
     resumed: list[bytes] = []
