@@ -367,14 +367,14 @@ def test_no_process_outlives_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_fails_its_scene_alone() -> None:
-    """With words for what happened to it; so do bugs."""
+    """With words for what happened to it; so do bugs. Scenes are told in the order they end in."""
     sources = ["a", "killed", "b", "exits", "fails", "bug", "c"]
     last: dict[str, object] = {}
     for number, told in crew(Recipe(), [Job(source) for source in sources], 2):
         if not isinstance(told, Stage):
             assert sources[number] not in last
             last[sources[number]] = told
-    assert [name for name, told in last.items() if isinstance(told, Summary)] == ["a", "b", "c"]
+    assert {name for name, told in last.items() if isinstance(told, Summary)} == {"a", "b", "c"}
     failures = {name: told for name, told in last.items() if isinstance(told, Failure)}
     assert {name: failure.code for name, failure in failures.items()} == {
         "killed": 1,

@@ -67,8 +67,9 @@ def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str)
     """At one lambda both efforts look alike; they leave out what is not seen, and say so."""
     fast = gscodec.encode_with_report(scene, method, lam=1e-3, views=VIEWS)
     high = gscodec.encode_with_report(
-        scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=20
+        scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=150
     )
+    assert high.report["settings"]["effort"] == "high"  # type: ignore[index]
     for report in (fast.report, high.report):
         assert report["settings"]["lambda"] == 1e-3  # type: ignore[index]
     qualities: list[float] = [r.report["quality"]["mean_psnr"] for r in (fast, high)]  # type: ignore[index]
@@ -80,7 +81,7 @@ def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str)
     # Bytes at equal quality, by about 4 % a decibel.
     gain = psnr(scene, gaussians(high.reconstruction))
     gain -= psnr(scene, gaussians(fast.reconstruction))
-    assert len(high.data) * 0.96**gain < 1.01 * len(fast.data)  # or it is the file of fast
+    assert len(high.data) * 0.96**gain < len(fast.data)
 
 
 def test_photographs_are_the_target(scene: GaussianScene) -> None:

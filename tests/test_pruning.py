@@ -176,11 +176,21 @@ def test_efforts_prune_unless_all_is_to_be_kept(
 def test_a_descent_leaves_more_out_the_more_views_it_aims_at() -> None:
     """Where few are aimed at, others may show what is hardly seen; colours make up for less."""
     scene = make_scene(50, 0)
-    few, many = (Prune.by_descent(views).worth(scene, 1e-6) for views in (8, 80))
+    few, many = (Prune.by_descent(views, 600).worth(scene, 1e-6) for views in (8, 80))
     assert (few < many).all()
     small = replace(scene, opacity_logits=scene.opacity_logits - 20)  # nobody could see these
     colours, rounds, descent = (
-        prune(72).worth(small, 1e-6).mean()
-        for prune in (Prune.by_colours, Prune.by_rounds, Prune.by_descent)
+        prune.worth(small, 1e-6).mean()
+        for prune in (Prune.by_colours(72), Prune.by_rounds(72), Prune.by_descent(72, 600))
     )
     assert 0 < colours < rounds < descent
+
+
+def test_a_descent_leaves_more_out_the_longer_it_is() -> None:
+    """It makes up for more; one of no length is as colours alone."""
+    scene = make_scene(50, 0)
+    scene = replace(scene, opacity_logits=scene.opacity_logits - 20)
+    none, short, long = (
+        Prune.by_descent(72, length).worth(scene, 1e-6).mean() for length in (0, 20, 600)
+    )
+    assert Prune.by_colours(72).worth(scene, 1e-6).mean() == none < short < long

@@ -12,6 +12,7 @@ import numpy as np
 from gscodec.errors import CannotCodeError
 from gscodec.fit import gaussians as fit
 from gscodec.fit.gaussians import GaussianSource, Prune
+from gscodec.fit.options import ITERATIONS_TO_SOURCE
 from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.pruning import pruned
 from gscodec.fit.recolouring import MORE_STAGES, STAGES, recoloured
@@ -154,7 +155,8 @@ class GaussianSubject(Subject):
         """See `pruning.pruned`; where Gaussians were merged, colours make up for that too."""
         prune = Prune.by_colours(len(run.views.pruning))
         if self.descends_once(run):
-            prune = Prune.by_descent(len(run.views.cameras))
+            iterations = run.options.iterations or ITERATIONS_TO_SOURCE
+            prune = Prune.by_descent(len(run.views.cameras), iterations)
         elif run.descends:
             prune = Prune.by_rounds(len(run.views.pruning))
         worth = prune.worth(scene, price)

@@ -71,9 +71,11 @@ _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 _BITS_SAVED = 3.0
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3
-# A descent makes up for so many times more than colours do; rounds prune time and again. It does
-# so in the views that it aims at: few of them say little of others, see `recolouring`.
+# A long descent makes up for so many times more than colours do, a short one for little more;
+# rounds prune time and again. It does so in the views that it aims at: few of them say little of others,
+# see `recolouring`.
 _MENDED, _MENDED_IN_ROUNDS = 19.0, 5.5
+_LONG = 100.0  # iterations: after so many a descent is like a long one but for 1 / e
 _UNSEEN_BY_DESCENT = 1.5  # over the number of views, once more than above
 _SEEN: Recent[Seen] = Recent()
 
@@ -359,9 +361,14 @@ class Prune(NamedTuple):
         return cls(_BITS_SAVED * _MENDED_IN_ROUNDS, _UNSEEN / views)
 
     @classmethod
-    def by_descent(cls, views: int) -> Prune:
-        """Where one descent through ``views`` comes after it."""
-        return cls(_BITS_SAVED * _MENDED, _UNSEEN_BY_DESCENT / views**2)
+    def by_descent(cls, views: int, iterations: int) -> Prune:
+        """Where one descent through ``views`` comes after it, in so many ``iterations``."""
+        long = -math.expm1(-iterations / _LONG)
+        bits, unseen = cls.by_colours(views)
+        return cls(
+            bits + long * (_BITS_SAVED * _MENDED - bits),
+            unseen + long * (_UNSEEN_BY_DESCENT / views**2 - unseen),
+        )
 
     def worth(self, scene: GaussianScene, price: float) -> NDArray[np.float64]:
         """(N,) what a Gaussian must show to be kept, as `pruning.pruned` takes it.
