@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 pytest.importorskip("numba")
 
 from gscodec.fit.gaussians import Prune
-from gscodec.fit.pruning import pruned
+from gscodec.fit.pruning import Worth, pruned
 from gscodec.fit.views import choose_views
 from gscodec.render import render
 from gscodec.render.conventions import conventions_of
@@ -98,7 +98,7 @@ def test_what_hardly_shows_goes_and_the_rest_makes_up(scene: GaussianScene) -> N
         scene,
         CAMERAS,
         how,
-        np.full(N + 1, 1e-7),
+        _all(1e-7, N + 1),
         lambda _: None,
         lambda camera, picture: shown.append((camera, picture)),
     )
@@ -116,7 +116,7 @@ def test_what_hardly_shows_goes_and_the_rest_makes_up(scene: GaussianScene) -> N
 
 def test_nothing_goes_where_all_is_worth_its_bits(scene: GaussianScene) -> None:
     """Then nothing is to be made up for either."""
-    left, kept = pruned(scene, CAMERAS, conventions_of(scene), np.zeros(N), lambda _: None)
+    left, kept = pruned(scene, CAMERAS, conventions_of(scene), _all(0.0, N), lambda _: None)
     assert len(kept) == N
     assert squared_error(scene, left) < 1e-12
 
@@ -126,7 +126,7 @@ def test_what_is_dark_before_nothing_is_kept_for_what_it_hides(scene: GaussianSc
     black = replace(scene, sh_dc=np.full((N, 3), -10, np.float32))
     assert not render(black, CAMERAS[0]).any()
     white = (1.0, 1.0, 1.0)
-    _, kept = pruned(black, CAMERAS, conventions_of(black), np.full(N, 1e-7), lambda _: None)
+    _, kept = pruned(black, CAMERAS, conventions_of(black), _all(1e-7, N), lambda _: None)
     assert N // 2 < len(kept) < N
     for view in CAMERAS:
         whole, left = (render(s, view, background=white) for s in (black, black.take(kept)))
@@ -143,7 +143,7 @@ def test_more_views_are_looked_through_in_turns(
     both = scene.take(np.tile(np.arange(N), 2))
     both.means[:N, 0] += 100
     views = [*CAMERAS, camera(-100.0)]
-    _, kept = pruned(both, views, conventions_of(scene), np.full(2 * N, 1e-7), lambda _: None)
+    _, kept = pruned(both, views, conventions_of(scene), _all(1e-7, 2 * N), lambda _: None)
     for half in (kept[kept < N], kept[kept >= N]):
         assert N // 2 < len(half) < N
 
@@ -176,21 +176,53 @@ def test_efforts_prune_unless_all_is_to_be_kept(
 def test_a_descent_leaves_more_out_the_more_views_it_aims_at() -> None:
     """Where few are aimed at, others may show what is hardly seen; colours make up for less."""
     scene = make_scene(50, 0)
-    few, many = (Prune.by_descent(views, 600).worth(scene, 1e-6) for views in (8, 80))
+    few, many = (_often(Prune.by_descent(views, 600).worth(scene, 1e-6)) for views in (8, 80))
     assert (few < many).all()
     small = replace(scene, opacity_logits=scene.opacity_logits - 20)  # nobody could see these
     colours, rounds, descent = (
-        prune.worth(small, 1e-6).mean()
+        _often(prune.worth(small, 1e-6)).mean()
         for prune in (Prune.by_colours(72), Prune.by_rounds(72), Prune.by_descent(72, 600))
     )
     assert 0 < colours < rounds < descent
 
 
-def test_a_descent_leaves_more_out_the_longer_it_is() -> None:
-    """It makes up for more; one of no length is as colours alone."""
+def test_a_descent_leaves_more_out_the_more_pictures_show_it() -> None:
+    """It makes up for more there; where none does, colours alone do."""
     scene = make_scene(50, 0)
     scene = replace(scene, opacity_logits=scene.opacity_logits - 20)
-    none, short, long = (
-        Prune.by_descent(72, length).worth(scene, 1e-6).mean() for length in (0, 20, 600)
+    rows, worth = np.arange(50), Prune.by_descent(72, 600).worth(scene, 1e-6)
+    never, seldom, often = (worth.of(rows, np.full(50, share)) for share in (0.0, 0.01, 1.0))
+    np.testing.assert_array_equal(never, _often(Prune.by_colours(72).worth(scene, 1e-6)))
+    assert (never < seldom).all()
+    assert (seldom < often).all()
+    short = _often(Prune.by_descent(72, 20).worth(scene, 1e-6))
+    assert (never < short).all()
+    assert (short < often).all()
+
+
+def test_what_few_pictures_show_is_worth_less_the_less_a_descent_sees_of_it(
+    scene: GaussianScene,
+) -> None:
+    """A third of the views show a third of the error: as much leaves, unless all is mended."""
+    away = replace(
+        CAMERAS[1], world_to_camera=np.diag([-1.0, 1, -1, 1]) @ CAMERAS[1].world_to_camera
     )
-    assert Prune.by_colours(72).worth(scene, 1e-6).mean() == none < short < long
+    left = {}
+    for pictures, later in ((1, 2e-5), (10**6, 2e-5 / 60)):
+        worth = Worth(np.zeros(N), np.full(N, later), pictures)
+        for views in (CAMERAS[1:2] * 3, [CAMERAS[1], away, away]):
+            _, kept = pruned(scene, views, conventions_of(scene), worth, lambda _: None)
+            left[pictures, len({id(v) for v in views})] = len(kept)
+    assert HIDDEN < N - left[1, 1] < N - 20
+    assert abs(left[1, 1] - left[1, 2]) < 5
+    assert left[10**6, 2] < left[10**6, 1] - 5
+
+
+def _all(least: float, count: int) -> Worth:
+    """Whatever comes after."""
+    return Worth(np.full(count, least), np.full(count, least), 0)
+
+
+def _often(worth: Worth) -> NDArray[np.float64]:
+    """Of all rows, shown by all pictures."""
+    return worth.of(np.arange(len(worth.now)), np.ones(len(worth.now)))

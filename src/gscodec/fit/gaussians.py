@@ -11,6 +11,7 @@ import numpy as np
 from gscodec.coding import Family
 from gscodec.colours import to_rgb, to_yuv
 from gscodec.fit.pixels import Canonical, PixelSensitivity, coherence, measure
+from gscodec.fit.pruning import Worth
 from gscodec.fit.recent import Recent, key_of
 from gscodec.fit.sensitivity import (
     ALONG,
@@ -71,11 +72,10 @@ _ALONE = 0.55  # share of the Gaussians that have a cell of their own
 _BITS_SAVED = 3.0
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3
-# A long descent makes up for so many times more than colours do, a short one for little more;
+# A descent makes up for so many times more than colours do, where many of its pictures show it;
 # rounds prune time and again. It does so in the views that it aims at: few of them say little of others,
 # see `recolouring`.
 _MENDED, _MENDED_IN_ROUNDS = 19.0, 5.5
-_LONG = 100.0  # iterations: after so many a descent is like a long one but for 1 / e
 _UNSEEN_BY_DESCENT = 1.5  # over the number of views, once more than above
 _SEEN: Recent[Seen] = Recent()
 
@@ -345,10 +345,15 @@ class Prune(NamedTuple):
     Attributes:
         bits: That leaving one out is worth.
         unseen: As if so much of a view more had shown all that it could show.
+        pictures: Of a descent that comes after it: the more of them show what is around a
+            Gaussian, the nearer are both to what they are before a long descent.
+        views: That the descent aims at.
     """
 
     bits: float
     unseen: float
+    pictures: int = 0
+    views: int = 1
 
     @classmethod
     def by_colours(cls, views: int) -> Prune:
@@ -361,24 +366,20 @@ class Prune(NamedTuple):
         return cls(_BITS_SAVED * _MENDED_IN_ROUNDS, _UNSEEN / views)
 
     @classmethod
-    def by_descent(cls, views: int, iterations: int) -> Prune:
-        """Where one descent through ``views`` comes after it, in so many ``iterations``."""
-        long = -math.expm1(-iterations / _LONG)
-        bits, unseen = cls.by_colours(views)
-        return cls(
-            bits + long * (_BITS_SAVED * _MENDED - bits),
-            unseen + long * (_UNSEEN_BY_DESCENT / views**2 - unseen),
-        )
+    def by_descent(cls, views: int, pictures: int) -> Prune:
+        """Where one descent through ``views`` comes after it, of so many ``pictures``."""
+        return cls.by_colours(views)._replace(pictures=pictures, views=views)
 
-    def worth(self, scene: GaussianScene, price: float) -> NDArray[np.float64]:
-        """(N,) what a Gaussian must show to be kept, as `pruning.pruned` takes it.
+    def worth(self, scene: GaussianScene, price: float) -> Worth:
+        """What each Gaussian must show to be kept.
 
         Views that nobody has looked through may show more of it: what it could show at most
         counts.
         """
         could = GaussianSource.of(scene.without_rest()).weights.dc
-        result: NDArray[np.float64] = self.bits * price - self.unseen * could
-        return result
+        now = self.bits * price - self.unseen * could
+        later = _BITS_SAVED * _MENDED * price - _UNSEEN_BY_DESCENT / self.views**2 * could
+        return Worth(now, later, self.pictures)
 
 
 def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:

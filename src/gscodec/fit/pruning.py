@@ -10,7 +10,7 @@ reconstruction, which needs no step size), with momentum.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,13 +41,36 @@ _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
 _VIEWS = 6  # that are looked through in a round, at least
 _PARTS = 12  # of the views, at most: costs that are many rounds old tell too little
+# Pictures of a descent: by a Gaussian that so many show all but 1 / e is made up for.
+_ENOUGH = 60.0
+
+
+class Worth(NamedTuple):
+    """Squared error of a picture, mean over pixels and channels, from which on Gaussians are kept.
+
+    Attributes:
+        now: (N,) where only colours make up for those that leave.
+        later: (N,) where a descent does, and shows what was around them often enough.
+        pictures: Of the descent.
+    """
+
+    now: NDArray[np.float64]
+    later: NDArray[np.float64]
+    pictures: int
+
+    def of(self, rows: NDArray[np.int64], shown: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of some ``rows``, that are ``shown`` in as large a share of the views."""
+        now = self.now[rows]
+        mended = -np.expm1(shown * (-self.pictures / _ENOUGH))
+        result: NDArray[np.float64] = now + mended * (self.later[rows] - now)
+        return result
 
 
 def pruned(
     scene: GaussianScene,
     cameras: Sequence[Camera],
     how: Conventions,
-    worth: NDArray[np.float64],
+    worth: Worth,
     progress: Callable[[float], None],
     shown: Callable[[Camera, NDArray[np.float32]], None] = lambda *_: None,
     target: GaussianScene | None = None,
@@ -58,8 +81,7 @@ def pruned(
         scene: To be shown.
         cameras: Through which it is seen.
         how: It is drawn.
-        worth: (N,) squared error of a picture, mean over pixels and channels, from which on a
-            Gaussian is kept.
+        worth: What each Gaussian must show to be kept.
         progress: Hears how far this is.
         shown: Gets the picture of ``scene`` through each camera, not clipped.
         target: What is to be shown, if that is not ``scene`` as it is.
@@ -71,25 +93,39 @@ def pruned(
             look.aim_at(target)
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     costs = np.zeros((len(scene), parts))
+    often, pictures = np.zeros((len(scene), 2)), 0
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
     first, last = parts - 1, parts - 1 + _ROUNDS
     steps, step = last + _AFTER, 0
     while step < steps:
         part = step % parts
-        costs[:, part], wrong = looks[part].presence(scene)
+        costs[:, part], wrong, shows = looks[part].presence(scene)
+        often += shows
+        pictures += len(looks[part].cameras)
         speed = _MOMENTUM * speed - wrong / SH_CONSTANT
         moved = (scene.sh_dc + speed).astype(np.float32)
         stay = np.arange(len(kept))
         if first <= step < last:
-            stay = _dearest((costs * share).sum(axis=1) - worth[kept])
+            least = worth.of(kept, _shown(often) / pictures)
+            stay = _dearest((costs * share).sum(axis=1) - least)
             if len(kept) - len(stay) <= _FEW * len(kept):
                 last = step + 1
                 steps = last + max(_AFTER, last - first)
         scene = replace(scene, sh_dc=moved).take(stay)
-        kept, speed, costs = kept[stay], speed[stay], costs[stay]
+        kept, speed, costs, often = kept[stay], speed[stay], costs[stay], often[stay]
         step += 1
         progress(step / steps)
     return scene, kept
+
+
+def _shown(often: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) how many pictures show a Gaussian, 1 or more: as if all that do showed it alike.
+
+    ``often`` (N, 2) are the sums of what each picture shows of it, and of the squares.
+    """
+    first, second = often.T
+    count: NDArray[np.float64] = first * first / np.maximum(second, _NOTHING**4)
+    return np.maximum(count, 1)
 
 
 def _dearest(excess: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -119,10 +155,13 @@ class _Look:
         """Of all pictures."""
         return sum(3 * camera.width * camera.height for camera in self.cameras)
 
-    def presence(self, scene: GaussianScene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Squared error (N,) without each Gaussian, and how wrong colours (N, 3) are."""
+    def presence(
+        self, scene: GaussianScene
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Squared error (N,) without each Gaussian, how wrong colours (N, 3) are, and what `_shown` takes."""
         gaussians = activate(scene)
         total = np.zeros((len(scene), PRESENCE))
+        often = np.zeros((len(scene), 2))
         for number, camera in enumerate(self.cameras):
             first = number == len(self.targets)
             projection = project(gaussians, camera, self.how)
@@ -134,8 +173,11 @@ class _Look:
                 self.shown(camera, picture.image)
             found[:, 2:5] *= projection.splats[:, 6:9] > 0  # not clamped
             total += found
+            mean = found[:, 0] / (camera.width * camera.height)
+            often[:, 0] += mean
+            often[:, 1] += mean * mean
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         # What mends an error would be mended by many at once; what adds to one adds to it.
         cost = total[:, 0] + 2 * np.maximum(total[:, 5], 0)
-        return cost / self.size, total[:, 2:5] / weight
+        return cost / self.size, total[:, 2:5] / weight, often

@@ -67,6 +67,7 @@ class EncoderViews:
         unseen: Why there is nothing to measure quality in, where there is no judge.
         held_out: Whether nothing aims at what the judges see.
         others: Further virtual cameras, in which what is hardly seen is looked for.
+        virtual: Whether nobody gave the cameras.
     """
 
     scene: GaussianScene | AnchorScene
@@ -79,6 +80,7 @@ class EncoderViews:
     unseen: str = "no view shows anything of the source"
     held_out: bool = False
     others: tuple[Camera, ...] = ()
+    virtual: bool = False
 
     @property
     def measuring(self) -> tuple[Camera, ...]:
@@ -245,7 +247,7 @@ def choose_views(
             for n, (small, large) in enumerate(zip(far, cameras, strict=True))
         )
         judges = choose_views(scene, None, "fast").judges
-    return EncoderViews(scene, how, cameras, None, note, judges, others=others)
+    return EncoderViews(scene, how, cameras, None, note, judges, others=others, virtual=True)
 
 
 def _virtual(

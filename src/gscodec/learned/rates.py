@@ -28,8 +28,10 @@ _PSNR_SLOPE = -4.0  # dB over log(lambda)
 _CLOSE_TO_FAST = 0.3
 # A descent at this part of lambda, coded with steps for so many times as much, ends there, about:
 # what is left of the difference is found by trial. Coarser steps after a finer descent take less
-# than both at one price. After rounds, or where values settle, both have one price.
+# than both at one price. After rounds, or where values settle, both have one price. Virtual views
+# are less alike, and some of them near: a descent makes up for less there, and must be finer.
 _DESCENT_PRICE, _CODED_COARSER = 0.45, 1.4
+_DESCENT_PRICE_VIRTUAL, _CODED_COARSER_VIRTUAL = 0.3, 1.7
 _FEW_TRIALS = 4
 _STEEPEST, _FLATTEST = -8.0, -1.5  # slopes, as `_PSNR_SLOPE`, that two trials may tell
 _USUAL = Note(
@@ -40,18 +42,23 @@ _USUAL = Note(
 T = TypeVar("T")
 
 
-def likely(lam: float, views: EncoderViews) -> float:
+def likely(lam: float, views: EncoderViews, *, once: bool) -> float:
     """Where effort high descends so that it ends at the quality that effort fast has at ``lam``.
 
     A descent trades quality for size where rounding alone cannot, so at one price it ends lower.
-    Against photographs there is no such goal: it may end above the source.
+    Against photographs there is no such goal: it may end above the source. ``once`` or in rounds.
     """
-    return lam if views.photographs is not None else max(lam * _DESCENT_PRICE, LEAST_LAMBDA)
+    if views.photographs is not None:
+        return lam
+    price = _DESCENT_PRICE_VIRTUAL if once and views.virtual else _DESCENT_PRICE
+    return max(lam * price, LEAST_LAMBDA)
 
 
-def coded_at(descended_at: float, *, once: bool) -> float:
+def coded_at(descended_at: float, views: EncoderViews, *, once: bool) -> float:
     """The lambda for the steps of what was ``descended_at`` another one, ``once`` or in rounds."""
-    return descended_at * _CODED_COARSER if once else descended_at
+    if not once:
+        return descended_at
+    return descended_at * (_CODED_COARSER_VIRTUAL if views.virtual else _CODED_COARSER)
 
 
 def as_good_as(

@@ -73,7 +73,8 @@ def _at(run: Run, lam: float) -> Coded:
     """The file at ``lam``; effort high as good as fast, see `rates.likely`."""
     if not run.descends:
         return _finished(run, *_chosen(run, lam, run.given.start), lam)
-    start = likely(lam, run.views)
+    once = run.subject.descends_once(run)
+    start = likely(lam, run.views, once=once)
     work, model = _chosen(run, start, None)
 
     def finished(tried: float) -> Coded:
@@ -86,7 +87,7 @@ def _at(run: Run, lam: float) -> Coded:
             return _at(replace(run, options=options, given=given, views=views), lam)
         return _at(Run.of(run.method, run.aside, options, given, run.progress), lam)
 
-    first = coded_at(start, once=run.subject.descends_once(run))
+    first = coded_at(start, run.views, once=once)
     return as_good_as(fast, finished, first, run.views, run.options)
 
 
@@ -98,7 +99,7 @@ def _at_target(run: Run) -> Coded:
     work, model = _as_is(run, options.lam, run.given.start, prune=False)
     lam, found, value = _search(run, partial(_coded, run, work), model, options.lam)
     if run.descends:
-        lam = likely(lam, run.views)
+        lam = likely(lam, run.views, once=run.subject.descends_once(run))
         work, model = _chosen(run, lam, model)
         _, found, value = _search(run, partial(_finished, run, work), model, lam)
     else:
