@@ -41,7 +41,8 @@ _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-9
 _VIEWS = 6  # that are looked through in a round, at least
 _PARTS = 12  # of the views, at most: costs that are many rounds old tell too little
-# Pictures of a descent: by a Gaussian that so many show all but 1 / e is made up for.
+# Pictures of a descent that must show a Gaussian for 0.4 of what many of them make up for; of what
+# a few show they make up for next to nothing.
 _ENOUGH = 60.0
 
 
@@ -61,7 +62,7 @@ class Worth(NamedTuple):
     def of(self, rows: NDArray[np.int64], shown: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of some ``rows``, that are ``shown`` in as large a share of the views."""
         now = self.now[rows]
-        mended = -np.expm1(shown * (-self.pictures / _ENOUGH))
+        mended = np.square(np.expm1(shown * (-self.pictures / _ENOUGH)))
         result: NDArray[np.float64] = now + mended * (self.later[rows] - now)
         return result
 
