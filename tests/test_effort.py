@@ -67,7 +67,7 @@ def test_high_is_smaller_or_better_and_prunes(scene: GaussianScene, method: str)
     """At one lambda both efforts look alike; they leave out what is not seen, and say so."""
     fast = gscodec.encode_with_report(scene, method, lam=1e-3, views=VIEWS)
     high = gscodec.encode_with_report(
-        scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=150
+        scene, method, lam=1e-3, views=VIEWS, effort="high", iterations=300
     )
     assert high.report["settings"]["effort"] == "high"  # type: ignore[index]
     for report in (fast.report, high.report):
