@@ -63,7 +63,7 @@ def files() -> list[str]:
     }
     gaussians, made = make_scene(600, 1), []
     for method in LEARNED:
-        # So many iterations at this lambda gain with all methods; else the file would be that of fast.
+        # So many iterations gain with all methods at this lambda; else it is the file of fast.
         high = gscodec.encode(gaussians, method, lam=5e-3, **options)
         settings: Any = gscodec.inspect(high).meta["settings"]
         assert settings["effort"] == "high"

@@ -73,8 +73,8 @@ _BITS_SAVED = 3.0
 # As if so much of a view more had shown all that a Gaussian could show.
 _UNSEEN = 5e-3
 # A descent makes up for so many times more than colours do, where many of its pictures show it;
-# rounds prune time and again. It does so in the views that it aims at: few of them say little of others,
-# see `recolouring`.
+# rounds prune time and again. It does so in the views that it aims at: few of them say little of
+# others, see `recolouring`.
 _MENDED, _MENDED_IN_ROUNDS = 19.0, 5.5
 _UNSEEN_BY_DESCENT = 1.5  # over the number of views, once more than above
 _SEEN: Recent[Seen] = Recent()
@@ -340,35 +340,36 @@ def to_scene(
 
 
 class Prune(NamedTuple):
-    """What decides which Gaussians leave.
+    """What decides which Gaussians leave: where colours make up for them, and a long descent.
 
     Attributes:
-        bits: That leaving one out is worth.
-        unseen: As if so much of a view more had shown all that it could show.
-        pictures: Of a descent that comes after it: the more of them show what is around a
-            Gaussian, the nearer are both to what they are before a long descent.
-        views: That the descent aims at.
+        bits: That leaving one out is worth, of both.
+        unseen: As if so much of a view more had shown all that it could show, of both.
+        pictures: Of the descent: the more of them show a Gaussian, the nearer it is to the latter.
     """
 
-    bits: float
-    unseen: float
+    bits: tuple[float, float]
+    unseen: tuple[float, float]
     pictures: int = 0
-    views: int = 1
 
     @classmethod
     def by_colours(cls, views: int) -> Prune:
         """Where colours make up for it, in as many ``views``."""
-        return cls(_BITS_SAVED, _UNSEEN / views)
+        return cls((_BITS_SAVED,) * 2, (_UNSEEN / views,) * 2)
 
     @classmethod
     def by_rounds(cls, views: int) -> Prune:
         """Where every round may leave more out, and mends what it can."""
-        return cls(_BITS_SAVED * _MENDED_IN_ROUNDS, _UNSEEN / views)
+        return cls((_BITS_SAVED * _MENDED_IN_ROUNDS,) * 2, (_UNSEEN / views,) * 2)
 
     @classmethod
     def by_descent(cls, views: int, pictures: int) -> Prune:
         """Where one descent through ``views`` comes after it, of so many ``pictures``."""
-        return cls.by_colours(views)._replace(pictures=pictures, views=views)
+        return cls(
+            (_BITS_SAVED, _BITS_SAVED * _MENDED),
+            (_UNSEEN / views, _UNSEEN_BY_DESCENT / views**2),
+            pictures,
+        )
 
     def worth(self, scene: GaussianScene, price: float) -> Worth:
         """What each Gaussian must show to be kept.
@@ -377,8 +378,10 @@ class Prune(NamedTuple):
         counts.
         """
         could = GaussianSource.of(scene.without_rest()).weights.dc
-        now = self.bits * price - self.unseen * could
-        later = _BITS_SAVED * _MENDED * price - _UNSEEN_BY_DESCENT / self.views**2 * could
+        now, later = (
+            bits * price - unseen * could
+            for bits, unseen in zip(self.bits, self.unseen, strict=True)
+        )
         return Worth(now, later, self.pictures)
 
 

@@ -47,7 +47,7 @@ _ENOUGH = 60.0
 
 
 class Worth(NamedTuple):
-    """Squared error of a picture, mean over pixels and channels, from which on Gaussians are kept.
+    """Squared error of a picture, mean over pixels and channels, from which on one is kept.
 
     Attributes:
         now: (N,) where only colours make up for those that leave.
@@ -159,7 +159,10 @@ class _Look:
     def presence(
         self, scene: GaussianScene
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Squared error (N,) without each Gaussian, how wrong colours (N, 3) are, and what `_shown` takes."""
+        """Squared error (N,) without each Gaussian, and how wrong colours (N, 3) are.
+
+        Besides, what `_shown` takes: (N, 2).
+        """
         gaussians = activate(scene)
         total = np.zeros((len(scene), PRESENCE))
         often = np.zeros((len(scene), 2))
