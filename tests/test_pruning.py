@@ -148,6 +148,23 @@ def test_more_views_are_looked_through_in_turns(
         assert N // 2 < len(half) < N
 
 
+def test_many_are_drawn_along_a_curve_and_the_same_ones_go(
+    scene: GaussianScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is told by the rows that it was; values differ by the order of sums alone."""
+    from gscodec.fit import pruning
+
+    how, worth = conventions_of(scene), _all(1e-7, N)
+    left, kept = pruned(scene, CAMERAS, how, worth, lambda _: None)
+    monkeypatch.setattr(pruning, "_MOST_IN_ANY_ORDER", N - 1)
+    again, rows = pruned(scene, CAMERAS, how, worth, lambda _: None)
+    assert (np.diff(rows) < 0).any()
+    order = np.argsort(rows)
+    np.testing.assert_array_equal(rows[order], kept)
+    np.testing.assert_array_equal(again.means, scene.means[rows])
+    np.testing.assert_allclose(again.sh_dc[order], left.sh_dc, atol=1e-4)
+
+
 def test_who_prunes_looks_through_more_virtual_views(scene: GaussianScene) -> None:
     """Besides those that sensitivity and quality are measured in, which stay the same."""
     few, more = (choose_views(scene, None, "fast", more=more) for more in (False, True))

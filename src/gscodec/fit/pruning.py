@@ -16,6 +16,7 @@ import numpy as np
 
 from gscodec.colours import SH_CONSTANT
 from gscodec.fit.views import in_turns
+from gscodec.geometry import Lattice
 from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
 from gscodec.render.scene import activate
@@ -44,6 +45,10 @@ _PARTS = 12  # of the views, at most: costs that are many rounds old tell too li
 # Pictures of a descent that must show a Gaussian for 0.4 of what many of them make up for; of what
 # a few show they make up for next to nothing.
 _ENOUGH = 60.0
+# More Gaussians, as kernels have them, are in no cache: there what is near in a picture must be
+# near in memory.
+_MOST_IN_ANY_ORDER = 1 << 19
+_CELLS = 16  # bits of a coordinate, of the order
 
 
 class Worth(NamedTuple):
@@ -93,6 +98,9 @@ def pruned(
         for look in looks:
             look.aim_at(target)
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
+    if len(scene) > _MOST_IN_ANY_ORDER:
+        kept = _along_curve(scene)
+        scene = scene.take(kept)
     costs = np.zeros((len(scene), parts))
     often, pictures = np.zeros((len(scene), 2)), 0
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
@@ -117,6 +125,12 @@ def pruned(
         step += 1
         progress(step / steps)
     return scene, kept
+
+
+def _along_curve(scene: GaussianScene) -> NDArray[np.int64]:
+    """Rows along the Morton curve."""
+    codes = Lattice.covering(scene.means, _CELLS).codes(scene.means)
+    return np.argsort(codes, kind="stable")
 
 
 def _shown(often: NDArray[np.float64]) -> NDArray[np.float64]:
