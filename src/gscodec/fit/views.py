@@ -12,6 +12,7 @@ import numpy as np
 from gscodec.anchors import AnchorScene
 from gscodec.camera import blind
 from gscodec.errors import UsageError
+from gscodec.fit.between import between
 from gscodec.fit.recent import Recent, key_of
 from gscodec.notes import Note
 from gscodec.render.backdrop import over_speckled
@@ -41,7 +42,9 @@ _SIZES = {"fast": (480, 360), "high": (960, 720)}
 _ONE_LARGE_IN = 3
 # By effort: effort high is judged by the views of effort fast.
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
-# Of as many given views effort high does not aim at some: they tell what others will see.
+# What others will see of what effort high makes is told by views that it does not aim at: by some
+# between given ones, or by some of as many photographs.
+_FEWEST_JUDGES = 4
 _ENOUGH_TO_HOLD_OUT, _HELD_OUT_ONE_IN = 16, 8
 _LARGEST_HALF = 6e4  # that a float16 holds, about
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
@@ -230,7 +233,7 @@ def choose_views(
     """
     how = conventions_of(scene)
     if given is not None:
-        return _given(scene, how, given.relative_to(scene.origin), held_out=effort == "high")
+        return _given(scene, how, given.relative_to(scene.origin), effort)
     if effort == "instant":
         return EncoderViews(scene, how, (), None, _ESTIMATED, (), unseen=_NOT_LOOKED)
     count = _OPTIMISING if effort == "high" else _measuring(scene)
@@ -264,10 +267,9 @@ def _given(
     scene: GaussianScene | AnchorScene,
     how: Conventions,
     given: TargetViews,
-    *,
-    held_out: bool,
+    effort: str,
 ) -> EncoderViews:
-    """Those that show something; with ``held_out``, of many some are only judged by."""
+    """Those that show something; for effort high, of many some are only judged by."""
     count, photographs = len(given.cameras), given.photographs
     what = "cameras" if photographs is None else "photographs"
     seen = _showing(scene, given.cameras, how)
@@ -278,24 +280,36 @@ def _given(
     blank = seen.count(False)
     told = f"left out {blank} of {count} views that show nothing"
     note = f"looked at the scene through {count - blank} given {what}"
-    judges = tuple(compress(given.cameras, seen))
-    held_out &= len(judges) >= _ENOUGH_TO_HOLD_OUT
-    if held_out:
-        shown = np.flatnonzero(seen)
-        apart = shown[_HELD_OUT_ONE_IN // 2 :: _HELD_OUT_ONE_IN]
-        judges = tuple(given.cameras[number] for number in apart)
-        seen = [there and number not in apart for number, there in enumerate(seen)]
+    cameras = judges = tuple(compress(given.cameras, seen))
+    apart: tuple[Camera, ...] = ()
+    if effort == "high" and photographs is None:
+        apart = _between(scene, how, cameras)
+        judges = apart or cameras
+    elif effort == "high" and len(cameras) >= _ENOUGH_TO_HOLD_OUT:
+        numbers = np.flatnonzero(seen)[_HELD_OUT_ONE_IN // 2 :: _HELD_OUT_ONE_IN]
+        judges = apart = tuple(given.cameras[number] for number in numbers)
+        seen = [there and number not in numbers for number, there in enumerate(seen)]
+        cameras = tuple(compress(given.cameras, seen))
         note = f"{note}, {len(apart)} of which only judge"
     return EncoderViews(
         scene,
         how,
-        tuple(compress(given.cameras, seen)),
+        cameras,
         None if photographs is None else tuple(compress(photographs, seen)),
         note,
         _few(judges, _JUDGES),
         (Note(told, "blank-views", changed=False, views=blank),) if blank else (),
-        held_out=held_out,
+        held_out=bool(apart),
     )
+
+
+def _between(
+    scene: GaussianScene | AnchorScene, how: Conventions, cameras: tuple[Camera, ...]
+) -> tuple[Camera, ...]:
+    """What shows something between ``cameras``, if it is enough to tell what others will see."""
+    found = between(cameras, _JUDGES)
+    found = tuple(compress(found, _showing(scene, found, how)))
+    return found if len(found) >= _FEWEST_JUDGES else ()
 
 
 def _showing(
