@@ -78,7 +78,8 @@ def test_a_descent_to_renders_aims_at_all_and_is_judged_between() -> None:
     assert views.cameras == given
     assert len(views.judges) > 8
     assert not any(view.image for view in views.judges)
-    assert views.note == "looked at the scene through 18 given cameras"
+    judged = f"judged it through {len(views.judges)} between them"
+    assert views.note == f"looked at the scene through 18 given cameras, {judged}"
     photographed = choose_views(SCENE, TargetViews(given, photographs), "high")
     assert photographed.judges == (given[4], given[12])
     assert photographed.cameras == (*given[:4], *given[5:12], *given[13:])

@@ -284,7 +284,8 @@ def _given(
     apart: tuple[Camera, ...] = ()
     if effort == "high" and photographs is None:
         apart = _between(scene, how, cameras)
-        judges = apart or cameras
+        if apart:
+            judges, note = apart, f"{note}, judged it through {len(apart)} between them"
     elif effort == "high" and len(cameras) >= _ENOUGH_TO_HOLD_OUT:
         numbers = np.flatnonzero(seen)[_HELD_OUT_ONE_IN // 2 :: _HELD_OUT_ONE_IN]
         judges = apart = tuple(given.cameras[number] for number in numbers)
