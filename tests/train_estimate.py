@@ -30,11 +30,11 @@ from gscodec.fit.estimate import (
     Estimator,
     estimator_of,
     inputs_of,
-    order_of,
 )
 from gscodec.fit.gaussians import GaussianSource
 from gscodec.fit.sensitivity import COHERENCE_DC, PRIOR, overlaps
 from gscodec.fit.views import choose_views
+from gscodec.geometry import along_curve
 from scenes import gaussians
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def measured(folder: Path, cache: Path) -> Measured:
     kept = cache / f"{folder.parent.name}-{folder.name}.npz"
     if not kept.exists():
         scene = gaussians(load_scene(str(folder / "scene.ply")).scene)
-        scene = scene.take(order_of(scene))
+        scene = scene.take(along_curve(scene.means))
         views = choose_views(scene, None, "fast")
         source = GaussianSource.of(scene)
         pixels = source.seen(scene, views.measuring, views.how, 0, lambda _: None).pixels

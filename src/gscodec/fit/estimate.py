@@ -25,7 +25,6 @@ from gscodec.fit.gaussians import GaussianSource, Seen
 from gscodec.fit.glances import from_around, from_within, shown
 from gscodec.fit.pixels import PixelSensitivity, coherent
 from gscodec.fit.sensitivity import COHERENCE_DC, LOW_PASS
-from gscodec.geometry import Lattice
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ HIDDEN = 16
 OUTPUTS = 9
 INPUTS = 19
 _WIDEST = 4.0  # deviations of an input from what is usual
-_LATTICE_BITS = 16  # for an order in which close Gaussians are close
 _APART = (1, 2, 3, 4)  # places in this order that may be close
 # Of larger scenes so many Gaussians tell what is usual; fewer tell how fine positions are.
 _LOOKED_AT, _WEIGHED, _RUN = 1 << 17, 1 << 16, 1024
@@ -201,12 +199,6 @@ def estimated(
         colour=colour,
         weight=colour * overlap,
     )
-
-
-def order_of(scene: GaussianScene) -> NDArray[np.int64]:
-    """(N,) in which close Gaussians are close."""
-    codes = Lattice.covering(scene.means, _LATTICE_BITS).codes(scene.means)
-    return np.argsort(codes, kind="stable")
 
 
 def inputs_of(scene: GaussianScene, source: GaussianSource, about: About) -> Floats:

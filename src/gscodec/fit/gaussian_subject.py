@@ -17,7 +17,7 @@ from gscodec.fit.ordered import Estimated, Looked, Ordered
 from gscodec.fit.pruning import pruned
 from gscodec.fit.recolouring import MORE_STAGES, STAGES, recoloured
 from gscodec.fit.subject import Manner, Subject, Work, pruned_note, reordered_note
-from gscodec.geometry import MAX_BITS, Lattice
+from gscodec.geometry import MAX_BITS, Lattice, along_curve
 from gscodec.geometry.rotation import rotated
 from gscodec.kinds import Gaussians
 from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
@@ -91,10 +91,10 @@ class GaussianSubject(Subject):
         """What each value of ``scene`` does to pixels."""
         gaussians, report = cast("GaussianScene", scene), partial(run.progress, "measure")
         if run.options.effort == "instant":
-            from gscodec.fit.estimate import About, order_of
+            from gscodec.fit.estimate import About
 
             report(0.0)
-            order = order_of(gaussians)
+            order = along_curve(gaussians.means)
             about = About.of(gaussians, order)
             return Estimated(about, about.positions(gaussians, order), order)
         source = GaussianSource.of(gaussians.without_rest())

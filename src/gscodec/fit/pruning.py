@@ -16,7 +16,7 @@ import numpy as np
 
 from gscodec.colours import SH_CONSTANT
 from gscodec.fit.views import in_turns
-from gscodec.geometry import Lattice
+from gscodec.geometry import along_curve
 from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
 from gscodec.render.scene import activate
@@ -48,7 +48,6 @@ _ENOUGH = 60.0
 # More Gaussians, as kernels have them, are in no cache: there what is near in a picture must be
 # near in memory.
 _MOST_IN_ANY_ORDER = 1 << 19
-_CELLS = 16  # bits of a coordinate, of the order
 
 
 class Worth(NamedTuple):
@@ -99,7 +98,7 @@ def pruned(
             look.aim_at(target)
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     if len(scene) > _MOST_IN_ANY_ORDER:
-        kept = _along_curve(scene)
+        kept = along_curve(scene.means)
         scene = scene.take(kept)
     costs = np.zeros((len(scene), parts))
     often, pictures = np.zeros((len(scene), 2)), 0
@@ -125,12 +124,6 @@ def pruned(
         step += 1
         progress(step / steps)
     return scene, kept
-
-
-def _along_curve(scene: GaussianScene) -> NDArray[np.int64]:
-    """Rows along the Morton curve."""
-    codes = Lattice.covering(scene.means, _CELLS).codes(scene.means)
-    return np.argsort(codes, kind="stable")
 
 
 def _shown(often: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_BITS = 21  # three axes fill 63 bits of a Morton code
 _AT_ONCE = 1 << 16  # positions
+_CURVE_BITS = 16  # of an order in which close positions are close
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -94,3 +95,9 @@ class Lattice:
         offset = ijk.astype(np.float64) * self.step
         centres: NDArray[np.float32] = (offset + np.array(self.origin)).astype(np.float32)
         return centres
+
+
+def along_curve(means: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows (N,) of ``means`` (N, 3) along the Morton curve: close ones are close."""
+    codes = Lattice.covering(means, _CURVE_BITS).codes(means)
+    return np.argsort(codes, kind="stable")
