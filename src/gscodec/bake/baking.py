@@ -14,7 +14,7 @@ import numpy as np
 
 from gscodec.bake.average import average, watch
 from gscodec.bake.views import views_of
-from gscodec.camera import blind
+from gscodec.camera import blind, spread
 from gscodec.errors import UsageError
 from gscodec.fit.bake_descent import descend
 from gscodec.fit.views import smaller
@@ -106,8 +106,7 @@ def _cameras(scene: AnchorScene, given: Sequence[Camera]) -> tuple[Sequence[Came
 def _quality(
     scene: AnchorScene, baked: GaussianScene, cameras: Sequence[Camera], how: Conventions
 ) -> float | None:
-    picked = np.linspace(0, len(cameras) - 1, min(_JUDGED, len(cameras)))
-    few = [smaller(cameras[round(k)]) for k in picked]
+    few = [smaller(camera) for camera in spread(cameras, _JUDGED)]
     pairs = [[picture_of(s, c, conventions=how) for s in (scene, baked)] for c in few]
     ratios = [
         psnr(*(np.clip(picture.image, 0, 1) for picture in pair))

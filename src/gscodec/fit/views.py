@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gscodec.anchors import AnchorScene
-from gscodec.camera import blind
+from gscodec.camera import blind, spread
 from gscodec.errors import UsageError
 from gscodec.fit.between import between
 from gscodec.fit.recent import Recent, key_of
@@ -65,7 +65,7 @@ class EncoderViews:
         cameras: Those that see something; none for a scene that no camera can see.
         photographs: See `TargetViews`.
         note: Where the cameras come from, one line.
-        judges: Cameras that quality is measured in: at any effort the same ones.
+        judges: Cameras that quality is measured in; of virtual ones at any effort the same.
         notes: One line for each thing that was left out.
         unseen: Why there is nothing to measure quality in, where there is no judge.
         held_out: Whether nothing aims at what the judges see.
@@ -183,8 +183,7 @@ def _drawing(
 
 def _few(cameras: tuple[Camera, ...], most: int) -> tuple[Camera, ...]:
     """At most ``most`` of ``cameras``, evenly over them, none of them large."""
-    picked = np.linspace(0, len(cameras) - 1, min(most, len(cameras)))
-    return tuple(smaller(cameras[round(i)]) for i in picked)
+    return tuple(map(smaller, spread(cameras, most)))
 
 
 def _measuring(scene: GaussianScene | AnchorScene) -> int:
