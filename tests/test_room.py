@@ -12,6 +12,8 @@ import pytest
 import gscodec
 from gscodec import codec, room
 from gscodec.errors import OutOfMemoryError, OutputError
+from gscodec.fit import gaussian_subject
+from gscodec.fit import gaussians as gaussians_of_fit
 from gscodec.footprint import of_decoding, of_encoding
 from gscodec.kinds import aside
 from gscodec.room import MEMORY, Room
@@ -33,7 +35,8 @@ def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_SMALL", 1)
     monkeypatch.setattr(room, "_ROWS", 100)
     monkeypatch.setattr(writer, "_ROWS", 100)
-    monkeypatch.setattr(aside, "_AT_ONCE", 100)
+    for module in (aside, gaussian_subject, gaussians_of_fit):
+        monkeypatch.setattr(module, "_AT_ONCE", 100)
 
 
 @pytest.fixture
@@ -57,6 +60,9 @@ def test_arrays_hold_what_they_are_given(tmp_path: Path) -> None:
     for rows in (order, order < 300, slice(5, 700)):
         assert np.array_equal(own.take(array, rows), values[rows])
     assert np.array_equal(own.joined(array, values), np.concatenate([values, values]))
+    parts = [array[rows].copy() for rows in own.slices(1000, 300)]
+    assert [len(part) for part in parts] == [300, 300, 300, 100]
+    assert np.array_equal(np.concatenate(parts), values)
     assert not list(tmp_path.iterdir())
 
 

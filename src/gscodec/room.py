@@ -17,15 +17,16 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from gscodec.errors import OutputError
-from gscodec.slices import in_slices
+from gscodec.slices import ROWS, in_slices
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
 _SMALL = 1 << 20  # bytes of an array that is in memory anyway
-_ROWS = 1 << 18  # that are copied between two leaves
+_ROWS = 1 << 16  # that are copied between two leaves: each may be in a page of its own
 _CAN_LEAVE = hasattr(mmap, "MADV_DONTNEED")
 
 
@@ -82,9 +83,8 @@ class Room:
         if self.in_memory:
             return np.concatenate([first, second])
         found = self.empty((len(first) + len(second), *first.shape[1:]), first.dtype)
-        for rows in in_slices(len(first), _ROWS):
+        for rows in self.slices(len(first), _ROWS):
             found[rows] = first[rows]
-            self.leave()
         found[len(first) :] = second
         return found
 
@@ -98,10 +98,15 @@ class Room:
         if rows.dtype == np.bool_:
             rows = np.flatnonzero(rows)
         found = self.empty((len(rows), *array.shape[1:]), array.dtype)
-        for some in in_slices(len(rows), _ROWS):
+        for some in self.slices(len(rows), _ROWS):
             found[some] = array[rows[some]]
-            self.leave()
         return found
+
+    def slices(self, count: int, size: int = ROWS) -> Iterator[slice]:
+        """As `in_slices`, of arrays that are here: each is left when the next is asked for."""
+        for rows in in_slices(count, size):
+            yield rows
+            self.leave()
 
     def leave(self) -> None:
         """What was touched until now is hardly needed: it does not stay in memory."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from gscodec.errors import SceneError
 from gscodec.room import MEMORY
-from gscodec.slices import in_slices
 from gscodec.words import described
 
 if TYPE_CHECKING:
@@ -206,11 +205,10 @@ class GaussianScene:
         """
         found = np.zeros(len(self), dtype=np.bool_)
         for name, array in self.attributes().items():
-            for rows in in_slices(len(self), _AT_ONCE):
+            for rows in room.slices(len(self), _AT_ONCE):
                 values = is_value(name, array[rows])
                 if not values.all():
                     found[rows] |= ~values.reshape(len(values), -1).all(axis=1)
-                room.leave()
         return found
 
     def rows(self, rows: slice) -> GaussianScene:
@@ -228,7 +226,6 @@ class GaussianScene:
         """
         sha = hashlib.sha256()
         for array in self.attributes().values():
-            for rows in in_slices(len(array), _AT_ONCE):
+            for rows in room.slices(len(array), _AT_ONCE):
                 sha.update(np.ascontiguousarray(array[rows], dtype="<f4").data)
-                room.leave()
         return sha.digest()

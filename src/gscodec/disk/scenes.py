@@ -16,7 +16,6 @@ from gscodec.errors import SceneError, UsageError
 from gscodec.notes import Note
 from gscodec.report.text import printable
 from gscodec.room import MEMORY
-from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -247,9 +246,8 @@ def _load_file(data: bytes | mmap, path: str, reading: Reading) -> LoadedScene[G
 
 
 def _in_parts(data: bytes | mmap, room: Room) -> Iterator[bytes]:
-    for part in in_slices(len(data), _HASHED_AT_ONCE):
+    for part in room.slices(len(data), _HASHED_AT_ONCE):
         yield data[part]
-        room.leave()
 
 
 def _read_gaussians(data: bytes | mmap, path: str, reading: Reading) -> ReadResult:

@@ -188,7 +188,7 @@ class AnchorSubject(Subject):
             Attribute.CHECKPOINT: self.kind.blueprint.encode(),
         }
 
-    def report(self, work: Work, decoded: Scene) -> dict[str, object]:
+    def report(self, run: Asked, work: Work, decoded: Scene) -> dict[str, object]:  # noqa: ARG002
         """Widths, and how far positions move, in scene units."""
         before = self.scene.anchors[work.index]
         offset = cast("AnchorScene", decoded).anchors.astype(np.float64) - before
@@ -205,7 +205,7 @@ class AnchorSubject(Subject):
             },
         }
 
-    def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
+    def told(self, run: Asked, work: Work) -> tuple[str, ...]:
         """Notes."""
         pruned = len(self.scene) - len(work.scene)
         before = self.scene.take(work.index)
@@ -214,7 +214,7 @@ class AnchorSubject(Subject):
         what = "set to zero the offsets" if before.masks is None else "masked"
         told = f"{what} of {lost} Gaussians that are not drawn"
         return (
-            *views,
+            *run.views.notes,
             *pruned_note(pruned, len(self.scene), "anchors"),
             *([Note(told, "masked", gaussians=lost)] if lost else ()),
             reordered_note(len(work.scene), "anchors"),

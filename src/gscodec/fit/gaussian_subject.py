@@ -24,10 +24,10 @@ from gscodec.kinds.aside import FAR, MAX_COORDINATE, OutlyingError, far_rows
 from gscodec.kinds.finite import without_infinity
 from gscodec.kinds.gaussians import MAX_LOG_SCALE, MAX_OPACITY_LOGIT
 from gscodec.notes import Note
-from gscodec.slices import in_slices
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gscodec.fit.options import Options
     from gscodec.fit.subject import Asked, Columns
     from gscodec.kinds.aside import Aside
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 _TOLERABLE = 2  # levels that an octree may have too few
@@ -96,7 +97,9 @@ class GaussianSubject(Subject):
             report(0.0)
             order = along_curve(gaussians.means)
             about = About.of(gaussians, order)
-            return Estimated(about, about.positions(gaussians, order), order)
+            position = about.positions(gaussians, order)
+            run.given.room.leave()
+            return Estimated(about, position, order)
         source = GaussianSource.of(gaussians.without_rest())
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
@@ -224,22 +227,28 @@ class GaussianSubject(Subject):
             origin=self.scene.origin,
         )
 
-    def report(self, work: Work, decoded: Scene) -> dict[str, object]:
+    def report(self, run: Asked, work: Work, decoded: Scene) -> dict[str, object]:
         """How far positions move."""
         gaussians = cast("GaussianScene", decoded)
-        return {"position_error": position_error(self.scene, gaussians, work.index)}
+        return {
+            "position_error": position_error(self.scene, gaussians, work.index, run.given.room)
+        }
 
-    def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
+    def told(self, run: Asked, work: Work) -> tuple[str, ...]:
         """Notes."""
-        gone, colours = len(self.scene) - len(work.scene), self.scene.sh_dc[work.index]
-        moved = not np.array_equal(cast("GaussianScene", work.scene).sh_dc, colours)
+        scene, room = cast("GaussianScene", work.scene), run.given.room
+        gone, before, colours = len(self.scene) - len(scene), self.scene.sh_dc, scene.sh_dc
+        moved = any(
+            not np.array_equal(colours[rows], before[work.index[rows]])
+            for rows in room.slices(len(scene), _AT_ONCE)
+        )
         text = "moved colours to make up for what else changes"
         return (
             *pruned_note(gone, len(self.scene), "Gaussians"),
             *((Note(text, "made-up-for"),) if moved else ()),
-            reordered_note(len(work.scene), "Gaussians"),
-            *views,
-            *fit.changes(cast("GaussianScene", work.scene)),
+            reordered_note(len(scene), "Gaussians"),
+            *run.views.notes,
+            *fit.changes(scene, room),
             *(() if self.kind.displaced else _duplicates(work.codes)),
         )
 
@@ -251,17 +260,17 @@ def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]
 
 
 def position_error(
-    scene: GaussianScene, decoded: GaussianScene, index: NDArray[np.int64]
+    scene: GaussianScene, decoded: GaussianScene, index: NDArray[np.int64], room: Room = MEMORY
 ) -> dict[str, float]:
     """Largest and RMS distance, in scene units and in median Gaussian scales.
 
-    ``decoded`` are the Gaussians ``index`` of ``scene``. Of positions that were doubles, with
-    what float32 may have cost them.
+    ``decoded`` are the Gaussians ``index`` of ``scene``; arrays are where there is ``room``. Of
+    positions that were doubles, with what float32 may have cost them.
     """
-    largest = total = 0.0
-    for rows in in_slices(len(decoded), _AT_ONCE):
+    largest, total, rounding = 0.0, 0.0, scene.most_rounding
+    for rows in room.slices(len(decoded), _AT_ONCE):
         offset = decoded.means[rows].astype(np.float64) - scene.means[index[rows]]
-        distance = np.sqrt((offset**2).sum(axis=1)) + scene.most_rounding
+        distance = np.sqrt((offset**2).sum(axis=1)) + rounding
         largest = max(largest, float(distance.max()))
         total += float((distance**2).sum())
     some = scene.log_scales[:: 1 + len(scene) // _ENOUGH]
@@ -278,8 +287,7 @@ def position_error(
 
 def _duplicates(codes: NDArray[np.uint64]) -> Iterable[str]:
     """A note about Gaussians that share a lattice cell; they are kept."""
-    _, counts = np.unique(codes, return_counts=True)
-    shared = int(counts[counts > 1].sum())
+    shared = len(codes) - fit.alone(codes)
     if shared:
         told = f"{shared} Gaussians share a lattice cell with another (all are kept)"
         yield Note(told, "share-a-cell", changed=False, gaussians=shared)

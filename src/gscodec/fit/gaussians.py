@@ -58,12 +58,13 @@ if TYPE_CHECKING:
     from gscodec.fit.targets import Target
     from gscodec.geometry import Lattice
     from gscodec.render.splat import Conventions
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 # Squared error of a picture (mean over pixels and channels) that one bit per Gaussian of the
 # source is worth at lambda = 1.
 _PRICE = 2e-2
-_AT_ONCE = 1 << 18  # codes
+_AT_ONCE = 1 << 18  # rows
 _COHERENCE_VIEWS = 8
 _PROBES = 1  # a view: networks learn what is common to many Gaussians, noise aside
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
@@ -299,8 +300,11 @@ class GaussianSource:
         return replace(self, columns=columns, quats=quats, weights=weights)
 
 
-def changes(scene: GaussianScene) -> list[Note]:
-    """One line for each kind of change that `GaussianSource.of` makes."""
+def changes(scene: GaussianScene, room: Room) -> list[Note]:
+    """One line for each kind of change that `GaussianSource.of` makes.
+
+    ``room`` is where the arrays are.
+    """
     notes = [
         Note(
             "sorted the axes of every Gaussian and normalised quaternions (covariances unchanged)",
@@ -311,11 +315,13 @@ def changes(scene: GaussianScene) -> list[Note]:
         ("opacity logits", scene.opacity_logits, MAX_OPACITY_LOGIT),
         ("log-scales", scene.log_scales, MAX_LOG_SCALE),
     ):
-        count = int((np.abs(array) > limit).sum())
+        slices = room.slices(len(scene), _AT_ONCE)
+        count = sum(int((np.abs(array[rows]) > limit).sum()) for rows in slices)
         if count:
             told = f"clamped {count} {name} to +-{limit:g}"
             notes.append(Note(told, "clamped", values=count))
-    zero = int((np.abs(scene.quats).max(axis=1, initial=0) == 0).sum())
+    slices = room.slices(len(scene), _AT_ONCE)
+    zero = sum(int((~scene.quats[rows].any(axis=1)).sum()) for rows in slices)
     if zero:
         told = f"replaced {zero} zero quaternions by the identity"
         notes.append(Note(told, "rotations-replaced", gaussians=zero))
@@ -396,12 +402,12 @@ def cell_bits(codes: NDArray[np.uint64], bits: int) -> int:
         bits: The depth that positions would need without displacements.
     """
     for depth in range(1, bits):
-        if _alone(codes, 3 * (bits - depth)) > _ALONE * len(codes):
+        if alone(codes, 3 * (bits - depth)) > _ALONE * len(codes):
             return depth
     return bits
 
 
-def _alone(codes: NDArray[np.uint64], shift: int) -> int:
+def alone(codes: NDArray[np.uint64], shift: int = 0) -> int:
     """How many of rising ``codes`` differ from all others above ``shift`` bits."""
     found = 0
     for rows in in_slices(len(codes), _AT_ONCE):

@@ -273,12 +273,12 @@ class Subject(ABC):
         return scene
 
     @abstractmethod
-    def report(self, work: Work, decoded: Scene) -> dict[str, object]:
+    def report(self, run: Asked, work: Work, decoded: Scene) -> dict[str, object]:
         """JSON values about positions and whatever else is worth telling."""
 
     @abstractmethod
-    def told(self, work: Work, views: Sequence[str]) -> tuple[str, ...]:
-        """Notes about ``work`` and ``views``, one line each."""
+    def told(self, run: Asked, work: Work) -> tuple[str, ...]:
+        """Notes about ``work`` and the views of ``run``, one line each."""
 
 
 def pruned_note(count: int, of: int, noun: str) -> tuple[Note, ...]:

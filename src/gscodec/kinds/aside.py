@@ -27,7 +27,6 @@ from gscodec.errors import CannotCodeError
 from gscodec.kinds.merging import merged
 from gscodec.notes import Note
 from gscodec.room import MEMORY
-from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,14 +253,13 @@ def gaussian_rules(scene: GaussianScene, room: Room = MEMORY) -> Rules:
     far, large, bright = np.zeros((3, len(scene)), dtype=np.bool_)
     some = scene.rows(slice(None, None, 1 + len(scene) // _ENOUGH))
     core = _Core.of(some.means.astype(np.float64), _largest(some.log_scales))
-    for rows in in_slices(len(scene), _AT_ONCE):
+    for rows in room.slices(len(scene), _AT_ONCE):
         means, sizes = scene.means[rows].astype(np.float64), _largest(scene.log_scales[rows])
         far[rows] = np.abs(means).max(axis=1) > MAX_COORDINATE
         large[rows] = ~far[rows] & (sizes > _LARGEST * core.reach(means))
         bright[rows] = np.abs(scene.sh_dc[rows]).max(axis=1) > _BRIGHTEST
         if scene.sh_rest.size:
             bright[rows] |= np.abs(scene.sh_rest[rows]).max(axis=(1, 2)) > _BRIGHTEST
-        room.leave()
     return {FAR: far, "very large": large, "very bright": bright}
 
 

@@ -55,10 +55,10 @@ def assembled(
     meta: dict[str, object] = {
         "settings": run.options.told(lam, work.lattice.bits),
         "views": run.views.note,
-        **subject.report(work, coded),
+        **subject.report(run, work, coded),
         **aside.meta(),
     }
-    notes = (*aside.notes(), *subject.notes, *subject.told(work, run.views.notes))
+    notes = (*aside.notes(), *subject.notes, *subject.told(run, work))
     look = partial(run.views.psnr_by_view, coded)
     payload, exact = Payload(header, all_streams, meta), len(aside.rows)
     return Coded(payload, decoded, notes, look, run.views.unseen, exact, rows, model)

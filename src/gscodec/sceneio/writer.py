@@ -71,12 +71,11 @@ def ply_parts(
         raise SceneError("comments: expected lines of printable ASCII, 0.5 MB at most")
     if scene.antialiased and not told_by_comments(lines).get("antialiased"):
         comments = [*comments, ANTIALIASED]
-    for rows in in_slices(max(1, len(scene)), _ROWS):
+    for rows in room.slices(max(1, len(scene)), _ROWS):
         columns = _columns(scene.rows(rows))
         if not rows.start:
             yield _header(columns, len(scene), comments, infos)
         yield _table(columns)
-        room.leave()
 
 
 def write_columns(columns: Columns) -> bytes:
