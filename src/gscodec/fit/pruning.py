@@ -19,6 +19,7 @@ from gscodec.fit.views import in_turns
 from gscodec.geometry import along_curve
 from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
+from gscodec.render.parts import in_parts
 from gscodec.render.scene import activate
 from gscodec.render.splat import project, rasterize
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gscodec.camera import Camera
-    from gscodec.render.splat import Conventions
+    from gscodec.render.splat import Conventions, Gaussians
     from gscodec.scene import GaussianScene
 
 _ROUNDS = 14
@@ -48,6 +49,7 @@ _ENOUGH = 60.0
 # More Gaussians, as kernels have them, are in no cache: there what is near in a picture must be
 # near in memory.
 _MOST_IN_ANY_ORDER = 1 << 19
+_ROWS = 1 << 14  # that are added up at a time
 
 
 class Worth(NamedTuple):
@@ -99,7 +101,7 @@ def pruned(
     kept, speed = np.arange(len(scene)), np.zeros((len(scene), 3))
     if len(scene) > _MOST_IN_ANY_ORDER:
         kept = along_curve(scene.means)
-        scene = scene.take(kept)
+    gaussians, colours = activate(scene).take(kept), scene.sh_dc[kept]
     costs = np.zeros((len(scene), parts))
     often, pictures = np.zeros((len(scene), 2)), 0
     share = np.array([look.size for look in looks]) / sum(look.size for look in looks)
@@ -107,23 +109,23 @@ def pruned(
     steps, step = last + _AFTER, 0
     while step < steps:
         part = step % parts
-        costs[:, part], wrong, shows = looks[part].presence(scene)
+        costs[:, part], wrong, shows = looks[part].presence(gaussians)
         often += shows
         pictures += len(looks[part].cameras)
         speed = _MOMENTUM * speed - wrong / SH_CONSTANT
-        moved = (scene.sh_dc + speed).astype(np.float32)
-        stay = np.arange(len(kept))
+        colours = (colours + speed).astype(np.float32)
         if first <= step < last:
             least = worth.of(kept, _shown(often) / pictures)
-            stay = _dearest((costs * share).sum(axis=1) - least)
-            if len(kept) - len(stay) <= _FEW * len(kept):
+            stay, before = _dearest((costs * share).sum(axis=1) - least), len(kept)
+            gaussians, colours, kept = gaussians.take(stay), colours[stay], kept[stay]
+            speed, costs, often = speed[stay], costs[stay], often[stay]
+            if before - len(kept) <= _FEW * before:
                 last = step + 1
                 steps = last + max(_AFTER, last - first)
-        scene = replace(scene, sh_dc=moved).take(stay)
-        kept, speed, costs, often = kept[stay], speed[stay], costs[stay], often[stay]
+        gaussians.colors[:, 0] = colours
         step += 1
         progress(step / steps)
-    return scene, kept
+    return replace(scene.take(kept), sh_dc=colours), kept
 
 
 def _shown(often: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,15 +166,14 @@ class _Look:
         return sum(3 * camera.width * camera.height for camera in self.cameras)
 
     def presence(
-        self, scene: GaussianScene
+        self, gaussians: Gaussians
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Squared error (N,) without each Gaussian, and how wrong colours (N, 3) are.
 
         Besides, what `_shown` takes: (N, 2).
         """
-        gaussians = activate(scene)
-        total = np.zeros((len(scene), PRESENCE))
-        often = np.zeros((len(scene), 2))
+        count = len(gaussians.means)
+        total, often = np.zeros((count, PRESENCE)), np.zeros((count, 2))
         for number, camera in enumerate(self.cameras):
             first = number == len(self.targets)
             projection = project(gaussians, camera, self.how)
@@ -182,13 +183,29 @@ class _Look:
             if first:
                 self.targets.append(over_speckled(picture))
                 self.shown(camera, picture.image)
-            found[:, 2:5] *= projection.splats[:, 6:9] > 0  # not clamped
-            total += found
-            mean = found[:, 0] / (camera.width * camera.height)
-            often[:, 0] += mean
-            often[:, 1] += mean * mean
+            pixels = camera.width * camera.height
+            in_parts(_add, count, _ROWS, found, projection.splats, pixels, total, often)
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         # What mends an error would be mended by many at once; what adds to one adds to it.
         cost = total[:, 0] + 2 * np.maximum(total[:, 5], 0)
         return cost / self.size, total[:, 2:5] / weight, often
+
+
+def _add(
+    begin: int,
+    end: int,
+    found: NDArray[np.float32],
+    splats: NDArray[np.float32],
+    pixels: int,
+    total: NDArray[np.float64],
+    often: NDArray[np.float64],
+) -> None:
+    """Adds what a picture of so many ``pixels`` tells of some rows, see `_Look.presence`."""
+    rows = slice(begin, end)
+    own = found[rows]
+    own[:, 2:5] *= splats[rows, 6:9] > 0  # not clamped
+    total[rows] += own
+    mean = own[:, 0] / pixels
+    often[rows, 0] += mean
+    often[rows, 1] += mean * mean

@@ -81,6 +81,11 @@ class Gaussians:
         """Means, quats, scales, opacities, colours: the order of all gradients."""
         return self.means, self.quats, self.scales, self.opacities, self.colors
 
+    def take(self, rows: NDArray[np.int64]) -> Gaussians:
+        """Some of them."""
+        means, quats, scales, opacities, colors = (array[rows] for array in self.arrays())
+        return Gaussians(means, quats, scales, opacities, colors, self.sh_degree)
+
     @property
     def degree(self) -> int:
         """``sh_degree`` as the kernels take it: -1 for None."""
