@@ -65,6 +65,14 @@ class Room:
         self._maps.append(mapped)
         return np.frombuffer(mapped, dtype).reshape(shape)
 
+    def keep(self, array: NDArray[Any]) -> NDArray[Any]:
+        """``array``, moved to where arrays are."""
+        if self.in_memory:
+            return array
+        found = self.empty(array.shape, array.dtype)
+        found[:] = array
+        return found
+
     def mapped(self, path: Path) -> mmap.mmap:
         """The bytes of a file, which must not change meanwhile; not of an empty one.
 

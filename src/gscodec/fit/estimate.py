@@ -25,6 +25,7 @@ from gscodec.fit.gaussians import GaussianSource, Seen
 from gscodec.fit.glances import from_around, from_within, shown
 from gscodec.fit.pixels import PixelSensitivity, coherent
 from gscodec.fit.sensitivity import COHERENCE_DC, LOW_PASS
+from gscodec.room import MEMORY
 from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from gscodec.fit.glances import Glance
     from gscodec.fit.sensitivity import Usual
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
     Floats = NDArray[np.float32]
@@ -134,13 +136,16 @@ class About:
     agreeing: float
 
     @classmethod
-    def of(cls, scene: GaussianScene, order: NDArray[np.int64]) -> About:
-        """``scene``, whose close Gaussians are close in ``order`` (N,)."""
+    def of(cls, scene: GaussianScene, order: NDArray[np.int64], room: Room = MEMORY) -> About:
+        """``scene``, whose close Gaussians are close in ``order`` (N,).
+
+        ``room`` is where the arrays are.
+        """
         each = 1 + len(scene) // _LOOKED_AT
-        some = scene.rows(slice(None, None, each)).without_rest()
+        some = scene.without_rest().take(np.arange(0, len(scene), each), room)
         source = GaussianSource.of(some)
         places, cover, _ = _places(some, source)
-        agreeing = _ALIKE_GAIN * (_alike(scene, order) - _ALIKE_NOISE)
+        agreeing = _ALIKE_GAIN * (_alike(scene, order, room) - _ALIKE_NOISE)
         return cls(
             source.usual,
             from_around(places, cover, each),
@@ -158,11 +163,14 @@ class About:
         """See `fit.ordered.Weighs`."""
         return self
 
-    def positions(self, scene: GaussianScene, order: NDArray[np.int64]) -> float:
-        """Mean sensitivity of positions, of up to `_WEIGHED` Gaussians."""
+    def positions(
+        self, scene: GaussianScene, order: NDArray[np.int64], room: Room = MEMORY
+    ) -> float:
+        """Mean sensitivity of positions, of up to `_WEIGHED` Gaussians; arguments as `of`."""
         total, count = 0.0, 0
         for run in _runs(len(scene), _WEIGHED):
             found = self.source(scene.without_rest().take(order[run]), run).weights.position
+            room.leave()
             total, count = total + float(found.sum()), count + found.size
         return total / count
 
@@ -258,11 +266,12 @@ def _distances(places: Floats) -> tuple[NDArray[np.floating], NDArray[np.floatin
     return found[0], found[len(_APART)]
 
 
-def _alike(scene: GaussianScene, order: NDArray[np.int64]) -> float:
+def _alike(scene: GaussianScene, order: NDArray[np.int64], room: Room) -> float:
     """How alike higher SH coefficients of close Gaussians are, 1 if they are the same."""
     both = single = 0.0
     for run in _runs(len(scene), _LOOKED_AT):
         rest = scene.sh_rest[order[run]].reshape(len(order[run]), -1)
+        room.leave()
         square = np.einsum("nk,nk->n", rest, rest, dtype=np.float64)
         for apart in _ALIKE:
             pairs = np.einsum("nk,nk->n", rest[apart:], rest[:-apart])

@@ -95,11 +95,10 @@ class GaussianSubject(Subject):
             from gscodec.fit.estimate import About
 
             report(0.0)
-            order = along_curve(gaussians.means)
-            about = About.of(gaussians, order)
-            position = about.positions(gaussians, order)
-            run.given.room.leave()
-            return Estimated(about, position, order)
+            room = run.given.room
+            order = room.keep(along_curve(gaussians.means))
+            about = About.of(gaussians, order, room)
+            return Estimated(about, about.positions(gaussians, order, room), order)
         source = GaussianSource.of(gaussians.without_rest())
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             cameras, how = run.views.measuring, run.views.how
@@ -143,14 +142,15 @@ class GaussianSubject(Subject):
         bits = run.options.position_bits
         if bits is None:
             bits = min(fit.position_bits(found.position, extent, price), MAX_BITS)
-        lattice, codes = _cells(gaussians, bits)
+        room = run.given.room
+        lattice, codes = _cells(gaussians, bits, room)
         if self.kind.displaced:
-            lattice, codes = _cells(gaussians, fit.cell_bits(np.sort(codes), bits))
-        order = found.sorted(codes)
-        ordered = gaussians.take(order, run.given.room)
+            lattice, codes = _cells(gaussians, fit.cell_bits(np.sort(codes), bits), room)
+        order = found.sorted(codes, room)
+        ordered = gaussians.take(order, room)
         displaced = lattice if self.kind.displaced else None
         source = Ordered(ordered, found.weighs(order), displaced)
-        return Work(ordered, index[order], source, lattice, codes[order])
+        return Work(ordered, room.take(index, order), source, lattice, room.take(codes, order))
 
     def _pruned(
         self, run: Asked, scene: GaussianScene, price: float
@@ -253,10 +253,10 @@ class GaussianSubject(Subject):
         )
 
 
-def _cells(scene: GaussianScene, bits: int) -> tuple[Lattice, NDArray[np.uint64]]:
+def _cells(scene: GaussianScene, bits: int, room: Room) -> tuple[Lattice, NDArray[np.uint64]]:
     """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
     lattice = Lattice.covering(scene.means, bits)
-    return lattice, lattice.codes(scene.means)
+    return lattice, room.keep(lattice.codes(scene.means))
 
 
 def position_error(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gscodec.fit.subject import Columns
     from gscodec.fit.targets import Target
     from gscodec.geometry import Lattice
+    from gscodec.room import Room
     from gscodec.scene import GaussianScene
 
 
@@ -74,7 +75,7 @@ class Looked:
         return float(self.source.weights.position.mean())
 
     @staticmethod
-    def sorted(codes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def sorted(codes: NDArray[np.uint64], room: Room) -> NDArray[np.int64]:  # noqa: ARG004
         """In which order ``codes`` (N,) rise."""
         return np.argsort(codes, kind="stable")
 
@@ -97,10 +98,13 @@ class Estimated:
     position: float
     order: NDArray[np.int64]
 
-    def sorted(self, codes: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """In which order ``codes`` (N,) rise; of the same cell, those that are close are close."""
-        found: NDArray[np.int64] = self.order[np.argsort(codes[self.order], kind="stable")]
-        return found
+    def sorted(self, codes: NDArray[np.uint64], room: Room) -> NDArray[np.int64]:
+        """In which order ``codes`` (N,) rise; of the same cell, those that are close are close.
+
+        ``room`` is where the arrays are.
+        """
+        along = room.take(codes, self.order)
+        return room.take(self.order, np.argsort(along, kind="stable"))
 
     def weighs(self, order: NDArray[np.int64]) -> Weighs:  # noqa: ARG002
         """For the scene in any order in which close Gaussians are close."""

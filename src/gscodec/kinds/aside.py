@@ -100,7 +100,7 @@ class Aside:
         """(N - M,) rows of the scene that are not, rising."""
         others = np.ones(len(self.whole), dtype=np.bool_)
         others[self.rows] = False
-        return np.flatnonzero(others)
+        return self.room.keep(np.flatnonzero(others))
 
     @cached_property
     def shown(self) -> Scene:
@@ -136,7 +136,7 @@ class Aside:
 
     def source_rows(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) rows of the scene in the order of a file that codes ``index`` of `coded`."""
-        return np.concatenate([self.kept[index], self.rows])
+        return self.room.joined(self.room.take(self.kept, index), self.rows)
 
     def more(self, rows: NDArray[np.int64], reason: str) -> Aside | None:
         """With further ``rows`` of the scene; None if these are too many."""

@@ -100,4 +100,5 @@ class Run(Asked):
     def as_is(self, lam: float, *, prune: bool = True) -> Work:
         """The scene as effort fast codes it, or all of it."""
         scene = self.subject.scene
-        return self.work(scene, np.arange(len(scene)), lam, prune=prune)
+        rows = self.given.room.keep(np.arange(len(scene)))
+        return self.work(scene, rows, lam, prune=prune)
