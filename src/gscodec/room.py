@@ -71,6 +71,7 @@ class Room:
             return array
         found = self.empty(array.shape, array.dtype)
         found[:] = array
+        self.leave()
         return found
 
     def mapped(self, path: Path) -> mmap.mmap:

@@ -96,6 +96,7 @@ class GaussianSubject(Subject):
 
             report(0.0)
             room = run.given.room
+            room.leave()
             order = room.keep(along_curve(gaussians.means))
             about = About.of(gaussians, order, room)
             return Estimated(about, about.positions(gaussians, order, room), order)

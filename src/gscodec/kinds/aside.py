@@ -136,6 +136,8 @@ class Aside:
 
     def source_rows(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) rows of the scene in the order of a file that codes ``index`` of `coded`."""
+        if not len(self.rows) and self._merged is None:
+            return index
         return self.room.joined(self.room.take(self.kept, index), self.rows)
 
     def more(self, rows: NDArray[np.int64], reason: str) -> Aside | None:

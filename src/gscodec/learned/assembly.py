@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gscodec.kinds.outliers import arrays_of, encode_outliers, with_outliers
 from gscodec.method import Coded
 from gscodec.payload import Attribute, Header, Payload, Stream
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from gscodec.learned.run import Run
     from gscodec.payload import Method
     from gscodec.room import Room
+
+_ROWS = 1 << 18  # that are looked at between two leaves
 
 
 def assembled(
@@ -99,7 +103,11 @@ def header_of(
 ) -> Header:
     """Of a ``decoded`` scene, all but its outliers on ``lattice``."""
     positions = next(iter(decoded.attributes().values()))
-    low, high = positions.min(axis=0).tolist(), positions.max(axis=0).tolist()
+    ends = [
+        (positions[rows].min(axis=0), positions[rows].max(axis=0))
+        for rows in room.slices(len(positions), _ROWS)
+    ]
+    low, high = np.min(ends, axis=(0, 1)).tolist(), np.max(ends, axis=(0, 1)).tolist()
     return Header(
         kind=kind.scene_kind,
         method=method,

@@ -121,7 +121,11 @@ class Opened:
 
 
 def open_payload(
-    payload: Payload, method: Learner, progress: Progress, threads: int | None
+    payload: Payload,
+    method: Learner,
+    progress: Progress,
+    threads: int | None,
+    room: Room = MEMORY,
 ) -> Opened:
     """Decodes the model and positions.
 
@@ -130,6 +134,7 @@ def open_payload(
         method: Whose file it is.
         progress: Hears how far the work is.
         threads: As many as processors if None.
+        room: Where positions are.
 
     Raises:
         FormatError: Streams are missing or inconsistent.
@@ -151,7 +156,7 @@ def open_payload(
     model = method.read(streams, kind.units, header.position_bits)
     progress("positions", 0.0)
     report, depth = partial(progress, "positions"), header.position_bits
-    codes = positions.decode(streams, parts, slices, depth, threads, report)
+    codes = positions.decode(streams, parts, slices, depth, threads, report, room)
     lattice = Lattice(header.lattice_origin, header.lattice_step, header.position_bits)
     place = Place(codes, header.position_bits)
     model = method.placed(model, place)

@@ -49,15 +49,20 @@ class LearnedMethod(Learner):
         room: Room = MEMORY,
     ) -> Scene:
         """Gives back exactly the encoder's reconstruction."""
-        return scene_of(self.opened(payload, progress, threads), progress, threads, room)
+        opened = self.opened(payload, progress, threads, room)
+        return scene_of(opened, progress, threads, room)
 
     def spent(self, payload: Payload, progress: Progress, threads: int | None = None) -> BitMap:
         """Tells which bits each primitive takes."""
         return bit_map_of(self.opened(payload, progress, threads), progress, threads)
 
     def opened(
-        self, payload: Payload, progress: Progress, threads: int | None = None
+        self,
+        payload: Payload,
+        progress: Progress,
+        threads: int | None = None,
+        room: Room = MEMORY,
     ) -> Opened:
         """``payload`` with everything decoded but its blocks."""
         with one_blas_thread():
-            return open_payload(payload, self, progress, threads)
+            return open_payload(payload, self, progress, threads, room)

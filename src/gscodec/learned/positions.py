@@ -20,11 +20,14 @@ from gscodec.errors import FormatError
 from gscodec.geometry import octree
 from gscodec.learned.parallel import blocks, in_parallel
 from gscodec.payload import Attribute, Stream
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from gscodec.room import Room
 
     Streams = list[tuple[Attribute, bytes]]
 
@@ -70,6 +73,7 @@ def decode(
     bits: int,
     threads: int | None,
     progress: Callable[[float], None],
+    room: Room = MEMORY,
 ) -> NDArray[np.uint64]:
     """Inverse of `works`: (N,) rising codes.
 
@@ -80,12 +84,13 @@ def decode(
         bits: Depth of the octrees.
         threads: As many as processors if None.
         progress: Called with the share that is done.
+        room: Where the codes are.
 
     Raises:
         FormatError: A stream is damaged, or the parts are not in order.
     """
     starts = [int(slices[first].start) for first in firsts]
-    codes = np.empty(int(slices[-1].stop), np.uint64)
+    codes: NDArray[np.uint64] = room.empty((int(slices[-1].stop),), np.uint64)
     ends = [*starts[1:], len(codes)]
 
     def part(number: int) -> None:
@@ -93,6 +98,7 @@ def decode(
         decoder = Decoder(streams[Attribute.POSITION, firsts[number]])
         codes[rows] = octree.decode(decoder, rows.stop - rows.start, bits)
         decoder.finish()
+        room.leave()
 
     in_parallel(part, range(len(firsts)), threads, progress)
     for start in starts[1:]:
