@@ -12,7 +12,7 @@ from scenes import make_scene
 
 pytest.importorskip("numba")
 
-from gscodec.fit.between import between
+from gscodec.fit.between import between, beyond
 from gscodec.fit.views import choose_views
 
 SCENE = make_scene(200, 0, seed=3)
@@ -44,7 +44,7 @@ def test_a_view_is_halfway_in_place_and_turn() -> None:
     ids=["one", "far apart", "opposite", "the same"],
 )
 def test_between_some_there_is_nothing(cameras: list[Camera]) -> None:
-    assert between(cameras, 9) == ()
+    assert between(cameras, 9) == beyond(cameras, 9) == ()
 
 
 def test_views_are_halfway_to_the_fourth_nearest() -> None:
@@ -61,6 +61,24 @@ def test_views_are_halfway_to_the_fourth_nearest() -> None:
     )
 
 
+def test_a_view_beyond_is_past_a_camera_on_the_side_of_which_nobody_looks() -> None:
+    """Half as far as the nearest is on the other side; the last of them is far from all others."""
+    one, other = camera(0, width=64), camera(40)
+    past_one, past_other = beyond([one, other, camera(180)], 9)
+    for found, own, angle, far in ((past_one, one, -20, other), (past_other, other, 60, one)):
+        assert (found.width, found.fx, found.image) == (own.width, own.fx, "")
+        np.testing.assert_allclose(
+            found.centre, 1.5 * own.centre - 0.5 * far.centre, atol=1e-12
+        )
+        expected = camera(angle).world_to_camera[:3, :3]
+        np.testing.assert_allclose(found.world_to_camera[:3, :3], expected, rtol=0, atol=1e-12)
+
+
+def test_of_many_cameras_some_have_views_beyond() -> None:
+    cameras = [camera(angle) for angle in range(0, 360, 15)]
+    assert [len(beyond(cameras, most)) for most in (1, 5, 1000)] == [1, 5, 24]
+
+
 @pytest.mark.parametrize("most", [1, 5, 1000])
 def test_there_are_at_most_as_many_as_asked_for(most: int) -> None:
     cameras = [camera(angle, 4 + angle % 3) for angle in range(0, 360, 15)]
@@ -75,11 +93,14 @@ def test_a_descent_to_renders_aims_at_all_and_is_judged_between() -> None:
     photographs = tuple(np.full((40, 48, 3), 0.5, np.float16) for _ in given)
     views = choose_views(SCENE, TargetViews(given), "high")
     assert views.held_out
-    assert views.cameras == given
+    assert views.cameras[:18] == given
+    assert len(views.cameras) == 36
+    assert not any(view.image for view in views.cameras[18:])
     assert len(views.judges) > 8
     assert not any(view.image for view in views.judges)
     judged = f"judged it through {len(views.judges)} between them"
-    assert views.note == f"looked at the scene through 18 given cameras, {judged}"
+    looked = "looked at the scene through 18 given cameras and 18 beyond them"
+    assert views.note == f"{looked}, {judged}"
     photographed = choose_views(SCENE, TargetViews(given, photographs), "high")
     assert photographed.judges == (given[4], given[12])
     assert photographed.cameras == (*given[:4], *given[5:12], *given[13:])
@@ -101,5 +122,5 @@ def test_what_shows_nothing_judges_nothing() -> None:
             views.append(Camera(48, 40, 50.0, 50.0, 24.0, 20.0, matrix))
     assert len(between(views, 9)) == 4
     found = choose_views(replace(SCENE, means=means), TargetViews(tuple(views)), "high")
-    assert found.cameras == found.judges == tuple(views)
+    assert found.judges == found.cameras[:8] == tuple(views)
     assert not found.held_out

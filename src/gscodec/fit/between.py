@@ -1,7 +1,9 @@
-"""Views between given ones: what nobody photographed is seen too, and a source has renders of it.
+"""Views between given ones and beyond: a source has renders of what nobody photographed, too.
 
-They tell what others will see of a scene that was fitted to all given views. Halfway to the
-nearest camera there is little that it does not see itself, so they are halfway to one of the next.
+Those between tell what others will see of a scene that was fitted to all given views. Halfway to
+the nearest camera there is little that it does not see itself, so they are halfway to one of the
+next. Those beyond are to be fitted as well: they see what few or none of the given ones do, at
+their edges and past the last of them, and what all of them see from other sides.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _MOST = 512  # cameras that are looked at, evenly over more of them
 _LEAST_ALIKE = 0.7
 _TURN = 2.0  # how far 1 - cosine counts, in median distances of cameras from their middle
 _SAME = 1e-6  # so near are two photographs from one place
+_BEYOND = 0.5  # of the way from the nearest camera, farther
 
 
 def between(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
@@ -37,6 +40,19 @@ def between(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
     """
     cameras = spread(cameras, _MOST)
     found = tuple(_halfway(cameras[one], cameras[other]) for one, other in _pairs(cameras))
+    return spread(found, most)
+
+
+def beyond(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
+    """At most ``most`` views, each as far past a camera as halfway to its nearest is before it.
+
+    None past those that are far from all others. In the order of ``cameras``.
+    """
+    cameras = spread(cameras, _MOST)
+    far = _distances(cameras)
+    nearest = far.argmin(axis=1)
+    rows = np.flatnonzero(np.isfinite(far.min(axis=1)))
+    found = tuple(_past(cameras[row], cameras[nearest[row]]) for row in rows)
     return spread(found, most)
 
 
@@ -65,8 +81,27 @@ def _distances(cameras: Sequence[Camera]) -> NDArray[np.float64]:
 
 def _halfway(one: Camera, other: Camera) -> Camera:
     """With the lens of ``one``."""
+    turn = _middle(one.world_to_camera[:3, :3], other.world_to_camera[:3, :3])
+    return _placed(one, turn, (one.centre + other.centre) / 2)
+
+
+def _past(one: Camera, other: Camera) -> Camera:
+    """As far from ``one`` as `_halfway` is, on the side where ``other`` is not."""
+    turn = one.world_to_camera[:3, :3]
+    more = _middle(np.eye(3), turn @ other.world_to_camera[:3, :3].T)
+    return _placed(one, more @ turn, one.centre + _BEYOND * (one.centre - other.centre))
+
+
+def _middle(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation (3, 3) halfway from ``one`` to the ``other``."""
+    left, _, right = np.linalg.svd(one + other)
+    found: NDArray[np.float64] = left @ right
+    return found
+
+
+def _placed(lens: Camera, turn: NDArray[np.float64], centre: NDArray[np.float64]) -> Camera:
+    """A camera like ``lens`` at ``centre`` (3,), turned from the world by ``turn`` (3, 3)."""
     matrix = np.eye(4)
-    left, _, right = np.linalg.svd(one.world_to_camera[:3, :3] + other.world_to_camera[:3, :3])
-    matrix[:3, :3] = left @ right
-    matrix[:3, 3] = matrix[:3, :3] @ (one.centre + other.centre) / -2
-    return replace(one, world_to_camera=matrix, image="")
+    matrix[:3, :3] = turn
+    matrix[:3, 3] = turn @ -centre
+    return replace(lens, world_to_camera=matrix, image="")

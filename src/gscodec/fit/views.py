@@ -12,7 +12,7 @@ import numpy as np
 from gscodec.anchors import AnchorScene
 from gscodec.camera import blind, spread
 from gscodec.errors import UsageError
-from gscodec.fit.between import between
+from gscodec.fit.between import between, beyond
 from gscodec.fit.recent import Recent, key_of
 from gscodec.notes import Note
 from gscodec.render.backdrop import over_speckled
@@ -43,8 +43,10 @@ _ONE_LARGE_IN = 3
 # By effort: effort high is judged by the views of effort fast.
 _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 # What others will see of what effort high makes is told by views that it does not aim at: by some
-# between given ones, or by some of as many photographs.
+# between given ones, or by some of as many photographs. It aims at views beyond given ones, too:
+# what these do not see is not lost then.
 _FEWEST_JUDGES = 4
+_BEYOND = 128
 _ENOUGH_TO_HOLD_OUT, _HELD_OUT_ONE_IN = 16, 8
 _LARGEST_HALF = 6e4  # that a float16 holds, about
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
@@ -268,7 +270,7 @@ def _given(
     given: TargetViews,
     effort: str,
 ) -> EncoderViews:
-    """Those that show something; for effort high, of many some are only judged by."""
+    """Those that show something; effort high has further ones, or of many some only judge."""
     count, photographs = len(given.cameras), given.photographs
     what = "cameras" if photographs is None else "photographs"
     seen = _showing(scene, given.cameras, how)
@@ -282,9 +284,15 @@ def _given(
     cameras = judges = tuple(compress(given.cameras, seen))
     apart: tuple[Camera, ...] = ()
     if effort == "high" and photographs is None:
-        apart = _between(scene, how, cameras)
-        if apart:
+        further = _seeing(scene, how, beyond(cameras, _BEYOND))
+        apart = _seeing(scene, how, between(cameras, _JUDGES))
+        if further:
+            note = f"{note} and {len(further)} beyond them"
+        if len(apart) < _FEWEST_JUDGES:
+            apart = ()
+        else:
             judges, note = apart, f"{note}, judged it through {len(apart)} between them"
+        cameras = (*cameras, *further)
     elif effort == "high" and len(cameras) >= _ENOUGH_TO_HOLD_OUT:
         numbers = np.flatnonzero(seen)[_HELD_OUT_ONE_IN // 2 :: _HELD_OUT_ONE_IN]
         judges = apart = tuple(given.cameras[number] for number in numbers)
@@ -303,13 +311,11 @@ def _given(
     )
 
 
-def _between(
+def _seeing(
     scene: GaussianScene | AnchorScene, how: Conventions, cameras: tuple[Camera, ...]
 ) -> tuple[Camera, ...]:
-    """What shows something between ``cameras``, if it is enough to tell what others will see."""
-    found = between(cameras, _JUDGES)
-    found = tuple(compress(found, _showing(scene, found, how)))
-    return found if len(found) >= _FEWEST_JUDGES else ()
+    """Those of ``cameras`` that see anything of ``scene``."""
+    return tuple(compress(cameras, _showing(scene, cameras, how)))
 
 
 def _showing(
