@@ -35,8 +35,6 @@ CASES = (
     "250000:3:instant",
     "1000000:3:instant",
     "5000000:3:instant",
-    "4000000:0:instant",
-    "13600000:0:instant",
     "4000000:0:instant:1400MB",
     "13600000:0:instant:1400MB",
     "250000:3:fast",

@@ -97,7 +97,7 @@ class GaussianSubject(Subject):
             report(0.0)
             room = run.given.room
             room.leave()
-            order = room.keep(along_curve(gaussians.means))
+            order = along_curve(gaussians.means, room)
             about = About.of(gaussians, order, room)
             return Estimated(about, about.positions(gaussians, order, room), order)
         source = GaussianSource.of(gaussians.without_rest())
@@ -257,7 +257,7 @@ class GaussianSubject(Subject):
 def _cells(scene: GaussianScene, bits: int, room: Room) -> tuple[Lattice, NDArray[np.uint64]]:
     """A lattice of this depth, and the Morton codes of the cells that Gaussians are in."""
     lattice = Lattice.covering(scene.means, bits)
-    return lattice, room.keep(lattice.codes(scene.means))
+    return lattice, lattice.codes(scene.means, room)
 
 
 def position_error(

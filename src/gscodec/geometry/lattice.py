@@ -9,10 +9,12 @@ import numpy as np
 
 from gscodec.errors import FormatError, SceneError
 from gscodec.geometry import morton
-from gscodec.slices import in_slices
+from gscodec.room import MEMORY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gscodec.room import Room
 
 MAX_BITS = 21  # three axes fill 63 bits of a Morton code
 _AT_ONCE = 1 << 16  # positions
@@ -82,10 +84,10 @@ class Lattice:
         inside: NDArray[np.int64] = np.clip(cells, 0, 2**self.bits - 1).astype(np.int64)
         return inside
 
-    def codes(self, means: NDArray[np.float32]) -> NDArray[np.uint64]:
-        """Morton codes (N,) of the nearest cells of ``means`` (N, 3)."""
-        found = np.empty(len(means), np.uint64)
-        for rows in in_slices(len(means), _AT_ONCE):
+    def codes(self, means: NDArray[np.float32], room: Room = MEMORY) -> NDArray[np.uint64]:
+        """Morton codes (N,) of the nearest cells of ``means`` (N, 3); both where there is ``room``."""
+        found: NDArray[np.uint64] = room.empty((len(means),), np.uint64)
+        for rows in room.slices(len(means), _AT_ONCE):
             found[rows] = morton.encode(self.quantize(means[rows]))
         return found
 
@@ -97,7 +99,10 @@ class Lattice:
         return centres
 
 
-def along_curve(means: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Rows (N,) of ``means`` (N, 3) along the Morton curve: close ones are close."""
-    codes = Lattice.covering(means, _CURVE_BITS).codes(means)
-    return np.argsort(codes, kind="stable")
+def along_curve(means: NDArray[np.float32], room: Room = MEMORY) -> NDArray[np.int64]:
+    """Rows (N,) of ``means`` (N, 3) along the Morton curve: close ones are close.
+
+    Both are where there is ``room``.
+    """
+    codes = Lattice.covering(means, _CURVE_BITS).codes(means, room)
+    return room.keep(np.argsort(codes, kind="stable"))
