@@ -29,7 +29,6 @@ _MOST = 512  # cameras that are looked at, evenly over more of them
 _LEAST_ALIKE = 0.7
 _TURN = 2.0  # how far 1 - cosine counts, in median distances of cameras from their middle
 _SAME = 1e-6  # so near are two photographs from one place
-_BEYOND = 0.5  # of the way from the nearest camera, farther
 
 
 def between(cameras: Sequence[Camera], most: int) -> tuple[Camera, ...]:
@@ -89,7 +88,7 @@ def _past(one: Camera, other: Camera) -> Camera:
     """As far from ``one`` as `_halfway` is, on the side where ``other`` is not."""
     turn = one.world_to_camera[:3, :3]
     more = _middle(np.eye(3), turn @ other.world_to_camera[:3, :3].T)
-    return _placed(one, more @ turn, one.centre + _BEYOND * (one.centre - other.centre))
+    return _placed(one, more @ turn, one.centre + (one.centre - other.centre) / 2)
 
 
 def _middle(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ _FOUND: dict[str, Recent[VirtualViews]] = {"fast": Recent(), "high": Recent()}
 # between given ones, or by some of as many photographs. It aims at views beyond given ones, too:
 # what these do not see is not lost then.
 _FEWEST_JUDGES = 4
-_BEYOND = 128
+_MOST_BEYOND = 128
 _ENOUGH_TO_HOLD_OUT, _HELD_OUT_ONE_IN = 16, 8
 _LARGEST_HALF = 6e4  # that a float16 holds, about
 _LARGEST = 800  # pixels along an edge; sensitivity is measured in no larger pictures
@@ -284,7 +284,7 @@ def _given(
     cameras = judges = tuple(compress(given.cameras, seen))
     apart: tuple[Camera, ...] = ()
     if effort == "high" and photographs is None:
-        further = _seeing(scene, how, beyond(cameras, _BEYOND))
+        further = _seeing(scene, how, beyond(cameras, _MOST_BEYOND))
         apart = _seeing(scene, how, between(cameras, _JUDGES))
         if further:
             note = f"{note} and {len(further)} beyond them"
