@@ -62,19 +62,20 @@ class GaussianSubject(Subject):
 
     def __init__(self, aside: Aside, asked: Options) -> None:
         super().__init__()
-        scene = cast("GaussianScene", aside.coded)
+        scene, room = cast("GaussianScene", aside.coded), aside.room
         for name, array, most in (
             ("positions", scene.means, MAX_COORDINATE),
             ("colours", scene.sh_dc, _MAX_COLOUR),
             ("colours", scene.sh_rest, _MAX_COLOUR),
         ):
-            if array.size and float(max(array.max(), -array.min())) > most:
+            if array.size and _magnitude(array, room) > most:
                 raise CannotCodeError(f"{name} reach beyond {most:g}")
-        self.scene, self.notes = without_infinity(scene, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
+        limits = MAX_OPACITY_LOGIT, MAX_LOG_SCALE
+        self.scene, self.notes = without_infinity(scene, *limits, room)
         self._shown = self.scene
         if aside.shown is not scene:
             shown = cast("GaussianScene", aside.shown)
-            self._shown, _ = without_infinity(shown, MAX_OPACITY_LOGIT, MAX_LOG_SCALE)
+            self._shown, _ = without_infinity(shown, *limits, room)
         displaced = asked.position_bits is None and len(scene) >= _FEWEST_DISPLACED
         self.kind = Gaussians(scene.sh_degree, scene.has_normals, displaced)
         self._extent = fit.extent_of(self.scene.means)
@@ -252,6 +253,12 @@ class GaussianSubject(Subject):
             *fit.changes(scene, room),
             *(() if self.kind.displaced else _duplicates(work.codes)),
         )
+
+
+def _magnitude(array: NDArray[np.float32], room: Room) -> float:
+    """The largest of ``array``, which is where there is ``room`` and holds something."""
+    parts = (array[rows] for rows in room.slices(len(array), _AT_ONCE))
+    return float(max(max(part.max(), -part.min()) for part in parts))
 
 
 def _cells(scene: GaussianScene, bits: int, room: Room) -> tuple[Lattice, NDArray[np.uint64]]:

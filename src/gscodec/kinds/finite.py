@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 
+_AT_ONCE = 1 << 18  # rows
+
+
 def check_finite(scene: Scene, room: Room = MEMORY) -> None:
     """Whether every value of ``scene`` means something, and networks can be coded at all.
 
@@ -46,7 +49,7 @@ def check_finite(scene: Scene, room: Room = MEMORY) -> None:
 
 
 def without_infinity(
-    scene: GaussianScene, opacity: float, log_scale: float
+    scene: GaussianScene, opacity: float, log_scale: float, room: Room = MEMORY
 ) -> tuple[GaussianScene, tuple[str, ...]]:
     """``scene`` with infinite values at their limits, and a line for each kind.
 
@@ -54,6 +57,7 @@ def without_infinity(
         scene: As `check_finite` lets it pass.
         opacity: Magnitude of the largest logit.
         log_scale: Magnitude of the smallest log-scale.
+        room: Where its arrays are.
     """
     found: dict[str, Any] = {}
     notes = []
@@ -62,7 +66,8 @@ def without_infinity(
         ("log_scales", "log-scales", log_scale),
     ):
         array = getattr(scene, name)
-        count = int(np.isinf(array).sum())
+        slices = room.slices(len(array), _AT_ONCE)
+        count = sum(int(np.isinf(array[rows]).sum()) for rows in slices)
         if count:
             finite = np.where(np.isinf(array), np.sign(array) * np.float32(limit), array)
             found[name] = finite.astype(np.float32)
