@@ -200,12 +200,7 @@ def plot(rows: list[dict[str, Any]], target: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for degree, effort in sorted({(r["degree"], r["effort"]) for r in rows}):
         own = sorted(
-            (
-                r
-                for r in rows
-                if (r["degree"], r["effort"]) == (degree, effort)
-                and r.get("most", MOST) == MOST
-            ),
+            (r for r in rows if (r["degree"], r["effort"]) == (degree, effort)),
             key=lambda r: r["count"],
         )
         for what, style in (("encode", "-"), ("decode", "--")):
