@@ -17,7 +17,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from gscodec.errors import OutputError
-from gscodec.slices import ROWS, in_slices
+from gscodec.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ class Room:
         if self.in_memory:
             return np.concatenate([first, second])
         found = self.empty((len(first) + len(second), *first.shape[1:]), first.dtype)
-        for rows in self.slices(len(first), _ROWS):
+        for rows in self.slices(len(first)):
             found[rows] = first[rows]
         found[len(first) :] = second
         return found
@@ -107,15 +107,25 @@ class Room:
         if rows.dtype == np.bool_:
             rows = np.flatnonzero(rows)
         found = self.empty((len(rows), *array.shape[1:]), array.dtype)
-        for some in self.slices(len(rows), _ROWS):
+        for some in self.slices(len(rows)):
             found[some] = array[rows[some]]
         return found
 
-    def slices(self, count: int, size: int = ROWS) -> Iterator[slice]:
+    def slices(self, count: int, size: int | None = None) -> Iterator[slice]:
         """As `in_slices`, of arrays that are here: each is left when the next is asked for."""
-        for rows in in_slices(count, size):
+        for rows in in_slices(count, size or _ROWS):
             yield rows
             self.leave()
+
+    def bounds(self, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The least and the largest of all rows of ``array``, of which there is one at least."""
+        import numpy as np
+
+        parts = (array[rows] for rows in self.slices(len(array)))
+        ends = [(part.min(axis=0), part.max(axis=0)) for part in parts]
+        return np.min([low for low, _ in ends], axis=0), np.max(
+            [high for _, high in ends], axis=0
+        )
 
     def leave(self) -> None:
         """What was touched until now is hardly needed: it does not stay in memory."""

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/scale.py [CASE ...] [--scratch DIR] [--write]
 
-A case is COUNT:DEGREE:EFFORT, or COUNT:DEGREE:EFFORT:MOST with another `--max-memory`; without any, all of `CASES` are measured, which takes an hour on two
-cores. The scene is fox (whose higher SH is in use) or, where that is missing, the bundled example,
+A case is COUNT:DEGREE:EFFORT, or COUNT:DEGREE:EFFORT:MOST with another `--max-memory`; without
+any, all of `CASES` are measured, which takes an hour on two cores. The scene is fox (whose higher SH is in use) or, where that is missing, the bundled example,
 set out side by side until there are COUNT Gaussians, every value disturbed so that no two copies
 are alike. What was measured is kept in docs/scale.json; cases that are named replace theirs.
 """
@@ -144,8 +144,8 @@ def document(rows: list[dict[str, Any]]) -> list[str]:
         "# Scale",
         "",
         "Written by `python tests/benchmarks/scale.py`; the numbers are in `docs/scale.json`.",
-        f"Every command had `--max-memory {MOST}`, if nothing else is said; encoding includes",
-        "verification.",
+        f"Every command had `--max-memory {MOST}` unless another is said; verification is part of",
+        "encoding.",
         "CPU seconds are of all threads. Load is that of the machine per processor while it was",
         "measured: beyond 1 others were at work, and wall-clock seconds (in all, and by stage) are",
         "about as many times longer than on an idle one. Memory is the peak of the process, with",

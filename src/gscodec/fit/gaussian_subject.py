@@ -68,8 +68,10 @@ class GaussianSubject(Subject):
             ("colours", scene.sh_dc, _MAX_COLOUR),
             ("colours", scene.sh_rest, _MAX_COLOUR),
         ):
-            if array.size and _magnitude(array, room) > most:
-                raise CannotCodeError(f"{name} reach beyond {most:g}")
+            if array.size:
+                low, high = room.bounds(array)
+                if float(max(high.max(), -low.min())) > most:
+                    raise CannotCodeError(f"{name} reach beyond {most:g}")
         limits = MAX_OPACITY_LOGIT, MAX_LOG_SCALE
         self.scene, self.notes = without_infinity(scene, *limits, room)
         self._shown = self.scene
@@ -242,7 +244,7 @@ class GaussianSubject(Subject):
         gone, before, colours = len(self.scene) - len(scene), self.scene.sh_dc, scene.sh_dc
         moved = any(
             not np.array_equal(colours[rows], before[work.index[rows]])
-            for rows in room.slices(len(scene), _AT_ONCE)
+            for rows in room.slices(len(scene))
         )
         text = "moved colours to make up for what else changes"
         return (
@@ -253,12 +255,6 @@ class GaussianSubject(Subject):
             *fit.changes(scene, room),
             *(() if self.kind.displaced else _duplicates(work.codes)),
         )
-
-
-def _magnitude(array: NDArray[np.float32], room: Room) -> float:
-    """The largest of ``array``, which is where there is ``room`` and holds something."""
-    parts = (array[rows] for rows in room.slices(len(array), _AT_ONCE))
-    return float(max(max(part.max(), -part.min()) for part in parts))
 
 
 def _cells(scene: GaussianScene, bits: int, room: Room) -> tuple[Lattice, NDArray[np.uint64]]:

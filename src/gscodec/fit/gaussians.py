@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 # Squared error of a picture (mean over pixels and channels) that one bit per Gaussian of the
 # source is worth at lambda = 1.
 _PRICE = 2e-2
-_AT_ONCE = 1 << 18  # rows
+_AT_ONCE = 1 << 18  # codes
 _COHERENCE_VIEWS = 8
 _PROBES = 1  # a view: networks learn what is common to many Gaussians, noise aside
 _ALONE = 0.55  # share of the Gaussians that have a cell of their own
@@ -315,12 +315,12 @@ def changes(scene: GaussianScene, room: Room) -> list[Note]:
         ("opacity logits", scene.opacity_logits, MAX_OPACITY_LOGIT),
         ("log-scales", scene.log_scales, MAX_LOG_SCALE),
     ):
-        slices = room.slices(len(scene), _AT_ONCE)
+        slices = room.slices(len(scene))
         count = sum(int((np.abs(array[rows]) > limit).sum()) for rows in slices)
         if count:
             told = f"clamped {count} {name} to +-{limit:g}"
             notes.append(Note(told, "clamped", values=count))
-    slices = room.slices(len(scene), _AT_ONCE)
+    slices = room.slices(len(scene))
     zero = sum(int((~scene.quats[rows].any(axis=1)).sum()) for rows in slices)
     if zero:
         told = f"replaced {zero} zero quaternions by the identity"

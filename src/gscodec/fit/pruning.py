@@ -19,7 +19,6 @@ from gscodec.fit.views import in_turns
 from gscodec.geometry import along_curve
 from gscodec.render.backdrop import over_speckled, speckled
 from gscodec.render.kernels import PRESENCE
-from gscodec.render.parts import in_parts
 from gscodec.render.scene import activate
 from gscodec.render.splat import project, rasterize
 
@@ -49,7 +48,6 @@ _ENOUGH = 60.0
 # More Gaussians, as kernels have them, are in no cache: there what is near in a picture must be
 # near in memory.
 _MOST_IN_ANY_ORDER = 1 << 19
-_ROWS = 1 << 14  # that are added up at a time
 
 
 class Worth(NamedTuple):
@@ -183,29 +181,13 @@ class _Look:
             if first:
                 self.targets.append(over_speckled(picture))
                 self.shown(camera, picture.image)
-            pixels = camera.width * camera.height
-            in_parts(_add, count, _ROWS, found, projection.splats, pixels, total, often)
+            found[:, 2:5] *= projection.splats[:, 6:9] > 0  # not clamped
+            total += found
+            mean = found[:, 0] / (camera.width * camera.height)
+            often[:, 0] += mean
+            often[:, 1] += mean * mean
         weight = total[:, 1:2]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         # What mends an error would be mended by many at once; what adds to one adds to it.
         cost = total[:, 0] + 2 * np.maximum(total[:, 5], 0)
         return cost / self.size, total[:, 2:5] / weight, often
-
-
-def _add(
-    begin: int,
-    end: int,
-    found: NDArray[np.float32],
-    splats: NDArray[np.float32],
-    pixels: int,
-    total: NDArray[np.float64],
-    often: NDArray[np.float64],
-) -> None:
-    """Adds what a picture of so many ``pixels`` tells of some rows, see `_Look.presence`."""
-    rows = slice(begin, end)
-    own = found[rows]
-    own[:, 2:5] *= splats[rows, 6:9] > 0  # not clamped
-    total[rows] += own
-    mean = own[:, 0] / pixels
-    often[rows, 0] += mean
-    often[rows, 1] += mean * mean

@@ -19,7 +19,6 @@ import numpy as np
 
 from gscodec.colours import SH_CONSTANT
 from gscodec.fit.views import in_turns
-from gscodec.render.parts import in_parts
 from gscodec.render.scene import activate
 from gscodec.render.splat import project
 
@@ -39,7 +38,6 @@ _LEAST_SHARE = 0.01  # of the mean weight; what is hardly seen keeps its colour
 _NOTHING = 1e-12
 _VIEWS = 12  # that are looked through in a step, at least
 _PARTS = 6  # of the views, at most
-_ROWS = 1 << 14  # that are added up at a time
 _FIRST, _LAST = 1.8, 0.4  # what a step is times
 
 
@@ -95,7 +93,8 @@ def recoloured(
         for camera in parts[step % len(parts)]:
             projection = project(gaussians, camera, how)
             found = projection.lacking(target(camera))
-            in_parts(_add, len(scene), _ROWS, found, projection.splats, total)
+            found[:, :3] *= projection.splats[:, 6:9] > 0  # not clamped
+            total += found
         weight = total[:, 3:]
         weight += _LEAST_SHARE * weight.mean() + _NOTHING
         size = _FIRST + (_LAST - _FIRST) * step / max(steps - 1, 1)
@@ -105,16 +104,3 @@ def recoloured(
         progress((step + 1) / steps)
     found = (scene.sh_dc + moved).astype(np.float32)
     return np.where(np.isfinite(found), found, scene.sh_dc)
-
-
-def _add(
-    begin: int,
-    end: int,
-    found: NDArray[np.float32],
-    splats: NDArray[np.float32],
-    total: NDArray[np.float64],
-) -> None:
-    """Adds what a picture lacks of some rows, unless their colours are clamped there."""
-    rows = slice(begin, end)
-    found[rows, :3] *= splats[rows, 6:9] > 0
-    total[rows] += found[rows]

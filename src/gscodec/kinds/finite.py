@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from gscodec.scene import GaussianScene
 
 
-_AT_ONCE = 1 << 18  # rows
-
-
 def check_finite(scene: Scene, room: Room = MEMORY) -> None:
     """Whether every value of ``scene`` means something, and networks can be coded at all.
 
@@ -66,7 +63,7 @@ def without_infinity(
         ("log_scales", "log-scales", log_scale),
     ):
         array = getattr(scene, name)
-        slices = room.slices(len(array), _AT_ONCE)
+        slices = room.slices(len(array))
         count = sum(int(np.isinf(array[rows]).sum()) for rows in slices)
         if count:
             finite = np.where(np.isinf(array), np.sign(array) * np.float32(limit), array)

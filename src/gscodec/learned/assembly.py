@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gscodec.kinds.outliers import arrays_of, encode_outliers, with_outliers
 from gscodec.method import Coded
 from gscodec.payload import Attribute, Header, Payload, Stream
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from gscodec.learned.run import Run
     from gscodec.payload import Method
     from gscodec.room import Room
-
-_ROWS = 1 << 18  # that are looked at between two leaves
 
 
 def assembled(
@@ -103,11 +99,7 @@ def header_of(
 ) -> Header:
     """Of a ``decoded`` scene, all but its outliers on ``lattice``."""
     positions = next(iter(decoded.attributes().values()))
-    ends = [
-        (positions[rows].min(axis=0), positions[rows].max(axis=0))
-        for rows in room.slices(len(positions), _ROWS)
-    ]
-    low, high = np.min(ends, axis=(0, 1)).tolist(), np.max(ends, axis=(0, 1)).tolist()
+    low, high = (end.tolist() for end in room.bounds(positions))
     return Header(
         kind=kind.scene_kind,
         method=method,

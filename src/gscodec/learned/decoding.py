@@ -125,7 +125,7 @@ def open_payload(
     method: Learner,
     progress: Progress,
     threads: int | None,
-    room: Room = MEMORY,
+    room: Room,
 ) -> Opened:
     """Decodes the model and positions.
 
